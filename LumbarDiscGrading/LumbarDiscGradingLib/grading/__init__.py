@@ -1,0 +1,1 @@
+"""From a sagittal volume to graded, named and measured discs."""

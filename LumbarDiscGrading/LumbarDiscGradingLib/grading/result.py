@@ -1,0 +1,199 @@
+"""What grading a volume yields: plain frozen data, free of torch and of the MRML scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..imaging.volume import SagittalVolume
+from ..pfirrmann import DISC_LABELS, LUMBAR_LEVELS, Group
+
+
+@dataclass(frozen=True)
+class DiscMeasurements:
+    """Measurements of one disc on the graded slice; a length is None where the image scale is not known.
+
+    Attributes
+    ----------
+    height_mm : float or None
+        Mean height of the disc: area divided by its anteroposterior diameter.
+    diameter_mm : float or None
+        Anteroposterior diameter: extent along the disc's own long axis.
+    area_mm2 : float or None
+        Area of the disc on the slice.
+    disc_height_index : float or None
+        Disc height divided by the mean height of the adjacent vertebral bodies, without unit.
+    signal_to_canal : float or None
+        Median signal of the disc's central half divided by that of the spinal canal's fluid next to it, without unit.
+    """
+
+    height_mm: float | None = None
+    diameter_mm: float | None = None
+    area_mm2: float | None = None
+    disc_height_index: float | None = None
+    signal_to_canal: float | None = None
+
+
+@dataclass(frozen=True)
+class DiscGrade:
+    """One disc: where it lies, how it is graded, what was measured.
+
+    Attributes
+    ----------
+    level : str
+        Level name, a key of `pfirrmann.DISC_LABELS`.
+    group : Group
+    group_probabilities : tuple of float
+        Calibrated probabilities of mild, moderate and serious.
+    pfirrmann : int
+        Pfirrmann grade 1-5, always one of the group's grades.
+    grade_probabilities : tuple of float
+        Probabilities of grades I to V; sums over a group are `group_probabilities`.
+    confident : bool
+        False when the group's probability is too low to be read without a second look.
+    center_lps_mm : tuple of float
+        Centroid on the graded slice.
+    center_row_column : tuple of float
+        Centroid in pixels of the canonical slice.
+    measurements : DiscMeasurements
+    warnings : tuple of str
+    """
+
+    level: str
+    group: Group
+    group_probabilities: tuple[float, float, float]
+    pfirrmann: int
+    grade_probabilities: tuple[float, float, float, float, float]
+    confident: bool
+    center_lps_mm: tuple[float, float, float]
+    center_row_column: tuple[float, float]
+    measurements: DiscMeasurements = field(default_factory=DiscMeasurements)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def label_value(self) -> int:
+        """Value of the disc in `GradingResult.label_slice`."""
+        return DISC_LABELS[self.level]
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """A model that took part: what it is called, where it was found, its task and the hash of its weights."""
+
+    name: str
+    task: str
+    location: str
+    sha256: str
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class GradingResult:
+    """The graded discs of one volume.
+
+    Attributes
+    ----------
+    volume : SagittalVolume
+    slice_index : int
+        Graded slice, canonical index.
+    slice_reason : str
+        Why this slice: chosen by content, the middle slice as fall-back, or given by the user.
+    discs : tuple of DiscGrade
+        Head to feet.
+    label_slice : ndarray of uint8, shape (rows, columns)
+        Disc labels (`pfirrmann.DISC_LABELS`) on the graded slice, pixels of the canonical volume.
+    tissue_slice : ndarray of uint8, shape (rows, columns)
+        Tissue labels (`pfirrmann.Tissue`) on the graded slice.
+    missing_levels : tuple of str
+        Lumbar levels L1-L2 to L5-S1 that were not found.
+    warnings : tuple of str
+        One sentence each.
+    models : tuple of ModelUse
+    device : str
+        Where the networks ran, with the reason if it is not where it was asked for.
+    timings_s : dict
+        Seconds per stage.
+    """
+
+    volume: SagittalVolume
+    slice_index: int
+    slice_reason: str
+    discs: tuple[DiscGrade, ...]
+    label_slice: NDArray[np.uint8]
+    tissue_slice: NDArray[np.uint8]
+    missing_levels: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    models: tuple[ModelUse, ...] = ()
+    device: str = "cpu"
+    timings_s: dict[str, float] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def disc(self, level: str) -> DiscGrade | None:
+        """Return the disc of a level, None where it was not found."""
+        return next((disc for disc in self.discs if disc.level == level), None)
+
+    @property
+    def stored_slice_index(self) -> int:
+        """Graded slice as 0-based index along the sagittal axis of the stored volume."""
+        return self.volume.stored_slice_index(self.slice_index)
+
+    @property
+    def slice_center_lps_mm(self) -> tuple[float, float, float]:
+        """Centre of the graded slice in LPS mm."""
+        return self.volume.slice_center_lps_mm(self.slice_index)
+
+    def label_volume(self) -> NDArray[np.uint8]:
+        """Return the disc labels as an array in the stored order (k, j, i), zero off the graded slice."""
+        labels = np.zeros(self.volume.voxels.shape, dtype=np.uint8)
+        labels[self.slice_index] = self.label_slice
+        return self.volume.to_stored(labels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the arrays as JSON-ready data."""
+        source = self.volume.source
+        return {
+            "input": {
+                "name": source.name,
+                "sha256": source.sha256,
+                "modality": source.modality,
+                "slices": self.volume.slice_count,
+                "spacing_mm": list(self.volume.spacing_mm),
+                "scale_known": self.volume.scale_known,
+                "notes": list(self.volume.notes),
+            },
+            "slice": self.stored_slice_index,
+            "slice_center_lps_mm": list(self.slice_center_lps_mm),
+            "slice_reason": self.slice_reason,
+            "discs": [_disc_to_dict(disc) for disc in self.discs],
+            "missing_levels": list(self.missing_levels),
+            "warnings": list(self.warnings),
+            "models": [vars(model) for model in self.models],
+            "device": self.device,
+            "timings_s": {stage: round(seconds, 4) for stage, seconds in self.timings_s.items()},
+            "versions": dict(self.versions),
+        }
+
+
+def _disc_to_dict(disc: DiscGrade) -> dict[str, Any]:
+    return {
+        "level": disc.level,
+        "group": disc.group.value,
+        "p_mild": disc.group_probabilities[0],
+        "p_moderate": disc.group_probabilities[1],
+        "p_serious": disc.group_probabilities[2],
+        "pfirrmann": disc.pfirrmann,
+        "p_pfirrmann": list(disc.grade_probabilities),
+        "confident": disc.confident,
+        "center_lps_mm": list(disc.center_lps_mm),
+        "label": disc.label_value,
+        "measurements": vars(disc.measurements),
+        "warnings": list(disc.warnings),
+    }
+
+
+def missing_lumbar_levels(found: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the lumbar levels that are not among those found, head to feet."""
+    return tuple(level for level in LUMBAR_LEVELS if level not in found)
