@@ -1,0 +1,37 @@
+"""The two networks: `UNet` segments the discs, `SpineNet` grades them. Models name them by class and parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from .spinenet import SpineNet
+from .unet import UNet
+
+ARCHITECTURES: dict[str, type[nn.Module]] = {"UNet": UNet, "SpineNet": SpineNet}
+
+__all__ = ["ARCHITECTURES", "SpineNet", "UNet", "build"]
+
+
+def build(class_name: str, parameters: dict[str, Any]) -> nn.Module:
+    """Make an untrained network.
+
+    Parameters
+    ----------
+    class_name : str
+        A key of `ARCHITECTURES`.
+    parameters : dict
+        Keyword arguments of the class.
+
+    Raises
+    ------
+    ValueError
+        If the class is unknown or does not take these parameters.
+    """
+    if class_name not in ARCHITECTURES:
+        raise ValueError(f"Unknown network {class_name!r}; known are {', '.join(sorted(ARCHITECTURES))}.")
+    try:
+        return ARCHITECTURES[class_name](**parameters)
+    except TypeError as error:
+        raise ValueError(f"{class_name} cannot be built from {sorted(parameters)}: {error}.") from error
