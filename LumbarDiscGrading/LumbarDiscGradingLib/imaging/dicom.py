@@ -1,0 +1,187 @@
+"""Reading the sagittal T2 series from DICOM files: stacks by geometry and contrast, slices sorted by position."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import SimpleITK as sitk  # noqa: N813 - the name that SimpleITK itself uses
+from numpy.typing import NDArray
+
+from .admission import UnsuitableImageError, require_mr_like, require_size
+from .dicom_frames import DicomFrame, DicomStack, frames_of, stacks_of
+from .dicom_series import choose_stack
+from .file_integrity import UnreadableFileError, native_messages_captured
+from .volume import ImagingError, SagittalVolume, VolumeSource
+
+PREAMBLE_BYTES = 128
+SKIPPED_NAMES = ("DICOMDIR", "LOCKFILE", "VERSION")
+NUMPY_SYNTAXES = (
+    pydicom.uid.ImplicitVRLittleEndian,
+    pydicom.uid.ExplicitVRLittleEndian,
+    pydicom.uid.DeflatedExplicitVRLittleEndian,
+    pydicom.uid.ExplicitVRBigEndian,
+    pydicom.uid.RLELossless,
+)
+"""Transfer syntaxes decoded by pydicom alone; the others are decoded by SimpleITK's GDCM."""
+
+POSITION_TOLERANCE_MM = 0.1
+POSITION_TOLERANCE_SHARE = 0.05
+"""Slice distances may differ by this much, or by this share of the distance, before slices count as missing."""
+
+DEFAULT_SLICE_THICKNESS_MM = 4.0
+"""Used for a single slice whose thickness is not stated (no result depends on it)."""
+
+
+def is_dicom_file(path: Path) -> bool:
+    """Whether a file is DICOM, by its content."""
+    with path.open("rb") as file:
+        if file.read(PREAMBLE_BYTES + 4)[PREAMBLE_BYTES:] == b"DICM":
+            return True
+    return path.suffix.lower() in (".dcm", ".ima") and _header(path) is not None
+
+
+def read_dicom(path: Path, name: str, series_uid: str | None = None) -> tuple[SagittalVolume, tuple[Path, ...]]:
+    """Read the sagittal T2 series of a DICOM file or folder.
+
+    Parameters
+    ----------
+    path : Path
+        One DICOM file, or a folder that is searched with its subfolders.
+    name : str
+        Name for the volume.
+    series_uid : str, optional
+        Read this series instead of choosing one.
+
+    Returns
+    -------
+    volume : SagittalVolume
+    files : tuple of Path
+        The files whose pixels were read.
+
+    Raises
+    ------
+    ImagingError
+        If there is no DICOM image, no suitable series, or the chosen one has missing slices.
+    """
+    candidates = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    frames = tuple(frame for file in candidates for frame in _frames_of_file(file))
+    if not frames:
+        raise UnreadableFileError(
+            "There is no DICOM image in it; give the folder that holds the DICOM files of the study."
+        )
+    stack, notes = choose_stack(stacks_of(frames), series_uid, is_single_file=path.is_file())
+    volume = _volume_of(stack, name, notes)
+    return volume, tuple(dict.fromkeys(frame.path for frame in stack.frames))
+
+
+def _header(path: Path) -> pydicom.Dataset | None:
+    """Read a DICOM header without its pixels; None for what is not a DICOM image."""
+    try:
+        with native_messages_captured(), _pydicom_quiet():
+            header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+            is_image = "SOPClassUID" in header and "Rows" in header and "Columns" in header
+    except Exception:  # pydicom raises nearly anything on bytes that are not DICOM
+        return None
+    return header if is_image else None
+
+
+@contextmanager
+def _pydicom_quiet() -> Iterator[None]:
+    """Silence pydicom's remarks on tags, which quote their values."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _frames_of_file(path: Path) -> Iterable[DicomFrame]:
+    if path.name.upper() in SKIPPED_NAMES:
+        return ()
+    header = _header(path)
+    return frames_of(header, path) if header is not None else ()
+
+
+def _volume_of(stack: DicomStack, name: str, notes: tuple[str, ...]) -> SagittalVolume:
+    first = stack.first
+    if stack.has_repeated_positions:
+        raise ImagingError(
+            "Several images of the chosen series lie at one position and nothing in their headers tells them apart; "
+            "export the sagittal T2 series alone."
+        )
+    require_size((len(stack.frames), first.rows, first.columns), bytes_per_voxel=2)
+    index_to_lps = _index_to_lps(stack)
+    array = np.stack(_pixels(stack))
+    require_mr_like(array)
+    window = next((frame.window for frame in stack.frames if frame.window), None)
+    source = VolumeSource(name=name, modality=first.modality, window=window)
+    return SagittalVolume.from_stored(array, index_to_lps, source, notes)
+
+
+def _index_to_lps(stack: DicomStack) -> NDArray[np.float64]:
+    """Return the (4, 4) matrix from (column, row, slice, 1) to LPS mm; refuse missing slices."""
+    first = stack.first
+    row_spacing_mm, column_spacing_mm = first.pixel_spacing_mm or (0.0, 0.0)
+    matrix = np.eye(4)
+    matrix[:3, 0] = np.array(first.row_direction_lps) * column_spacing_mm
+    matrix[:3, 1] = np.array(first.column_direction_lps) * row_spacing_mm
+    matrix[:3, 3] = first.position_lps
+    if len(stack.frames) == 1:
+        matrix[:3, 2] = first.normal_lps * (first.slice_thickness_mm or DEFAULT_SLICE_THICKNESS_MM)
+        return matrix
+    positions = np.array([frame.position_lps for frame in stack.frames])
+    steps = np.diff([frame.depth_mm for frame in stack.frames])
+    tolerance_mm = max(POSITION_TOLERANCE_MM, POSITION_TOLERANCE_SHARE * float(np.median(steps)))
+    missing = int(np.round(steps / np.median(steps) - 1).clip(0).sum())
+    if np.ptp(steps) > tolerance_mm:
+        count = (
+            f"{missing} slice{'s are' if missing > 1 else ' is'} missing"
+            if missing
+            else "the slices are unevenly spaced"
+        )
+        raise ImagingError(f"In the chosen series {count}; export the complete series again.")
+    step = (positions[-1] - positions[0]) / (len(positions) - 1)
+    if np.linalg.norm(np.cross(step, first.normal_lps)) > tolerance_mm:
+        raise ImagingError(
+            "The slices of the chosen series are shifted against each other; load the original sagittal T2 series."
+        )
+    matrix[:3, 2] = step
+    return matrix
+
+
+def _pixels(stack: DicomStack) -> list[NDArray]:
+    """Return the rescaled pixels of each frame; a file with several frames is decoded once."""
+    planes: list[NDArray] = []
+    decoded_path: Path | None = None
+    for frame in stack.frames:
+        if frame.path != decoded_path:
+            values, is_rescaled = _decode(frame.path)
+            decoded_path = frame.path
+        plane = values if frame.frame_index is None else values[frame.frame_index]
+        if plane.shape != (frame.rows, frame.columns):
+            raise UnsuitableImageError("The DICOM images are not grey-scale; load the original sagittal T2 series.")
+        if not is_rescaled and (frame.slope, frame.intercept) != (1.0, 0.0):
+            plane = plane.astype(np.float32) * np.float32(frame.slope) + np.float32(frame.intercept)
+        planes.append(plane)
+    return planes
+
+
+def _decode(path: Path) -> tuple[NDArray, bool]:
+    """Decode the pixels of one file; return them and whether the rescale slope and intercept were applied to them."""
+    try:
+        with native_messages_captured(), _pydicom_quiet():
+            dataset = pydicom.dcmread(path, force=True)
+            if "TransferSyntaxUID" not in dataset.file_meta:
+                dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+            if dataset.file_meta.TransferSyntaxUID in NUMPY_SYNTAXES:
+                return dataset.pixel_array, False
+            values = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+            return (values[0] if "NumberOfFrames" not in dataset else values), True
+    except Exception:  # on damaged pixel data pydicom and GDCM raise nearly anything
+        raise UnreadableFileError(
+            "A DICOM image of the chosen series is damaged or compressed in an unknown way; export the series "
+            "again, uncompressed."
+        ) from None
