@@ -1,0 +1,75 @@
+"""Voxels and geometry of image files, without any windowing: what masks need, and what is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from .manifest import DatasetError
+
+
+def read_stored(path: Path) -> tuple[NDArray, NDArray[np.float64]]:
+    """Read an image file as it is stored.
+
+    Returns
+    -------
+    ndarray, shape (k, j, i)
+        Values as stored; a 2-D image gets one slice.
+    ndarray, shape (4, 4)
+        Maps (i, j, k, 1) to LPS mm.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read or is not a scalar image.
+    """
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError:
+        raise DatasetError(f"{path} cannot be read as an image; replace or remove it.") from None
+    if image.GetNumberOfComponentsPerPixel() != 1 or image.GetDimension() != 3:
+        raise DatasetError(f"{path} is not a scalar 3-D image; convert it to one value per voxel.")
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    matrix[:3, 3] = image.GetOrigin()
+    return sitk.GetArrayFromImage(image), matrix
+
+
+def read_picture(path: Path) -> NDArray:
+    """Read a 2-D picture as grey values.
+
+    Returns
+    -------
+    ndarray, shape (rows, columns)
+        Grey values as stored; the mean of the colour channels for a colour picture.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read or holds several pages.
+    """
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError:
+        raise DatasetError(f"{path} cannot be read as a picture; replace or remove it.") from None
+    array = sitk.GetArrayFromImage(image)
+    if image.GetDimension() == 3:
+        if array.shape[0] != 1:
+            raise DatasetError(f"{path} holds {array.shape[0]} pages; give one picture a file.")
+        array = array[0]
+    if array.ndim == 3:  # colour channels last; an opacity channel is not intensity
+        array = np.rint(array[..., :3].mean(axis=-1)).astype(array.dtype)
+    return array
+
+
+def write_stored(path: Path, array: NDArray, index_to_lps: NDArray[np.float64]) -> None:
+    """Write an array (k, j, i) with its geometry to `path`, compressed."""
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array))
+    spacing = np.linalg.norm(index_to_lps[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((index_to_lps[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(index_to_lps[:3, 3].tolist())
+    sitk.WriteImage(image, str(path), useCompression=True)

@@ -1,0 +1,197 @@
+"""Folders of volumes or pictures with label maps and a table of grades turned into a labelled data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..imaging.volume import ImagingError, SagittalVolume, VolumeSource
+from ..pfirrmann import Tissue
+from .discs import labelled_mask
+from .image_files import read_picture, read_stored
+from .labelled import LabelledDataset, read_grades, require_same_grid
+from .manifest import GRADES_NAME, DatasetError
+from .sources import KNOWN_SOURCES, PublicSource
+from .splits import packaged_splits, read_splits, split_patients
+from .writing import CaseToWrite, require_free, write_dataset
+
+VOLUME_SUFFIXES = (".nrrd", ".nhdr", ".nii.gz", ".nii", ".mha", ".mhd", ".gipl")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+IMAGE_ENDING, LABELS_ENDING = "_t2", "_labels"
+
+NOMINAL_PIXEL_SIZE_MM = 0.7
+"""Stands in for the pixel size of a picture that came without one; such a case is marked as of unknown scale."""
+PICTURE_THICKNESS_MM = 4.0
+"""Slice thickness written for a picture: that of a usual clinical T2 TSE protocol."""
+
+PassThrough = Callable[[list["_Source"]], Iterable["_Source"]]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Files and grades of one patient in the folder that is imported."""
+
+    patient: str
+    image: Path
+    labels: Path | None
+    grades: dict[str, int]
+
+    @property
+    def is_picture(self) -> bool:
+        return self.image.name.lower().endswith(PICTURE_SUFFIXES)
+
+
+def import_folder(
+    source: Path | str,
+    destination: Path | str,
+    name: str | None = None,
+    splits: Path | None = None,
+    seed: int = 0,
+    pixel_size_mm: float | None = None,
+    licence: str | None = None,
+    attribution: str | None = None,
+    replace: bool = False,
+    progress: PassThrough = lambda sources: sources,
+) -> LabelledDataset:
+    """Turn a folder of images, label maps and grades into a labelled data set.
+
+    The folder holds ``<patient>_t2`` (a volume in any format of SimpleITK, or a picture), where there is one
+    ``<patient>_labels`` (tissue values 0-3 on the voxels of the volume), and ``grades.csv`` with the columns patient,
+    level and pfirrmann. Discs are numbered from the bottom; where a mask has as many as the patient has graded discs,
+    each gets the label of its level.
+
+    Parameters
+    ----------
+    source, destination : Path
+        Folder to read and folder to make.
+    name : str, optional
+        Name of the data set; by default that of the source folder. Frozen splits are found by it.
+    splits : Path, optional
+        JSON file of patients by split, instead of the frozen splits that come with the module.
+    seed : int
+        For the split of patients whom no file of splits knows.
+    pixel_size_mm : float, optional
+        Pixel size of pictures; without it their scale is marked as unknown.
+    licence, attribution : str, optional
+        By default those of a public source known by `name`.
+    replace : bool
+        Whether a data set already at `destination` is replaced.
+    progress : callable, optional
+        Wraps the list of what is imported, as `tqdm.tqdm` does.
+
+    Raises
+    ------
+    DatasetError
+        If the folder holds nothing usable, or something in it cannot be read.
+    """
+    source, destination = Path(source), Path(destination)
+    require_free(destination, replace)
+    if pixel_size_mm is not None and not 0 < pixel_size_mm < 10:
+        raise DatasetError(f"A pixel size is given in mm, between 0 and 10, not {pixel_size_mm:g}.")
+    found = _find_sources(source)
+    name = name or source.resolve().name
+    splits_path = splits or packaged_splits(name)
+    known = KNOWN_SOURCES.get(name, PublicSource("", ""))
+    return write_dataset(
+        destination,
+        name=name,
+        cases=_cases(progress(found), pixel_size_mm),
+        splits=split_patients(
+            [entry.patient for entry in found], read_splits(splits_path) if splits_path else None, seed
+        ),
+        licence=known.licence if licence is None else licence,
+        attribution=known.attribution if attribution is None else attribution,
+        provenance={
+            "imported_from": source.resolve().name,
+            "splits": "seeded" if splits_path is None else "file" if splits else "packaged",
+            "seed": seed,
+            "picture_pixel_size_mm": pixel_size_mm,
+        },
+        replace=replace,
+    )
+
+
+def _find_sources(folder: Path) -> list[_Source]:
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} is not a folder; give the folder that holds the images and {GRADES_NAME}.")
+    grades: dict[str, dict[str, int]] = {}
+    if (folder / GRADES_NAME).is_file():
+        for patient, level, grade, _ in read_grades(folder / GRADES_NAME):
+            grades.setdefault(patient, {})[level] = grade
+    images = _files_by_patient(folder, IMAGE_ENDING, VOLUME_SUFFIXES + PICTURE_SUFFIXES)
+    labels = _files_by_patient(folder, LABELS_ENDING, VOLUME_SUFFIXES)
+    if not images:
+        raise DatasetError(f"{folder} holds no image named like 001{IMAGE_ENDING}.nrrd or 001{IMAGE_ENDING}.png.")
+    if not labels and not grades:
+        raise DatasetError(f"{folder} has neither masks (001{LABELS_ENDING}.nrrd) nor {GRADES_NAME}; add one of them.")
+    orphans = sorted((set(labels) | set(grades)) - set(images))
+    if orphans:
+        raise DatasetError(f"{folder} has labels but no image of patient {', '.join(orphans[:5])}; add the image.")
+    return [_Source(name, path, labels.get(name), grades.get(name, {})) for name, path in sorted(images.items())]
+
+
+def _files_by_patient(folder: Path, ending: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        suffix = next((suffix for suffix in suffixes if path.name.lower().endswith(ending + suffix)), None)
+        if suffix is None or not path.is_file():
+            continue
+        patient = path.name[: -len(ending + suffix)]
+        if patient in files:
+            raise DatasetError(f"{path} and {files[patient].name} are of the same patient; keep one of them.")
+        files[patient] = path
+    return files
+
+
+def _cases(sources: Iterable[_Source], pixel_size_mm: float | None) -> Iterator[CaseToWrite]:
+    for entry in sources:
+        volume = _picture_volume(entry, pixel_size_mm) if entry.is_picture else _volume(entry)
+        if entry.labels is None:
+            kind = "picture" if entry.is_picture else "volume"
+            yield CaseToWrite(entry.patient, volume, grades=entry.grades, kind=kind)
+            continue
+        tissues = _tissues(entry, volume)
+        mask, trusted, count = labelled_mask(tissues, entry.grades)
+        notes = (f"The mask has {count} discs, {len(entry.grades)} are graded: levels not trusted.",)
+        yield CaseToWrite(
+            entry.patient, volume, mask, entry.grades, levels_trusted=trusted, notes=() if trusted else notes
+        )
+
+
+def _volume(entry: _Source) -> SagittalVolume:
+    array, matrix = read_stored(entry.image)
+    try:
+        return SagittalVolume.from_stored(array, matrix, VolumeSource(name=entry.patient))
+    except ImagingError as error:
+        raise DatasetError(f"{entry.image}: {error}") from None
+
+
+def _picture_volume(entry: _Source, pixel_size_mm: float | None) -> SagittalVolume:
+    """Give a picture (head up, front to the left) the geometry of the one sagittal slice that it shows."""
+    pixels = read_picture(entry.image)
+    size = pixel_size_mm or NOMINAL_PIXEL_SIZE_MM
+    matrix = np.eye(4)  # columns front to back, rows head to feet, and the normal that makes it right-handed
+    matrix[:3, :3] = np.array([[0, 0, -PICTURE_THICKNESS_MM], [size, 0, 0], [0, -size, 0]])
+    source = VolumeSource(name=entry.patient)
+    try:
+        return SagittalVolume.from_stored(pixels[None], matrix, source, scale_known=pixel_size_mm is not None)
+    except ImagingError as error:
+        raise DatasetError(f"{entry.image}: {error}") from None
+
+
+def _tissues(entry: _Source, volume: SagittalVolume) -> NDArray:
+    """Read a label map in the canonical order of its volume."""
+    assert entry.labels is not None
+    array, matrix = read_stored(entry.labels)
+    stored_shape = volume.to_stored(volume.voxels).shape
+    require_same_grid(array.shape, matrix, stored_shape, volume.stored_index_to_lps, entry.patient)
+    unknown = set(np.unique(array).tolist()) - {int(tissue) for tissue in Tissue}
+    if unknown:
+        raise DatasetError(
+            f"{entry.labels} has the values {sorted(unknown)}; expected 0 background, 1 vertebra, 2 disc, 3 canal."
+        )
+    return SagittalVolume.from_stored(array, matrix).voxels
