@@ -14,15 +14,17 @@ SPECK_FRACTION = 0.02
 """A connected piece smaller than this part of the largest disc is a slip of the brush, not a disc."""
 MAX_NECK_RADIUS = 2
 """Largest radius in pixels of a bridge between two discs that is cut."""
-MIN_STEP_FRACTION = 0.5
+MIN_STEP_FRACTION = 0.6
 """Neighbouring discs lie at least this part of the median distance apart; pieces of one disc lie closer."""
+MIN_SIZE_FRACTION = 0.25
+"""What is cut off must have at least this part of the median size; less is a bulge or spur of one disc."""
 
 
 def separate_discs(mask: NDArray, expected: int | None = None) -> NDArray[np.uint8]:
     """Return the discs of a mask numbered from the feet upward.
 
     Discs are face-connected pieces; specks are dropped. Where there are fewer than `expected`, bridges between
-    touching discs are cut by in-plane erosion and the pieces grown back.
+    touching discs are cut by in-plane erosion and the pieces grown back, if the pieces then look like discs.
 
     Parameters
     ----------
@@ -42,7 +44,7 @@ def separate_discs(mask: NDArray, expected: int | None = None) -> NDArray[np.uin
         if expected is None or pieces.max(initial=0) >= expected:
             break
         cut = _pieces(sitk.GetArrayFromImage(sitk.BinaryErode(sitk.GetImageFromArray(binary), [radius, radius, 0])))
-        if cut.max(initial=0) == expected and _one_above_the_other(cut):
+        if cut.max(initial=0) == expected and _are_discs(cut):
             pieces = _grown_back(cut, pieces > 0)
     return _numbered_upward(pieces)
 
@@ -125,9 +127,12 @@ def _centroid_rows(pieces: NDArray[np.int32]) -> NDArray[np.float64]:
     return (np.arange(len(counts)) @ by_row) / by_row.sum(axis=0)
 
 
-def _one_above_the_other(pieces: NDArray[np.int32]) -> bool:
+def _are_discs(pieces: NDArray[np.int32]) -> bool:
+    """Whether the pieces lie one above the other in regular steps and are of comparable size."""
+    sizes = np.bincount(pieces.ravel())[1:]
     steps = np.diff(np.sort(_centroid_rows(pieces)))
-    return len(steps) == 0 or bool(steps.min() >= MIN_STEP_FRACTION * np.median(steps))
+    regular = len(steps) == 0 or steps.min() >= MIN_STEP_FRACTION * np.median(steps)
+    return bool(regular and sizes.min() >= MIN_SIZE_FRACTION * np.median(sizes))
 
 
 def _numbered_upward(pieces: NDArray[np.int32]) -> NDArray[np.uint8]:
