@@ -1,0 +1,1 @@
+"""A Slicer core without Qt, for the command line and for tests."""

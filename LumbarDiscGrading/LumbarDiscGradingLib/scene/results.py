@@ -1,0 +1,246 @@
+"""`LumbarDiscGradingResults`: a grading result as coloured segments and a table in the MRML scene."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..grading.result import DiscGrade, GradingResult
+from ..imaging.volume import ImagingError
+from ..report.research_use import RESEARCH_USE
+from ..report.tables import GRADE_COLUMNS, MEASUREMENT_COLUMNS, grade_rows
+from .terminology import disc_terminology_entry
+from .volumes import sagittal_volume_from_node
+
+TAG_PREFIX = "LumbarDiscGrading."
+"""Segment tags and node attributes of this extension start with it."""
+
+TABLE_REFERENCE_ROLE = "LumbarDiscGrading.table"
+"""Node reference from the segmentation to its table."""
+SEGMENTATION_REFERENCE_ROLE = "LumbarDiscGrading.segmentation"
+"""Node reference from the table to its segmentation."""
+VOLUME_REFERENCE_ROLE = "LumbarDiscGrading.volume"
+"""Node reference from the table to the graded volume."""
+
+FILL_OPACITY = 0.25
+"""The disc's own signal stays readable under the fill."""
+OUTLINE_WIDTH_PX = 2
+GEOMETRY_TOLERANCE_MM = 0.01
+"""A result fits a volume node when no matrix element differs by more; far below a voxel."""
+
+
+class LumbarDiscGradingResults:
+    """Writes a grading result into the MRML scene: Slicer segments colored by Pfirrmann group, and a table.
+
+    Parameters
+    ----------
+    result : GradingResult
+
+    Examples
+    --------
+    >>> results = LumbarDiscGradingResults(result)  # doctest: +SKIP
+    >>> results.write(volumeNode)  # doctest: +SKIP
+    >>> results.segmentationNode.GetSegmentation().GetSegment("L4-L5").GetColor()  # doctest: +SKIP
+    """
+
+    def __init__(self, result: GradingResult) -> None:
+        self.result = result
+        self._segmentationNode: Any = None
+        self._tableNode: Any = None
+
+    @property
+    def segmentationNode(self) -> Any:
+        """The vtkMRMLSegmentationNode written last, None before."""
+        return self._segmentationNode
+
+    @property
+    def tableNode(self) -> Any:
+        """The vtkMRMLTableNode written last, None before."""
+        return self._tableNode
+
+    def write(self, volumeNode: Any, segmentationNode: Any = None, tableNode: Any = None) -> tuple[Any, Any]:
+        """Write segments and table; nodes that are given are overwritten, others are added.
+
+        Parameters
+        ----------
+        volumeNode : vtkMRMLScalarVolumeNode
+            The graded volume; its place in the scene and its parent transform are those of the segments.
+        segmentationNode : vtkMRMLSegmentationNode, optional
+        tableNode : vtkMRMLTableNode, optional
+
+        Returns
+        -------
+        tuple of (vtkMRMLSegmentationNode, vtkMRMLTableNode)
+
+        Raises
+        ------
+        ImagingError
+            If the result was not made from this volume; the scene is left as it was.
+        """
+        labels = self._labels_for(volumeNode)
+        scene = volumeNode.GetScene()
+        if segmentationNode is None:
+            segmentationNode = scene.AddNewNodeByClass(
+                "vtkMRMLSegmentationNode", scene.GenerateUniqueName(f"{volumeNode.GetName()} discs")
+            )
+        if tableNode is None:
+            tableNode = scene.AddNewNodeByClass(
+                "vtkMRMLTableNode", scene.GenerateUniqueName(f"{volumeNode.GetName()} grades")
+            )
+        self._write_segments(volumeNode, segmentationNode, labels)
+        self._write_table(tableNode)
+        for node in (segmentationNode, tableNode):
+            self._write_attributes(node)
+            _place_beside(volumeNode, node)
+        segmentationNode.SetNodeReferenceID(TABLE_REFERENCE_ROLE, tableNode.GetID())
+        tableNode.SetNodeReferenceID(SEGMENTATION_REFERENCE_ROLE, segmentationNode.GetID())
+        tableNode.SetNodeReferenceID(VOLUME_REFERENCE_ROLE, volumeNode.GetID())
+        self._segmentationNode, self._tableNode = segmentationNode, tableNode
+        return segmentationNode, tableNode
+
+    def _labels_for(self, volumeNode: Any) -> NDArray[np.uint8]:
+        """Return the labels in the node's voxel order, which need not be that of the file."""
+        node_volume, graded = sagittal_volume_from_node(volumeNode), self.result.volume
+        if node_volume.voxels.shape != graded.voxels.shape or not np.allclose(
+            node_volume.index_to_lps, graded.index_to_lps, rtol=0, atol=GEOMETRY_TOLERANCE_MM
+        ):
+            raise ImagingError(
+                f"The result of {graded.source.name} does not lie on the volume {volumeNode.GetName()} "
+                "(changed or moved since); grade it again."
+            )
+        labels = np.zeros(graded.voxels.shape, dtype=np.uint8)
+        labels[self.result.slice_index] = self.result.label_slice
+        return node_volume.to_stored(labels)
+
+    def _write_segments(self, volumeNode: Any, segmentationNode: Any, labels: NDArray[np.uint8]) -> None:
+        import slicer
+
+        modified = segmentationNode.StartModify()
+        segmentation = segmentationNode.GetSegmentation()
+        segmentation.RemoveAllSegments()
+        segmentationNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+        segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+        segmentationNode.SetNodeReferenceID(
+            segmentationNode.GetReferenceImageGeometryReferenceRole(), volumeNode.GetID()
+        )
+        segmentationNode.SetSourceRepresentationToBinaryLabelmap()
+        image = _oriented_image(labels, volumeNode)  # one layer for all segments, as Slicer shares it
+        for disc in self.result.discs:
+            segment = slicer.vtkSegment()
+            segment.SetName(disc.level)
+            segment.SetNameAutoGenerated(False)  # choosing a terminology entry must not rename or recolor it
+            segment.SetColorAutoGenerated(False)
+            segment.SetColor(*(channel / 255 for channel in disc.group.color))
+            segment.SetLabelValue(disc.label_value)
+            for tag, value in self._segment_tags(disc).items():
+                segment.SetTag(tag, value)
+            segment.AddRepresentation(
+                slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName(), image
+            )
+            segmentation.AddSegment(segment, disc.level)
+        segmentationNode.EndModify(modified)
+        _set_display(segmentationNode)
+
+    def _segment_tags(self, disc: DiscGrade) -> dict[str, str]:
+        import slicer
+
+        facts = {
+            "Level": disc.level,
+            "Group": disc.group.value,
+            "PMild": f"{disc.group_probabilities[0]:.4f}",
+            "PModerate": f"{disc.group_probabilities[1]:.4f}",
+            "PSerious": f"{disc.group_probabilities[2]:.4f}",
+            "Pfirrmann": str(disc.pfirrmann),
+            "PPfirrmann": " ".join(f"{p:.4f}" for p in disc.grade_probabilities),
+            "Confident": "true" if disc.confident else "false",
+            "Warnings": " ".join(disc.warnings),
+            "Model": ", ".join(model.name for model in self.result.models),
+            "ModelSha256": ", ".join(model.sha256 for model in self.result.models),
+            "Version": __version__,
+        }
+        for name in MEASUREMENT_COLUMNS:
+            value = getattr(disc.measurements, name)
+            if value is not None and np.isfinite(value):
+                facts["".join(part.capitalize() for part in name.split("_"))] = f"{value:.4g}"
+        tags = {TAG_PREFIX + name: _tag_value(value) for name, value in facts.items() if value}
+        return {slicer.vtkSegment.GetTerminologyEntryTagName(): disc_terminology_entry(), **tags}
+
+    def _write_table(self, tableNode: Any) -> None:
+        import vtk
+
+        table = vtk.vtkTable()
+        rows = grade_rows(self.result)
+        for name in GRADE_COLUMNS:
+            column = vtk.vtkStringArray()
+            column.SetName(name)
+            for row in rows:
+                column.InsertNextValue(row[name])
+            table.AddColumn(column)
+        tableNode.SetAndObserveTable(table)
+        tableNode.SetLocked(True)
+
+    def _write_attributes(self, node: Any) -> None:
+        facts = {
+            "Version": __version__,
+            "Model": ", ".join(model.name for model in self.result.models),
+            "ModelSha256": ", ".join(model.sha256 for model in self.result.models),
+            "SliceCenterLPS": " ".join(f"{value:.3f}" for value in self.result.slice_center_lps_mm),
+            "Warnings": " ".join(self.result.warnings),
+        }
+        for name, value in facts.items():
+            node.SetAttribute(TAG_PREFIX + name, value or None)
+        node.SetDescription(RESEARCH_USE)
+
+
+def _tag_value(text: str) -> str:
+    """Return text in one line without the bar by which Slicer's files separate tags."""
+    return " ".join(text.replace("|", "/").split())
+
+
+def _oriented_image(labels: NDArray[np.uint8], volumeNode: Any) -> Any:
+    """Return labels of shape (k, j, i) as vtkOrientedImageData on the volume node's own (local) grid."""
+    import slicer
+    import vtk
+    from vtk.util.numpy_support import numpy_to_vtk
+
+    image = slicer.vtkOrientedImageData()
+    image.SetDimensions(*labels.shape[::-1])
+    scalars = numpy_to_vtk(labels.ravel(), deep=True, array_type=vtk.VTK_UNSIGNED_CHAR)
+    scalars.SetName("ImageScalars")
+    image.GetPointData().SetScalars(scalars)
+    ijk_to_ras = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(ijk_to_ras)
+    image.SetGeometryFromImageToWorldMatrix(ijk_to_ras)
+    return image
+
+
+def _set_display(segmentationNode: Any) -> None:
+    segmentationNode.CreateDefaultDisplayNodes()
+    display = segmentationNode.GetDisplayNode()
+    display.SetVisibility(True)
+    display.SetVisibility3D(False)
+    display.SetVisibility2DFill(True)
+    display.SetVisibility2DOutline(True)
+    display.SetOpacity2DFill(FILL_OPACITY)
+    display.SetOpacity2DOutline(1.0)
+    display.SetSliceIntersectionThickness(OUTLINE_WIDTH_PX)
+
+
+def _place_beside(volumeNode: Any, node: Any) -> None:
+    """Put a node under the volume's study (or folder) in the subject hierarchy."""
+    import slicer
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volumeNode.GetScene())
+    if hierarchy is None:
+        return
+    parent = hierarchy.GetItemParent(_hierarchy_item(hierarchy, volumeNode))
+    hierarchy.SetItemParent(_hierarchy_item(hierarchy, node), parent)
+
+
+def _hierarchy_item(hierarchy: Any, node: Any) -> int:
+    """Return the node's item; outside Slicer's application nobody has made one yet."""
+    item = hierarchy.GetItemByDataNode(node)
+    return item if item else hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)

@@ -1,0 +1,75 @@
+"""Slice views that open on the graded slice, with a window in which discs can be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..grading.result import GradingResult
+from ..report.display_window import display_window
+
+READING_VIEW = "Yellow"
+"""Slicer's sagittal slice view."""
+
+
+def showGradedSlice(result: GradingResult, volumeNode: Any) -> None:
+    """Show a volume in all slice views at the graded slice, fitted, with a window made for discs.
+
+    Views, composites and display nodes of the scene are set; neither a layout manager nor a window is needed, and views
+    that exist follow. The sagittal view is turned to the plane of oblique slices.
+
+    Parameters
+    ----------
+    result : GradingResult
+    volumeNode : vtkMRMLScalarVolumeNode
+        The graded volume.
+    """
+    _set_window(volumeNode, *display_window(result))
+    scene = volumeNode.GetScene()
+    x, y, z = result.slice_center_lps_mm
+    for composite in _nodes(scene, "vtkMRMLSliceCompositeNode"):
+        composite.SetBackgroundVolumeID(volumeNode.GetID())
+    for view in _nodes(scene, "vtkMRMLSliceNode"):
+        modified = view.StartModify()
+        if view.GetLayoutName() == READING_VIEW:
+            view.SetOrientation("Sagittal")
+            view.RotateToVolumePlane(volumeNode)
+        view.JumpSliceByCentering(-x, -y, z)
+        _fit(view, volumeNode)
+        view.EndModify(modified)
+
+
+def showReadingLayout(scene: Any) -> None:
+    """Let the scene open with the sagittal slice view alone, as large as it goes."""
+    import slicer
+
+    layout = scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    if layout is not None:
+        layout.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpYellowSliceView)
+
+
+def _set_window(volumeNode: Any, low: float, high: float) -> None:
+    volumeNode.CreateDefaultDisplayNodes()
+    display = volumeNode.GetDisplayNode()
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevelMinMax(low, high)
+
+
+def _fit(view: Any, volumeNode: Any) -> None:
+    """Choose the field of view so that the volume's box, seen along the slice normal, just fits the view."""
+    import numpy as np
+    from slicer.util import arrayFromVTKMatrix
+
+    bounds = [0.0] * 6
+    volumeNode.GetRASBounds(bounds)
+    corners = np.array([[x, y, z] for x in bounds[:2] for y in bounds[2:4] for z in bounds[4:]])
+    axes = arrayFromVTKMatrix(view.GetSliceToRAS())[:3, :2]
+    width_mm, height_mm = np.ptp(corners @ axes, axis=0)
+    columns, rows, _ = view.GetDimensions()
+    mm_per_pixel = max(width_mm / max(columns, 1), height_mm / max(rows, 1))
+    if mm_per_pixel > 0:
+        depth = view.GetFieldOfView()[2]
+        view.SetFieldOfView(mm_per_pixel * max(columns, 1), mm_per_pixel * max(rows, 1), depth)
+
+
+def _nodes(scene: Any, class_name: str) -> list[Any]:
+    return [scene.GetNthNodeByClass(n, class_name) for n in range(scene.GetNumberOfNodesByClass(class_name))]
