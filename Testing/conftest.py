@@ -1,0 +1,43 @@
+"""What all tests share: where the checkout and the real data lie, and which system libraries are there."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+SHARED_DATA = CHECKOUT.parent / "shared" / "data"
+REQUIRE_LIBRARIES = "LUMBAR_DISC_GRADING_REQUIRE_LIBRARIES"
+"""Environment variable: where it is set, a missing system library fails a test instead of skipping it."""
+
+settings.register_profile("checkout", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("checkout")
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """Top level of the repository."""
+    return CHECKOUT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the real data beside the checkout; tests that ask for it are skipped where it is missing."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the real data is not beside this checkout (../shared/data)")
+    return SHARED_DATA
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs_library"):
+        try:
+            ctypes.CDLL(marker.args[0])
+        except OSError:
+            reason = f"the system library {marker.args[0]} is missing"
+            if os.environ.get(REQUIRE_LIBRARIES):
+                pytest.fail(reason, pytrace=False)
+            pytest.skip(reason)
