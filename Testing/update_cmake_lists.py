@@ -1,7 +1,7 @@
 """Rewrite the file lists of CMakeLists.txt and the package list of pyproject.toml (both in LumbarDiscGrading/).
 
-Run it after adding, moving or removing a file of the module: ``python3 Testing/update_cmake_lists.py``. What git
-ignores is left out. With ``--check`` it writes nothing and exits 1 if a list is out of date.
+Run it after ``git add`` (or ``git rm``) of a file of the module: ``python3 Testing/update_cmake_lists.py``. Only files
+that git tracks are listed, so that a list never names what a commit lacks. With ``--check`` it writes nothing and exits 1 if a list is out of date.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class MissingMarkerError(ValueError):
 
 
 def module_files(module: Path) -> list[str]:
-    """Return the files below the module folder, sorted, as POSIX paths; without a git checkout all but caches."""
-    command = ["git", "-C", str(module), "ls-files", "-z", "--cached", "--others", "--exclude-standard", "."]
+    """Return the tracked files below the module folder, sorted, as POSIX paths; outside git all but build outputs."""
+    command = ["git", "-C", str(module), "ls-files", "-z", "--cached", "."]
     try:
         listing = subprocess.run(command, check=True, capture_output=True).stdout.decode()
         names = {name for name in listing.split("\0") if name and (module / name).is_file()}
@@ -30,7 +30,7 @@ def module_files(module: Path) -> list[str]:
         names = {
             path.relative_to(module).as_posix()
             for path in module.rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts and not _is_build_output(path.relative_to(module))
+            if path.is_file() and not _is_build_output(path.relative_to(module))
         }
     return sorted(names, key=lambda name: (name.count("/") > 0, name))
 
@@ -79,7 +79,7 @@ def updated(module: Path) -> dict[Path, str]:
 
 
 def _is_build_output(path: Path) -> bool:
-    return path.parts[0] in {"build", "dist"} or any(part.endswith(".egg-info") for part in path.parts)
+    return path.parts[0] in {"build", "dist"} or any(part.endswith((".egg-info", "__pycache__")) for part in path.parts)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -149,7 +149,7 @@ class Environment:
             assert pip.stdout is not None
             for line in pip.stdout:
                 record.write(line)
-                error = line.strip() if line.lower().startswith("error") else error
+                error = error_of(line) or error
                 progress = progress_of(line)
                 if progress:
                     self._say(f"  {progress}")
@@ -213,6 +213,20 @@ def progress_of(pip_line: str) -> str:
     if pip_line.startswith("Installing collected packages:"):
         return f"installing {pip_line.count(',') + 1} packages"
     return ""
+
+
+def error_of(pip_line: str) -> str:
+    """Return the reason that a line of pip's output gives for a failure; empty for all other lines.
+
+    Examples
+    --------
+    >>> error_of("ERROR: No matching distribution found for torch==2.13.0")
+    'No matching distribution found for torch==2.13.0'
+    >>> error_of("error: subprocess-exited-with-error")
+    ''
+    """
+    reason = re.match(r"\s*error: (?!subprocess-exited)(.*\S)", pip_line, re.IGNORECASE)
+    return reason.group(1) if reason else ""
 
 
 def _require_python() -> None:
