@@ -1,7 +1,8 @@
 """Rewrite the file lists of CMakeLists.txt and the package list of pyproject.toml (both in LumbarDiscGrading/).
 
 Run it after ``git add`` (or ``git rm``) of a file of the module: ``python3 Testing/update_cmake_lists.py``. Only files
-that git tracks are listed, so that a list never names what a commit lacks. With ``--check`` it writes nothing and exits 1 if a list is out of date.
+that git tracks are listed, so that a list never names what a commit lacks. With ``--check`` it writes nothing and exits
+1 if a list is out of date.
 """
 
 from __future__ import annotations
