@@ -1,0 +1,253 @@
+"""The overview picture: the graded slice, plain and with outlined, graded discs, as it goes into a report."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ..grading.result import DiscGrade, GradingResult
+from ..pfirrmann import GROUPS, ROMAN_GRADES
+from .atomic_file import replacing
+from .display_window import display_window
+from .drawing import (
+    Color,
+    blend,
+    contour_alpha,
+    draw_line,
+    draw_pill,
+    draw_text,
+    draw_text_on_image,
+    resized,
+    shortened,
+    smooth_field,
+    spread,
+    text_width,
+    wrapped,
+)
+from .research_use import RESEARCH_USE
+from .tables import group_probability, model_names
+
+SLICE_HEIGHT_PX = 1120
+"""Height of a slice in the picture; the width follows from the physical aspect ratio."""
+MAX_SLICE_WIDTH_PX = 1000
+"""A slice that would be wider is shown lower."""
+MIN_WIDTH_PX = 1200
+"""Width of the picture that legend and footer need."""
+MARGINS_MM = {"head": 25.0, "feet": 40.0, "front": 55.0, "back": 60.0}
+"""What is shown around the discs; the slice is cut to it where it is larger."""
+FILL_ALPHA = 0.20
+OUTLINE_PX = 2.4
+SCALE_BAR_MM = 50.0
+HIGHLIGHT_KNEE = 0.6
+"""Greys above this part of the window are compressed instead of cut, so that nerve roots in bright fluid are seen."""
+
+MEASUREMENT_KEY = "Height: mean height of the disc. DHI: disc height index. Signal: relative to fluid in the canal."
+
+BACKGROUND: Color = (13, 15, 18)
+TEXT: Color = (236, 239, 242)
+QUIET: Color = (150, 158, 166)
+RULE: Color = (52, 58, 64)
+
+_MARGIN, _HEADER, _COLUMN, _GAP = 36, 92, 336, 28
+_LABEL_GAP = 104
+
+
+def overview_picture(result: GradingResult) -> Image.Image:
+    """Return the picture of a result: plain slice, labels, annotated slice, legend.
+
+    Square pixels in physical space. Nothing is given in mm where the scale of the image is not known.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB.
+    """
+    view = _View.of(result)
+    plain = view.grey_picture(result)
+    width = max(2 * _MARGIN + 2 * plain.width + 2 * _GAP + _COLUMN, MIN_WIDTH_PX)
+    body = max(plain.height, _LABEL_GAP * len(result.discs))
+    footer = _footer_lines(result, width - 2 * _MARGIN)
+    height = _HEADER + body + 74 + 26 * len(footer) + _MARGIN
+    canvas = Image.new("RGB", (width, height), BACKGROUND)
+    right = _MARGIN + plain.width + 2 * _GAP + _COLUMN
+    _draw_header(canvas, result)
+    canvas.paste(plain, (_MARGIN, _HEADER))
+    canvas.paste(view.annotated_picture(result, plain), (right, _HEADER))
+    _draw_orientation(canvas, (_MARGIN, _HEADER), plain.size)
+    if result.volume.scale_known:
+        _draw_scale_bar(canvas, (_MARGIN, _HEADER), plain.size, view.px_per_mm)
+    _draw_labels(canvas, result, view, (_MARGIN + plain.width + _GAP, right), body)
+    bottom = _HEADER + body
+    _draw_legend(canvas, bottom + 46)
+    for n, (line, color) in enumerate(footer):
+        draw_text(canvas, (_MARGIN, bottom + 96 + 26 * n), line, 18, color)
+    return canvas
+
+
+def save(result: GradingResult, path: str | os.PathLike[str]) -> None:
+    """Write the overview picture; it appears whole or not at all.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written.
+    """
+    picture = overview_picture(result)
+    with replacing(path) as temporary:
+        picture.save(temporary)
+
+
+@dataclass(frozen=True)
+class _View:
+    """The part of the slice that is shown, and how pixels of the slice map to those of the picture."""
+
+    row0: int
+    row1: int
+    column0: int
+    column1: int
+    size: tuple[int, int]
+    px_per_mm: float
+
+    @classmethod
+    def of(cls, result: GradingResult) -> _View:
+        rows, columns = result.label_slice.shape
+        _, row_mm, column_mm = result.volume.spacing_mm
+        shown = np.nonzero(result.label_slice)
+        box = [0, rows, 0, columns]
+        if len(shown[0]):
+            box[0] = max(int(shown[0].min() - MARGINS_MM["head"] / row_mm), 0)
+            box[1] = min(int(shown[0].max() + MARGINS_MM["feet"] / row_mm) + 1, rows)
+            box[2] = max(int(shown[1].min() - MARGINS_MM["front"] / column_mm), 0)
+            box[3] = min(int(shown[1].max() + MARGINS_MM["back"] / column_mm) + 1, columns)
+        height_mm, width_mm = (box[1] - box[0]) * row_mm, (box[3] - box[2]) * column_mm
+        px_per_mm = min(SLICE_HEIGHT_PX / height_mm, MAX_SLICE_WIDTH_PX / width_mm)
+        size = max(round(width_mm * px_per_mm), 1), max(round(height_mm * px_per_mm), 1)
+        return cls(*box, size=size, px_per_mm=px_per_mm)
+
+    def crop(self, plane: np.ndarray) -> np.ndarray:
+        return plane[self.row0 : self.row1, self.column0 : self.column1]
+
+    def xy(self, row: float, column: float) -> tuple[float, float]:
+        """Return the place in the picture of a pixel centre of the slice."""
+        x = (column - self.column0 + 0.5) * self.size[0] / (self.column1 - self.column0)
+        y = (row - self.row0 + 0.5) * self.size[1] / (self.row1 - self.row0)
+        return x, y
+
+    def grey_picture(self, result: GradingResult) -> Image.Image:
+        low, high = display_window(result)
+        plane = resized(self.crop(result.volume.voxels[result.slice_index]), self.size)
+        grey = _compress_highlights(np.maximum((plane - low) / (high - low), 0)) * 255
+        return Image.fromarray(np.round(grey).astype(np.uint8)).convert("RGB")
+
+    def annotated_picture(self, result: GradingResult, plain: Image.Image) -> Image.Image:
+        pixels = np.asarray(plain, dtype=np.float32).copy()
+        labels = self.crop(result.label_slice)
+        for disc in result.discs:
+            inside, outline = contour_alpha(smooth_field(labels == disc.label_value, self.size), OUTLINE_PX)
+            blend(pixels, inside * FILL_ALPHA, disc.group.color)
+            blend(pixels, outline, disc.group.color)
+        return Image.fromarray(np.round(pixels).astype(np.uint8))
+
+
+def _compress_highlights(grey: np.ndarray) -> np.ndarray:
+    """Return greys, 0 to infinity, as 0 to 1: unchanged up to the knee, above it ever flatter."""
+    headroom = 1 - HIGHLIGHT_KNEE
+    above = np.maximum(grey - HIGHLIGHT_KNEE, 0)
+    return np.where(grey > HIGHLIGHT_KNEE, 1 - headroom**2 / (headroom + above), grey)
+
+
+def _draw_header(canvas: Image.Image, result: GradingResult) -> None:
+    title = "Lumbar disc degeneration"
+    draw_text(canvas, (_MARGIN, 50), title, 30, TEXT)
+    draw_text(canvas, (_MARGIN, 76), "Sagittal T2, Pfirrmann grade and group of each disc", 18, QUIET)
+    volume = result.volume
+    facts = f"slice {result.stored_slice_index} (0 to {volume.slice_count - 1})"
+    room = canvas.width - 3 * _MARGIN - text_width(title, 30) - 100
+    draw_text(canvas, (canvas.width - _MARGIN, 50), shortened(volume.source.name, 24, room), 24, TEXT, "rs")
+    draw_text(canvas, (canvas.width - _MARGIN, 76), facts, 18, QUIET, "rs")
+
+
+def _draw_orientation(canvas: Image.Image, corner: tuple[int, int], size: tuple[int, int]) -> None:
+    x, y = corner
+    for letter, place, anchor in (
+        ("A", (x + 12, y + size[1] / 2), "lm"),
+        ("P", (x + size[0] - 12, y + size[1] / 2), "rm"),
+        ("H", (x + size[0] / 2, y + 10), "ma"),
+        ("F", (x + size[0] / 2, y + size[1] - 10), "md"),
+    ):
+        draw_text_on_image(canvas, place, letter, 20, TEXT, anchor)
+
+
+def _draw_scale_bar(canvas: Image.Image, corner: tuple[int, int], size: tuple[int, int], px_per_mm: float) -> None:
+    x, y = corner[0] + 16, corner[1] + size[1] - 18
+    end = x + SCALE_BAR_MM * px_per_mm
+    draw_line(canvas, [(x, y - 6), (x, y), (end, y), (end, y - 6)], TEXT, 1.6)
+    draw_text_on_image(canvas, (x + 6, y - 10), f"{SCALE_BAR_MM:.0f} mm", 18, TEXT, "ls")
+
+
+def _draw_labels(
+    canvas: Image.Image, result: GradingResult, view: _View, column: tuple[int, int], height_px: int
+) -> None:
+    """Write a label for each disc between the slices, with a leader to the front edge of the disc."""
+    discs = sorted(result.discs, key=lambda disc: disc.center_row_column[0])
+    wanted = [_HEADER + view.xy(*disc.center_row_column)[1] for disc in discs]
+    places = spread(wanted, _LABEL_GAP, _HEADER + 44, _HEADER + height_px - 50)
+    for disc, y in zip(discs, places, strict=True):
+        _draw_label(canvas, disc, column[0], y)
+        rows, columns = np.nonzero(result.label_slice == disc.label_value)
+        if len(rows) == 0:
+            continue
+        front = int(columns.min())
+        tip_x, tip_y = view.xy(float(rows[columns == front].mean()), front - 0.5)
+        end = column[1] + tip_x - 3, _HEADER + tip_y
+        start = column[0] + _COLUMN, y
+        draw_line(canvas, [start, (column[1] + 4, y), end], disc.group.color, 1.5, 0.9)
+
+
+def _draw_label(canvas: Image.Image, disc: DiscGrade, x: int, y: float) -> None:
+    color = disc.group.color
+    ImageDraw.Draw(canvas).rectangle((x, y - 38, x + 4, y + 40), fill=color)
+    left = x + 18
+    after = left + draw_text(canvas, (left, y - 10), disc.level, 30, TEXT) + 14
+    if not disc.confident:
+        draw_pill(canvas, (after, y - 12), "low confidence", 16, TEXT)
+    group = f"{disc.group.value} {100 * group_probability(disc):.0f}%"
+    grade_x = left + draw_text(canvas, (left, y + 16), group, 22, color) + 14
+    draw_text(canvas, (grade_x, y + 16), f"Pfirrmann {ROMAN_GRADES[disc.pfirrmann]}", 22, TEXT)
+    facts = _facts(disc)
+    if facts:
+        draw_text(canvas, (left, y + 39), facts, 16, QUIET)
+
+
+def _facts(disc: DiscGrade) -> str:
+    m = disc.measurements
+    facts = (
+        (m.height_mm, "height {:.1f} mm"),
+        (m.disc_height_index, "DHI {:.2f}"),
+        (m.signal_to_canal, "signal {:.2f}"),
+    )
+    return ", ".join(text.format(value) for value, text in facts if value is not None and np.isfinite(value))
+
+
+def _draw_legend(canvas: Image.Image, y: int) -> None:
+    x = _MARGIN
+    for group in GROUPS:
+        ImageDraw.Draw(canvas).rectangle((x, y - 17, x + 20, y + 2), fill=group.color)
+        grades = " to ".join(dict.fromkeys(ROMAN_GRADES[g] for g in (group.grades[0], group.grades[-1])))
+        x += 30 + draw_text(canvas, (x + 30, y), f"{group.value}: Pfirrmann {grades}", 20, TEXT) + 44
+    draw_text(canvas, (x, y), "Percentage: probability of the group", 18, QUIET)
+
+
+def _footer_lines(result: GradingResult, width_px: int) -> list[tuple[str, Color]]:
+    notes = list(result.warnings)
+    if result.missing_levels:
+        notes.insert(0, f"Not found: {', '.join(result.missing_levels)}.")
+    lines = [(line, TEXT) for line in wrapped(" ".join(notes), 18, width_px)]
+    if any(_facts(disc) for disc in result.discs):
+        lines.append((MEASUREMENT_KEY, QUIET))
+    if result.models:
+        lines += [(line, QUIET) for line in wrapped(f"Models: {', '.join(model_names(result))}", 18, width_px)]
+    return [*lines, (RESEARCH_USE, QUIET)]
