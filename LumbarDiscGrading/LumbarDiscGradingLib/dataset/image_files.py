@@ -38,33 +38,6 @@ def read_stored(path: Path) -> tuple[NDArray, NDArray[np.float64]]:
     return sitk.GetArrayFromImage(image), matrix
 
 
-def read_picture(path: Path) -> NDArray:
-    """Read a 2-D picture as grey values.
-
-    Returns
-    -------
-    ndarray, shape (rows, columns)
-        Grey values as stored; the mean of the colour channels for a colour picture.
-
-    Raises
-    ------
-    DatasetError
-        If the file cannot be read or holds several pages.
-    """
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError:
-        raise DatasetError(f"{path} cannot be read as a picture; replace or remove it.") from None
-    array = sitk.GetArrayFromImage(image)
-    if image.GetDimension() == 3:
-        if array.shape[0] != 1:
-            raise DatasetError(f"{path} holds {array.shape[0]} pages; give one picture a file.")
-        array = array[0]
-    if array.ndim == 3:  # colour channels last; an opacity channel is not intensity
-        array = np.rint(array[..., :3].mean(axis=-1)).astype(array.dtype)
-    return array
-
-
 def write_stored(path: Path, array: NDArray, index_to_lps: NDArray[np.float64]) -> None:
     """Write an array (k, j, i) with its geometry to `path`, compressed."""
     image = sitk.GetImageFromArray(np.ascontiguousarray(array))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..imaging.volume import ImagingError, SagittalVolume, VolumeSource
+from ..imaging.reading import PICTURE_SUFFIXES, read_volume
+from ..imaging.volume import ImagingError, SagittalVolume
 from ..pfirrmann import Tissue
 from .discs import labelled_mask
-from .image_files import read_picture, read_stored
+from .image_files import read_stored
 from .labelled import LabelledDataset, read_grades, require_same_grid
 from .manifest import GRADES_NAME, DatasetError
 from .sources import KNOWN_SOURCES, PublicSource
@@ -20,15 +22,10 @@ from .splits import packaged_splits, read_splits, split_patients
 from .writing import CaseToWrite, require_free, write_dataset
 
 VOLUME_SUFFIXES = (".nrrd", ".nhdr", ".nii.gz", ".nii", ".mha", ".mhd", ".gipl")
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 IMAGE_ENDING, LABELS_ENDING = "_t2", "_labels"
 
-NOMINAL_PIXEL_SIZE_MM = 0.7
-"""Stands in for the pixel size of a picture that came without one; such a case is marked as of unknown scale."""
-PICTURE_THICKNESS_MM = 4.0
-"""Slice thickness written for a picture: that of a usual clinical T2 TSE protocol."""
-
-PassThrough = Callable[[list["_Source"]], Iterable["_Source"]]
+PassThrough = Callable[[Sequence[Any]], Iterable[Any]]
+"""Wraps a sequence and yields it unchanged, showing how far it has got; `tqdm.tqdm` is one."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +87,6 @@ def import_folder(
     """
     source, destination = Path(source), Path(destination)
     require_free(destination, replace)
-    if pixel_size_mm is not None and not 0 < pixel_size_mm < 10:
-        raise DatasetError(f"A pixel size is given in mm, between 0 and 10, not {pixel_size_mm:g}.")
     found = _find_sources(source)
     name = name or source.resolve().name
     splits_path = splits or packaged_splits(name)
@@ -149,36 +144,20 @@ def _files_by_patient(folder: Path, ending: str, suffixes: tuple[str, ...]) -> d
 
 def _cases(sources: Iterable[_Source], pixel_size_mm: float | None) -> Iterator[CaseToWrite]:
     for entry in sources:
-        volume = _picture_volume(entry, pixel_size_mm) if entry.is_picture else _volume(entry)
+        volume = _volume(entry, pixel_size_mm)
+        kind = "picture" if entry.is_picture else "volume"
         if entry.labels is None:
-            kind = "picture" if entry.is_picture else "volume"
             yield CaseToWrite(entry.patient, volume, grades=entry.grades, kind=kind)
             continue
         tissues = _tissues(entry, volume)
         mask, trusted, count = labelled_mask(tissues, entry.grades)
         notes = (f"The mask has {count} discs, {len(entry.grades)} are graded: levels not trusted.",)
-        yield CaseToWrite(
-            entry.patient, volume, mask, entry.grades, levels_trusted=trusted, notes=() if trusted else notes
-        )
+        yield CaseToWrite(entry.patient, volume, mask, entry.grades, (), kind, trusted, () if trusted else notes)
 
 
-def _volume(entry: _Source) -> SagittalVolume:
-    array, matrix = read_stored(entry.image)
+def _volume(entry: _Source, pixel_size_mm: float | None) -> SagittalVolume:
     try:
-        return SagittalVolume.from_stored(array, matrix, VolumeSource(name=entry.patient))
-    except ImagingError as error:
-        raise DatasetError(f"{entry.image}: {error}") from None
-
-
-def _picture_volume(entry: _Source, pixel_size_mm: float | None) -> SagittalVolume:
-    """Give a picture (head up, front to the left) the geometry of the one sagittal slice that it shows."""
-    pixels = read_picture(entry.image)
-    size = pixel_size_mm or NOMINAL_PIXEL_SIZE_MM
-    matrix = np.eye(4)  # columns front to back, rows head to feet, and the normal that makes it right-handed
-    matrix[:3, :3] = np.array([[0, 0, -PICTURE_THICKNESS_MM], [size, 0, 0], [0, -size, 0]])
-    source = VolumeSource(name=entry.patient)
-    try:
-        return SagittalVolume.from_stored(pixels[None], matrix, source, scale_known=pixel_size_mm is not None)
+        return read_volume(entry.image, pixel_size_mm if entry.is_picture else None)
     except ImagingError as error:
         raise DatasetError(f"{entry.image}: {error}") from None
 

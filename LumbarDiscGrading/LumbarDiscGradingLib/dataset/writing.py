@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..atomic_folder import building
 from ..imaging.volume import SagittalVolume
 from .image_files import write_stored
 from .labelled import LabelledDataset
@@ -111,34 +109,26 @@ def write_dataset(
     folder = Path(folder)
     require_free(folder, replace)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise DatasetError(f"{folder} cannot be written ({error.strerror}); choose another folder.") from None
-    try:
-        entries, rows = _write_cases(partial, cases)
-        _write_grades(partial / GRADES_NAME, rows)
-        manifest = {
-            "schema": SCHEMA_NAME,
-            "schema_version": SCHEMA_VERSION,
-            "name": name,
-            "licence": licence,
-            "attribution": attribution,
-            "labels": label_table(),
-            "grades": {"path": GRADES_NAME, "sha256": file_sha256(partial / GRADES_NAME)},
-            "cases": entries,
-            "splits": {split: list(splits.get(split, ())) for split in SPLITS},
-            "provenance": {"software": f"LumbarDiscGrading {__version__}", **(provenance or {})},
-        }
-        check_manifest(manifest, "The data set")
-        text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-        (partial / MANIFEST_NAME).write_text(text, encoding="utf-8")
-        partial.chmod(0o755)
-        _move_into_place(partial, folder)
+        with building(folder) as partial:
+            entries, rows = _write_cases(partial, cases)
+            _write_grades(partial / GRADES_NAME, rows)
+            manifest = {
+                "schema": SCHEMA_NAME,
+                "schema_version": SCHEMA_VERSION,
+                "name": name,
+                "licence": licence,
+                "attribution": attribution,
+                "labels": label_table(),
+                "grades": {"path": GRADES_NAME, "sha256": file_sha256(partial / GRADES_NAME)},
+                "cases": entries,
+                "splits": {split: list(splits.get(split, ())) for split in SPLITS},
+                "provenance": {"software": f"LumbarDiscGrading {__version__}", **(provenance or {})},
+            }
+            check_manifest(manifest, "The data set")
+            text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+            (partial / MANIFEST_NAME).write_text(text, encoding="utf-8")
     except OSError as error:
         raise DatasetError(f"{folder} cannot be written ({error.strerror}); free space or choose another.") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return LabelledDataset.open(folder)
 
 
@@ -194,19 +184,3 @@ def _write_grades(path: Path, rows: list[tuple[Any, ...]]) -> None:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(GRADES_COLUMNS)
         writer.writerows(rows)
-
-
-def _move_into_place(partial: Path, folder: Path) -> None:
-    """Rename the finished folder to its name; what was there before goes only after that has worked."""
-    if not folder.exists():
-        os.replace(partial, folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent)) / folder.name
-    os.replace(folder, old)
-    try:
-        os.replace(partial, folder)
-    except OSError:
-        os.replace(old, folder)
-        raise
-    finally:
-        shutil.rmtree(old.parent, ignore_errors=True)

@@ -1,0 +1,51 @@
+"""The manifest `manifest.json` of a trained network: names and checks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..json_schema import first_violation, load_schema
+
+MANIFEST_NAME = "manifest.json"
+WEIGHTS_NAME = "weights.safetensors"
+CARD_NAME = "README.md"
+SCHEMA_NAME = "LumbarDiscGrading/model"
+SCHEMA_VERSION = 1
+SCHEMA_PATH = Path(__file__).with_name("manifest.schema.json")
+TASKS = ("segmentation", "grading")
+RESEARCH_USE = "For research use only. Not a medical device; not for diagnosis or treatment."
+
+
+class ModelError(ValueError):
+    """A model cannot be used; the message is one sentence for the user: what is wrong and what to do."""
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read and check the manifest of the model in `folder`.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or it is not JSON, or it does not follow the schema.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelError(f"{folder} is not a model: it has no {MANIFEST_NAME}; give the folder of a model.") from None
+    except (OSError, ValueError):
+        raise ModelError(f"{path} cannot be read as JSON; install the model again.") from None
+    check_manifest(manifest, str(path))
+    return manifest
+
+
+def check_manifest(manifest: Any, where: str) -> None:
+    """Raise `ModelError` unless `manifest` follows the schema."""
+    version = manifest.get("schema_version") if isinstance(manifest, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise ModelError(f"{where} has schema version {version}, newer than this program; update LumbarDiscGrading.")
+    violation = first_violation(manifest, load_schema(SCHEMA_PATH))
+    if violation:
+        raise ModelError(f"{where} is not a valid model manifest: {violation}; get the model again from its source.")
