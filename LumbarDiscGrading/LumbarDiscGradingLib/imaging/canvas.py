@@ -12,6 +12,9 @@ CANVAS_SHAPE = (512, 512)
 CANVAS_PIXEL_SIZE_MM = 0.625
 """Pixel size of the canvas: 512 pixels cover 320 mm, a lumbar field of view."""
 
+MAX_CANVAS = 1024
+"""Rows and columns of the largest canvas: 640 mm, a whole spine."""
+
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
 """Robust intensity range of a slice (automatic window width and level)."""
 
@@ -70,6 +73,26 @@ class Grid:
         """Lay a canvas centred over a slice of `slice_shape` pixels at `spacing_mm` (rows, columns)."""
         center = tuple((size - 1) / 2 * step for size, step in zip(slice_shape, spacing_mm, strict=True))
         return cls(shape, pixel_size_mm, center)  # type: ignore[arg-type]
+
+    @classmethod
+    def fitting(
+        cls,
+        slice_shape: tuple[int, int],
+        spacing_mm: tuple[float, float],
+        pixel_size_mm: float = CANVAS_PIXEL_SIZE_MM,
+        rotation_degrees: float = 0.0,
+    ) -> Grid:
+        """Lay a canvas over a slice, trimmed or grown in steps of 16 pixels to the slice's field of view.
+
+        A fully convolutional network sees the same as on the full canvas, without computing its empty margins, and a field
+        of view larger than the canvas is not cut.
+        """
+        extent = np.array(slice_shape) * np.array(spacing_mm)
+        angle = np.radians(abs(rotation_degrees))
+        turned = np.array([[np.cos(angle), np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ extent
+        rows, columns = (int(np.clip(16 * np.ceil(size / pixel_size_mm / 16), 64, MAX_CANVAS)) for size in turned)
+        canvas = cls.over(slice_shape, spacing_mm, pixel_size_mm, (rows, columns))
+        return cls(canvas.shape, pixel_size_mm, canvas.center_mm, rotation_degrees)
 
     @property
     def matrix_mm(self) -> NDArray[np.float64]:
@@ -145,6 +168,14 @@ def _resample(image: sitk.Image, shape: tuple[int, int], geometry: tuple, neares
     interpolator = sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear
     size = (int(shape[1]), int(shape[0]))
     resampled = sitk.Resample(
-        image, size, sitk.Transform(2, sitk.sitkIdentity), interpolator, origin, spacing, direction, 0.0, sitk.sitkFloat32
+        image,
+        size,
+        sitk.Transform(2, sitk.sitkIdentity),
+        interpolator,
+        origin,
+        spacing,
+        direction,
+        0.0,
+        sitk.sitkFloat32,
     )
     return sitk.GetArrayFromImage(resampled)

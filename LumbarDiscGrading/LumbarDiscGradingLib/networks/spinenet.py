@@ -37,8 +37,7 @@ class SpineNet(nn.Module):
     in_channels : int
         1 for image times mask (as in the study), 2 for image and mask side by side.
     outputs : int
-        3 for the groups mild, moderate, serious; 4 for the cumulative logits of five ordinal Pfirrmann grades
-        (grade > I, > II, > III, > IV).
+        3 for the groups mild, moderate, serious; 5 for the Pfirrmann grades I to V, from which the groups follow.
     widths : sequence of int
         Channels of each stage; a stage is one 3 x 3 convolution followed by 2 x 2 max pooling. VGG11's are
         64, 128, 256, 256, 512, 512, 512, 512 with pooling after the 1st, 2nd, 4th, 6th and 8th; five stages of one
@@ -52,7 +51,7 @@ class SpineNet(nn.Module):
     def __init__(
         self,
         in_channels: int = 2,
-        outputs: int = 4,
+        outputs: int = 5,
         widths: tuple[int, ...] | list[int] = (32, 64, 128, 128, 256),
         attention: bool = True,
         dropout: float = 0.3,

@@ -39,7 +39,8 @@ class UNet(nn.Module):
         super().__init__()
         widths = [base_width * 2**step for step in range(STEPS + 1)]
         self.encoder = nn.ModuleList(
-            DoubleConvolution(before, after) for before, after in zip([in_channels, *widths[:-2]], widths[:-1], strict=True)
+            DoubleConvolution(before, after)
+            for before, after in zip([in_channels, *widths[:-2]], widths[:-1], strict=True)
         )
         self.pool = nn.MaxPool2d(2)
         self.connection = DoubleConvolution(widths[-2], widths[-1])

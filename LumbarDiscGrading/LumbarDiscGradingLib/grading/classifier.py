@@ -1,0 +1,98 @@
+"""The grading network at work: crops of all discs of a slice in one batch, calibrated grade probabilities out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..imaging.crop import DiscAxis, disc_grid, referenced_crop
+from .segmenter import reduced_precision, require_normalization
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..models.folder import TrainedModel
+
+
+CROP_NORMALIZATION = {"name": "canal_fluid_reference", "parameters": {"percentile": 85.0, "clip": 1.5}}
+"""What `disc_input` and `measurements.fluid_signal` do, as the manifest of a grading model names it."""
+
+
+def disc_input(
+    slice_2d: NDArray,
+    disc_mask: NDArray[np.bool_],
+    axis: DiscAxis,
+    fluid: float,
+    spacing_mm: tuple[float, float],
+    channels: int,
+) -> NDArray[np.float32]:
+    """Return what the grading network sees of one disc; training and grading make it here alike.
+
+    Parameters
+    ----------
+    slice_2d : ndarray, shape (rows, columns)
+        Intensities as stored.
+    disc_mask : ndarray of bool, shape (rows, columns)
+    axis : DiscAxis
+    fluid : float
+        Reference signal, from `measurements.fluid_signal`.
+    spacing_mm : tuple of float
+    channels : int
+        2: crop and mask side by side; 1: crop times mask, as in the study.
+
+    Returns
+    -------
+    ndarray of float32, shape (channels, 128, 256)
+    """
+    grid = disc_grid(axis)
+    crop = referenced_crop(slice_2d, spacing_mm, grid, fluid)
+    mask = grid.sample(disc_mask.astype(np.float32), spacing_mm)
+    return crop[None] * mask[None] if channels == 1 else np.stack([crop, mask])
+
+
+class Classifier:
+    """A grading model on a device.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        Of the task ``grading``.
+    device : torch.device
+    """
+
+    def __init__(self, model: TrainedModel, device: torch.device) -> None:
+        import torch
+
+        model.require_task("grading")
+        require_normalization(model, CROP_NORMALIZATION)
+        self.model, self.device = model, device
+        self.network = model.load(device).to(memory_format=torch.channels_last)
+        self.channels = len(model.manifest["input"]["channels"])
+        self.temperature = float(model.manifest.get("calibration", {}).get("temperature", 1.0))
+        self.outputs = list(model.manifest["outputs"])
+
+    def grade_probabilities(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the probabilities of grades I to V.
+
+        Parameters
+        ----------
+        inputs : ndarray of float32, shape (discs, channels, 128, 256)
+
+        Returns
+        -------
+        ndarray, shape (discs, 5)
+            Rows sum to 1. A model that tells only the groups has its mild probability shared between I and II, and its
+            serious one between IV and V.
+        """
+        import torch
+
+        batch = torch.from_numpy(inputs).to(self.device).contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(), reduced_precision(self.device):
+            logits = self.network(batch).float()
+        probabilities = (logits / self.temperature).softmax(1).double().cpu().numpy()
+        if len(self.outputs) == 3:
+            halves = probabilities / np.array([2.0, 1.0, 2.0])
+            probabilities = halves[:, [0, 0, 1, 2, 2]]
+        return probabilities

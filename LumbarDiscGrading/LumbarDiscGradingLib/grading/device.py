@@ -1,0 +1,56 @@
+"""Which device the networks run on, checked by running something on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+class DeviceError(ValueError):
+    """The device asked for is not there; the message is one sentence for the user."""
+
+
+def choose_device(name: str = "auto") -> tuple[torch.device, str]:
+    """Return a device that works, and how it is called in the result.
+
+    Parameters
+    ----------
+    name : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. ``auto`` takes a CUDA device if the installed torch can run on
+        it, else the CPU.
+
+    Raises
+    ------
+    DeviceError
+        If `name` is not a device, or is one that is not there or does not work.
+    """
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            problem = _problem(torch.device("cuda"))
+            if problem is None:
+                return torch.device("cuda"), f"cuda ({torch.cuda.get_device_name()})"
+            return torch.device("cpu"), f"cpu (the CUDA device was not used: {problem})"
+        return torch.device("cpu"), "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"{name!r} is not a device; use auto, cpu, cuda, cuda:N or mps.") from error
+    problem = _problem(device)
+    if problem is not None:
+        raise DeviceError(f"The device {name} cannot be used ({problem}); use --device auto or cpu.")
+    return device, name
+
+
+def _problem(device: torch.device) -> str | None:
+    """Run one small convolution: a card may be there without kernels for it in the installed torch."""
+    import torch
+
+    try:
+        torch.nn.functional.conv2d(torch.ones(1, 1, 4, 4, device=device), torch.ones(1, 1, 3, 3, device=device)).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        return str(error).splitlines()[0]
+    return None

@@ -1,0 +1,260 @@
+"""From tissue probabilities on one slice to separate discs, vertebral bodies and their order along the spine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from ..imaging.crop import DiscAxis, disc_axis
+from ..pfirrmann import Tissue
+
+MIN_DISC_AREA_MM2 = 45.0
+"""A collapsed lumbar disc is 25 mm by 2-3 mm on the slice; anything smaller is a speck or a sliver at the edge."""
+MIN_BODY_AREA_MM2 = 200.0
+"""Half of a small vertebral body."""
+MAX_FRAGMENT_GAP_MM = 9.0
+"""Pieces of one disc that are parted by gas or a dark band lie closer together than this, along the disc."""
+SPLIT_RADII_MM = (0.7, 1.4, 2.1)
+"""Openings tried, one after the other, on discs that grew together."""
+
+
+@dataclass(frozen=True)
+class DiscRegion:
+    """One disc on the slice.
+
+    Attributes
+    ----------
+    mask : ndarray of bool, shape (rows, columns)
+    axis : DiscAxis
+    area_mm2 : float
+    lumbosacral : float
+        Mean probability over the disc's pixels that it is L5-S1; NaN where the network does not tell.
+    probability : float
+        Mean probability of being disc.
+    touches_border : bool
+        Whether the disc is cut by the edge of the image.
+    """
+
+    mask: NDArray[np.bool_]
+    axis: DiscAxis
+    area_mm2: float
+    lumbosacral: float
+    probability: float
+    touches_border: bool
+
+    @property
+    def center_mm(self) -> NDArray[np.float64]:
+        """Centroid (row, column) in mm."""
+        return np.array(self.axis.center_mm)
+
+
+@dataclass(frozen=True)
+class BodyRegion:
+    """One vertebral body on the slice: mask, centroid (row, column) in mm, area in mm2."""
+
+    mask: NDArray[np.bool_]
+    center_mm: NDArray[np.float64]
+    area_mm2: float
+
+
+@dataclass(frozen=True)
+class SpineRegions:
+    """Discs and vertebral bodies of a slice, each from the feet upward, and the canal's mask."""
+
+    discs: tuple[DiscRegion, ...]
+    bodies: tuple[BodyRegion, ...]
+    canal: NDArray[np.bool_]
+    spacing_mm: tuple[float, float]
+
+
+def find_regions(
+    tissues: NDArray[np.uint8],
+    disc_probability: NDArray[np.float32],
+    lumbosacral: NDArray[np.float32] | None,
+    inside: NDArray[np.bool_],
+    spacing_mm: tuple[float, float],
+) -> SpineRegions:
+    """Separate the discs and vertebral bodies of a slice.
+
+    Parameters
+    ----------
+    tissues : ndarray of uint8, shape (rows, columns)
+        Tissue classes.
+    disc_probability : ndarray of float, shape (rows, columns)
+    lumbosacral : ndarray of float, shape (rows, columns), or None
+        Probability that a disc at this pixel is L5-S1.
+    inside : ndarray of bool, shape (rows, columns)
+        Where the image is (a canvas is larger than the field of view).
+    spacing_mm : tuple of float
+    """
+    canal = _largest_parts(tissues == Tissue.CANAL, spacing_mm, 60.0)
+    border = inside & ~_eroded(inside)
+    pieces = [
+        _region(piece, disc_probability, lumbosacral, border, spacing_mm)
+        for piece in _disc_pieces(tissues == Tissue.DISC, spacing_mm)
+    ]
+    discs = _joined_fragments(pieces, tissues == Tissue.VERTEBRA, disc_probability, lumbosacral, border, spacing_mm)
+    discs = [disc for disc in discs if disc.area_mm2 >= MIN_DISC_AREA_MM2]
+    discs = _in_front_of_canal(discs, canal, spacing_mm)
+    discs.sort(key=lambda disc: -disc.center_mm[0])
+    bodies = _bodies(tissues == Tissue.VERTEBRA, canal, spacing_mm)
+    return SpineRegions(tuple(discs), tuple(bodies), canal, spacing_mm)
+
+
+def components(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Return the connected parts of a mask (pixels that share a side or a corner), largest first."""
+    if not mask.any():
+        return []
+    image = sitk.GetImageFromArray(mask.astype(np.uint8))
+    labelled = sitk.RelabelComponent(sitk.ConnectedComponent(image, True))
+    values = sitk.GetArrayViewFromImage(labelled)
+    return [np.asarray(values == label) for label in range(1, int(values.max()) + 1)]
+
+
+def _disc_pieces(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> list[NDArray[np.bool_]]:
+    smallest = MIN_DISC_AREA_MM2 / 4 / (spacing_mm[0] * spacing_mm[1])
+    pieces: list[NDArray[np.bool_]] = []
+    for piece in components(mask):
+        if piece.sum() >= smallest:
+            pieces += _split(piece, spacing_mm)
+    return pieces
+
+
+def _split(piece: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> list[NDArray[np.bool_]]:
+    """Part discs that grew together: a single disc is at most about 25 mm thick at right angles to its axis."""
+    rows, _ = np.nonzero(piece)
+    if (rows.max() - rows.min()) * spacing_mm[0] < 35.0:
+        return [piece]
+    for radius in SPLIT_RADII_MM:
+        cores = [
+            core
+            for core in components(_opened(piece, radius, spacing_mm))
+            if core.sum() * spacing_mm[0] * spacing_mm[1] >= MIN_DISC_AREA_MM2
+        ]
+        if len(cores) > 1:
+            return _grown_back(piece, cores, spacing_mm)
+    return [piece]
+
+
+def _grown_back(
+    piece: NDArray[np.bool_], cores: list[NDArray[np.bool_]], spacing_mm: tuple[float, float]
+) -> list[NDArray[np.bool_]]:
+    """Give each pixel of `piece` to the nearest core."""
+    distances = []
+    for core in cores:
+        image = sitk.GetImageFromArray(core.astype(np.uint8))
+        image.SetSpacing((spacing_mm[1], spacing_mm[0]))
+        distance = sitk.SignedMaurerDistanceMap(image, squaredDistance=False, useImageSpacing=True)
+        distances.append(sitk.GetArrayFromImage(distance))
+    nearest = np.argmin(distances, axis=0)
+    return [piece & (nearest == index) for index in range(len(cores))]
+
+
+def _region(
+    mask: NDArray[np.bool_],
+    disc_probability: NDArray[np.float32],
+    lumbosacral: NDArray[np.float32] | None,
+    border: NDArray[np.bool_],
+    spacing_mm: tuple[float, float],
+) -> DiscRegion:
+    return DiscRegion(
+        mask,
+        disc_axis(np.argwhere(mask), spacing_mm),
+        float(mask.sum()) * spacing_mm[0] * spacing_mm[1],
+        float(lumbosacral[mask].mean()) if lumbosacral is not None else float("nan"),
+        float(disc_probability[mask].mean()),
+        bool((mask & border).any()),
+    )
+
+
+def _joined_fragments(
+    pieces: list[DiscRegion],
+    vertebra: NDArray[np.bool_],
+    disc_probability: NDArray[np.float32],
+    lumbosacral: NDArray[np.float32] | None,
+    border: NDArray[np.bool_],
+    spacing_mm: tuple[float, float],
+) -> list[DiscRegion]:
+    """Join pieces of one disc: the larger one's axis runs through the smaller one and no vertebra lies between them."""
+    pieces = sorted(pieces, key=lambda piece: -piece.area_mm2)
+    joined: list[DiscRegion] = []
+    for piece in pieces:
+        host = next((i for i, disc in enumerate(joined) if _same_disc(disc, piece, vertebra, spacing_mm)), None)
+        if host is None:
+            joined.append(piece)
+        else:
+            mask = joined[host].mask | piece.mask
+            joined[host] = _region(mask, disc_probability, lumbosacral, border, spacing_mm)
+    return joined
+
+
+def _same_disc(
+    disc: DiscRegion, piece: DiscRegion, vertebra: NDArray[np.bool_], spacing_mm: tuple[float, float]
+) -> bool:
+    offset = piece.center_mm - disc.center_mm
+    if abs(offset @ disc.axis.across) > 6.0:
+        return False
+    ours, theirs = np.argwhere(disc.mask) * spacing_mm, np.argwhere(piece.mask) * spacing_mm
+    along_ours, along_theirs = (ours - disc.center_mm) @ disc.axis.along, (theirs - disc.center_mm) @ disc.axis.along
+    gap = max(along_theirs.min() - along_ours.max(), along_ours.min() - along_theirs.max())
+    if gap > MAX_FRAGMENT_GAP_MM:
+        return False
+    path = disc.center_mm + np.linspace(0, 1, 50)[:, None] * offset
+    pixels = np.round(path / spacing_mm).astype(int)
+    return bool(vertebra[pixels[:, 0], pixels[:, 1]].mean() < 0.25)
+
+
+def _in_front_of_canal(
+    discs: list[DiscRegion], canal: NDArray[np.bool_], spacing_mm: tuple[float, float]
+) -> list[DiscRegion]:
+    """Drop what lies behind the canal."""
+    if not canal.any():
+        return discs
+    rows, columns = np.nonzero(canal)
+    points = np.column_stack([rows, columns]) * spacing_mm
+    kept = []
+    for disc in discs:
+        nearest = points[np.argmin(np.linalg.norm(points - disc.center_mm, axis=1))]
+        if disc.center_mm[1] < nearest[1]:
+            kept.append(disc)
+    return kept
+
+
+def _bodies(vertebra: NDArray[np.bool_], canal: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> list[BodyRegion]:
+    rows, columns = np.nonzero(canal)
+    points = np.column_stack([rows, columns]) * spacing_mm
+    bodies = []
+    for part in components(_opened(vertebra, 1.3, spacing_mm)):
+        area = float(part.sum()) * spacing_mm[0] * spacing_mm[1]
+        if area < MIN_BODY_AREA_MM2:
+            break
+        center = np.argwhere(part).mean(axis=0) * spacing_mm
+        if len(points):
+            nearest = points[np.argmin(np.linalg.norm(points - center, axis=1))]
+            if center[1] >= nearest[1]:
+                continue
+        bodies.append(BodyRegion(part, center, area))
+    return sorted(bodies, key=lambda body: -body.center_mm[0])
+
+
+def _largest_parts(mask: NDArray[np.bool_], spacing_mm: tuple[float, float], least_mm2: float) -> NDArray[np.bool_]:
+    kept = np.zeros_like(mask)
+    for part in components(mask):
+        if part.sum() * spacing_mm[0] * spacing_mm[1] < least_mm2:
+            break
+        kept |= part
+    return kept
+
+
+def _opened(mask: NDArray[np.bool_], radius_mm: float, spacing_mm: tuple[float, float]) -> NDArray[np.bool_]:
+    radius = [max(1, round(radius_mm / step)) for step in (spacing_mm[1], spacing_mm[0])]
+    opened = sitk.BinaryMorphologicalOpening(sitk.GetImageFromArray(mask.astype(np.uint8)), radius)
+    return sitk.GetArrayFromImage(opened) > 0
+
+
+def _eroded(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    eroded = sitk.BinaryErode(sitk.GetImageFromArray(np.pad(mask, 1).astype(np.uint8)), [1, 1])
+    return sitk.GetArrayFromImage(eroded)[1:-1, 1:-1] > 0

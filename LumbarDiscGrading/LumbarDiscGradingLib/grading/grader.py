@@ -1,0 +1,292 @@
+"""`DiscGrader`: a sagittal T2-weighted volume in, graded, named and measured discs out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..imaging.volume import ImagingError, SagittalVolume
+from ..pfirrmann import DISC_LABELS, GROUPS, group_probabilities
+from .discs import DiscRegion, SpineRegions, find_regions
+from .input_checks import contrast_warnings
+from .levels import NamedDiscs, name_levels
+from .measurements import fluid_signal, measure_disc
+from .result import DiscGrade, GradingResult, ModelUse, missing_lumbar_levels
+from .slice_choice import choose_slice
+
+if TYPE_CHECKING:
+    from ..models.folder import TrainedModel
+    from .segmenter import SliceSegmentation
+
+CONFIDENT_PROBABILITY = 0.6
+"""A group that is less probable than this is marked as not confident."""
+UPRIGHT_DEGREES = 15.0
+"""A spine tilted further than this on its canvas is segmented again on a canvas turned with it."""
+USUAL_TILT_DEGREES = 8.0
+"""The line from L5-S1 up to L1-L2 leans back a little in most people."""
+LUMBAR_STEP_MM = 35.5
+"""Mean distance of the centres of neighbouring lumbar discs in adults, for pictures whose scale is not known.
+
+Vertebral body about 27 mm and disc about 9 mm high (Zhou et al., Eur Spine J 9:242-248, 2000).
+"""
+SCALE_TOLERANCE = 0.06
+
+
+class NoDiscsError(ImagingError):
+    """No intervertebral disc was found."""
+
+
+class DiscGrader:
+    """Segments and grades the discs of sagittal T2-weighted lumbar volumes.
+
+    Parameters
+    ----------
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    segmentation_model, grading_model : str or Path or None
+        Name or folder of a model; None for the built-in default.
+
+    Raises
+    ------
+    DeviceError, ModelError
+        If the device cannot be used, or a model is missing, damaged or of another task.
+
+    Examples
+    --------
+    >>> from LumbarDiscGradingLib.imaging.reading import read_volume
+    >>> result = DiscGrader().grade(read_volume("lumbar_t2.nrrd"))
+    >>> [(disc.level, disc.group.value) for disc in result.discs]
+    """
+
+    def __init__(
+        self,
+        device: str = "auto",
+        segmentation_model: str | Path | None = None,
+        grading_model: str | Path | None = None,
+    ) -> None:
+        from ..models.store import find_model
+        from .classifier import Classifier
+        from .device import choose_device
+        from .segmenter import Segmenter
+
+        self.device, self.device_name = choose_device(device)
+        models = find_model(segmentation_model, "segmentation"), find_model(grading_model, "grading")
+        self.segmenter = Segmenter(models[0], self.device)
+        self.classifier = Classifier(models[1], self.device)
+        self.models = tuple(_model_use(model) for model in models)
+
+    def grade(
+        self,
+        volume: SagittalVolume,
+        slice_index: int | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> GradingResult:
+        """Grade the discs of a volume on its mid-sagittal slice.
+
+        Parameters
+        ----------
+        volume : SagittalVolume
+        slice_index : int, optional
+            Canonical index of the slice to grade; chosen by content when left out.
+        progress : callable, optional
+            Called with the name of each stage as it begins; an exception raised in it stops the grading.
+
+        Raises
+        ------
+        NoDiscsError
+            If no disc is found.
+        """
+        watch = _Stopwatch(progress)
+        watch.start("segment")
+        segmentation, reason, scale = self._segment(volume, slice_index)
+        watch.start("find discs")
+        slice_2d = volume.voxels[segmentation.slice_index].astype(np.float32)
+        regions, tissues = regions_of(segmentation, slice_2d.shape)
+        spacing = segmentation.spacing_mm
+        named = name_levels(regions, (slice_2d.shape[0] - 1) * spacing[0])
+        if not named.discs:
+            raise NoDiscsError("No intervertebral disc was found; load a sagittal T2-weighted lumbar series.")
+        watch.start("grade")
+        fluids = [fluid_signal(slice_2d, regions.canal, disc.axis, spacing) for disc in named.discs]
+        probabilities = self._grade_probabilities(slice_2d, named, fluids, spacing)
+        watch.start("measure")
+        discs = [
+            _disc_grade(volume, segmentation, regions, slice_2d, *parts)
+            for parts in zip(named.levels, named.discs, fluids, probabilities, strict=True)
+        ]
+        discs.reverse()
+        labels = np.zeros(slice_2d.shape, dtype=np.uint8)
+        for level, disc in zip(named.levels, named.discs, strict=True):
+            labels[disc.mask] = DISC_LABELS[level]
+        missing = missing_lumbar_levels(named.levels)
+        warnings = (
+            *contrast_warnings(slice_2d, tissues),
+            *named.warnings,
+            *_count_warnings(missing, named, volume, scale),
+        )
+        watch.stop()
+        return GradingResult(
+            volume=volume,
+            slice_index=segmentation.slice_index,
+            slice_reason=reason,
+            discs=tuple(discs),
+            label_slice=labels,
+            tissue_slice=tissues,
+            missing_levels=missing,
+            warnings=warnings,
+            models=self.models,
+            device=self.device_name,
+            timings_s=watch.seconds,
+            versions=_versions(),
+        )
+
+    def _segment(self, volume: SagittalVolume, slice_index: int | None) -> tuple[SliceSegmentation, str, float]:
+        """Choose the slice and segment it, upright and, for a picture without scale, at the scale of its anatomy."""
+        scale = 1.0
+        if slice_index is not None:
+            if not 0 <= slice_index < volume.slice_count:
+                raise ImagingError(f"There is no slice {slice_index}; the volume has {volume.slice_count} slices.")
+            segmentation, reason = self.segmenter.segment(volume, [slice_index])[0], "given by the user"
+        else:
+            segmentation, reason, _ = choose_slice(volume, self.segmenter)
+        shape = volume.voxels.shape[1:]
+        if not volume.scale_known:
+            for _ in range(2):
+                estimate = scale * _scale_by_anatomy(regions_of(segmentation, shape)[0])
+                if abs(estimate / scale - 1.0) < SCALE_TOLERANCE:
+                    break
+                scale = estimate
+                segmentation = self.segmenter.segment(volume, [segmentation.slice_index], scale)[0]
+        tilt = spine_tilt_degrees(regions_of(segmentation, shape)[0])
+        if abs(tilt - USUAL_TILT_DEGREES) > UPRIGHT_DEGREES:
+            rotation = tilt - USUAL_TILT_DEGREES
+            segmentation = self.segmenter.segment(volume, [segmentation.slice_index], scale, rotation)[0]
+        return segmentation, reason, scale
+
+    def _grade_probabilities(
+        self, slice_2d: NDArray, named: NamedDiscs, fluids: list[float | None], spacing: tuple[float, float]
+    ) -> NDArray[np.float64]:
+        from .classifier import disc_input
+
+        fallback = float(np.percentile(slice_2d, 98))
+        inputs = [
+            disc_input(slice_2d, disc.mask, disc.axis, fluid or fallback, spacing, self.classifier.channels)
+            for disc, fluid in zip(named.discs, fluids, strict=True)
+        ]
+        return self.classifier.grade_probabilities(np.stack(inputs))
+
+
+def regions_of(segmentation: SliceSegmentation, slice_shape: tuple[int, int]) -> tuple[SpineRegions, NDArray[np.uint8]]:
+    """Return the discs and bodies of a segmented slice, and its tissue classes, on the slice's own pixels."""
+    tissues, disc_probability, landmark = segmentation.on_slice(slice_shape)
+    inside = np.ones(slice_shape, dtype=bool)
+    return find_regions(tissues, disc_probability, landmark, inside, segmentation.spacing_mm), tissues
+
+
+def spine_tilt_degrees(regions: SpineRegions) -> float:
+    """Return how far the line through the discs leans from the slice's rows, feet forward positive."""
+    centers = np.array([disc.center_mm for disc in regions.discs])
+    if len(centers) < 3:
+        return USUAL_TILT_DEGREES
+    _, _, directions = np.linalg.svd(centers - centers.mean(axis=0))
+    down = directions[0] if directions[0][0] > 0 else -directions[0]
+    return float(np.degrees(np.arctan2(down[1], down[0])))
+
+
+def _scale_by_anatomy(regions: SpineRegions) -> float:
+    centers = np.array([disc.center_mm for disc in regions.discs])
+    if len(centers) < 3:
+        return 1.0
+    steps = np.linalg.norm(np.diff(centers, axis=0), axis=1)
+    return float(np.clip(LUMBAR_STEP_MM / np.median(steps[:5]), 0.5, 2.0))
+
+
+def _disc_grade(
+    volume: SagittalVolume,
+    segmentation: SliceSegmentation,
+    regions: SpineRegions,
+    slice_2d: NDArray,
+    level: str,
+    disc: DiscRegion,
+    fluid: float | None,
+    probabilities: NDArray[np.float64],
+) -> DiscGrade:
+    by_grade = tuple(float(value) for value in probabilities)
+    by_group = group_probabilities(by_grade)
+    group = GROUPS[int(np.argmax(by_group))]
+    row, column = disc.center_mm / np.array(segmentation.spacing_mm)
+    confident = max(by_group) >= CONFIDENT_PROBABILITY and fluid is not None
+    warnings = []
+    if not confident:
+        warnings.append(f"{level}: low confidence, read it yourself.")
+    if disc.touches_border:
+        warnings.append(f"{level}: cut by the edge of the image.")
+    spacing = segmentation.spacing_mm
+    return DiscGrade(
+        level=level,
+        group=group,
+        group_probabilities=by_group,
+        pfirrmann=max(group.grades, key=lambda grade: by_grade[grade - 1]),
+        grade_probabilities=by_grade,  # type: ignore[arg-type]
+        confident=confident,
+        center_lps_mm=volume.lps_mm(segmentation.slice_index, float(row), float(column)),
+        center_row_column=(float(row), float(column)),
+        measurements=measure_disc(disc, regions.bodies, slice_2d, fluid, spacing, volume.scale_known),
+        warnings=tuple(warnings),
+    )
+
+
+def _count_warnings(
+    missing: tuple[str, ...], named: NamedDiscs, volume: SagittalVolume, scale: float
+) -> tuple[str, ...]:
+    warnings = []
+    unsaid = [level for level in missing if level not in named.missing]
+    if unsaid:
+        warnings.append(f"Not found or not in the image: {', '.join(unsaid)}.")
+    if not volume.scale_known:
+        warnings.append(
+            f"The pixel size is an estimate from the anatomy ({volume.spacing_mm[1] * scale:.2f} mm); "
+            "lengths and areas are left out."
+        )
+    return tuple(warnings)
+
+
+def _model_use(model: TrainedModel) -> ModelUse:
+    return ModelUse(
+        name=model.name,
+        task=model.task,
+        location=model.origin,
+        sha256=model.sha256,
+        version=str(model.manifest.get("version", "")),
+    )
+
+
+def _versions() -> dict[str, str]:
+    import torch
+
+    return {"LumbarDiscGrading": __version__, "torch": torch.__version__, "numpy": np.__version__}
+
+
+class _Stopwatch:
+    """Seconds per stage; tells each stage's name as it begins."""
+
+    def __init__(self, progress: Callable[[str], None] | None) -> None:
+        self.seconds: dict[str, float] = {}
+        self._progress, self._stage, self._since = progress, "", 0.0
+
+    def start(self, stage: str) -> None:
+        self.stop()
+        if self._progress is not None:
+            self._progress(stage)
+        self._stage, self._since = stage, time.perf_counter()
+
+    def stop(self) -> None:
+        if self._stage:
+            self.seconds[self._stage] = time.perf_counter() - self._since
+        self._stage = ""

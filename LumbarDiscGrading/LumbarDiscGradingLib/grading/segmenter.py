@@ -1,0 +1,171 @@
+"""The segmentation network at work: slices of a volume in, tissue probabilities on their canvas out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..imaging.canvas import Grid, normalized_slice
+from ..imaging.volume import SagittalVolume
+from ..pfirrmann import Tissue
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..models.folder import TrainedModel
+
+
+@dataclass(frozen=True)
+class SliceSegmentation:
+    """Tissue probabilities of one slice.
+
+    Attributes
+    ----------
+    slice_index : int
+        Canonical index.
+    grid : Grid
+        The canvas on the slice; its mm are those of `spacing_mm`.
+    spacing_mm : tuple of float
+        Pixel spacing of the slice along rows and columns (an estimate where the scale is not known).
+    probabilities : ndarray of float32, shape (4, rows, columns)
+        Background, vertebra, disc, canal on the canvas.
+    lumbosacral : ndarray of float32, shape (rows, columns), or None
+        Probability that a disc at this pixel is L5-S1.
+    """
+
+    slice_index: int
+    grid: Grid
+    spacing_mm: tuple[float, float]
+    probabilities: NDArray[np.float32]
+    lumbosacral: NDArray[np.float32] | None
+
+    def area_mm2(self, tissue: Tissue) -> float:
+        """Return the expected area of a tissue in mm2."""
+        return float(self.probabilities[tissue].sum()) * self.grid.pixel_size_mm**2
+
+    def on_slice(
+        self, slice_shape: tuple[int, int]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return tissue classes, disc probability and landmark on the slice's own pixels."""
+
+        def back(values: NDArray) -> NDArray[np.float32]:
+            return self.grid.sample_back(values, slice_shape, self.spacing_mm)
+
+        tissue_maps = np.stack([back(self.probabilities[tissue]) for tissue in Tissue if tissue != Tissue.BACKGROUND])
+        background = 1.0 - tissue_maps.sum(axis=0)
+        tissues = np.concatenate([background[None], tissue_maps]).argmax(axis=0).astype(np.uint8)
+        landmark = back(self.lumbosacral) if self.lumbosacral is not None else None
+        return tissues, tissue_maps[Tissue.DISC - 1], landmark
+
+
+SLICE_NORMALIZATION = {"name": "robust_range_square_root", "parameters": {"percentiles": [0.5, 99.5]}}
+"""What `imaging.canvas.normalized_slice` does, as the manifest of a segmentation model names it."""
+
+
+def require_normalization(model: TrainedModel, expected: dict) -> None:
+    """Refuse a model that was trained on intensities made in another way than here.
+
+    Raises
+    ------
+    ModelError
+        If the manifest's input contract is not `expected`.
+    """
+    from ..models.manifest import ModelError
+
+    found = model.manifest["input"]["normalization"]
+    if found != expected:
+        raise ModelError(
+            f"The model {model.name} needs the input normalization {found['name']!r}, which this version does not make "
+            f"(it makes {expected['name']!r}); choose another model."
+        )
+
+
+class Segmenter:
+    """A segmentation model on a device.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        Of the task ``segmentation``.
+    device : torch.device
+    """
+
+    def __init__(self, model: TrainedModel, device: torch.device) -> None:
+        import torch
+
+        model.require_task("segmentation")
+        require_normalization(model, SLICE_NORMALIZATION)
+        self.model, self.device = model, device
+        self.network = model.load(device).to(memory_format=torch.channels_last)
+        self.pixel_size_mm = float(model.manifest["input"]["pixel_size_mm"])
+        self.outputs = list(model.manifest["outputs"])
+
+    def segment(
+        self,
+        volume: SagittalVolume,
+        slice_indices: list[int],
+        scale: float = 1.0,
+        rotation_degrees: float = 0.0,
+    ) -> list[SliceSegmentation]:
+        """Segment slices in one batch.
+
+        Parameters
+        ----------
+        volume : SagittalVolume
+        slice_indices : list of int
+            Canonical indices.
+        scale : float
+            Factor on the volume's pixel spacing, for pictures whose scale is estimated.
+        rotation_degrees : float
+            How far the canvas is turned so that the spine stands upright on it.
+        """
+        import torch
+
+        spacing = (volume.spacing_mm[1] * scale, volume.spacing_mm[2] * scale)
+        shape = volume.voxels.shape[1:]
+        grid = Grid.fitting(shape, spacing, self.pixel_size_mm, rotation_degrees)
+        images = np.stack([grid.sample(normalized_slice(volume.voxels[i]), spacing) for i in slice_indices])
+        batch = torch.from_numpy(images)[:, None].to(self.device)
+        with torch.inference_mode(), reduced_precision(self.device):
+            logits = self.network(batch.contiguous(memory_format=torch.channels_last)).float()
+            maps = self._maps(logits).cpu().numpy()
+        tissues = len(Tissue)
+        return [
+            SliceSegmentation(
+                index, grid, spacing, maps[i, :tissues], maps[i, tissues] if maps.shape[1] > tissues else None
+            )
+            for i, index in enumerate(slice_indices)
+        ]
+
+    def _maps(self, logits: torch.Tensor) -> torch.Tensor:
+        """Turn logits into tissue probabilities, with the landmark's behind them where the model has one."""
+        import torch
+
+        names = [tissue.name.lower() for tissue in Tissue]
+        if self.outputs == ["background", "disc"]:
+            background, disc = logits.softmax(1).unbind(1)
+            none = torch.zeros_like(disc)
+            return torch.stack([background, none, disc, none], dim=1)
+        if self.outputs == names:
+            return logits.softmax(1)
+        return torch.cat([logits[:, :4].softmax(1), logits[:, 4:5].sigmoid()], dim=1)
+
+
+def reduced_precision(device: torch.device) -> torch.autocast:
+    """Return the autocast for a device: half precision on CUDA, bfloat16 on CPUs that compute in it, else none."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.autocast("cuda", torch.float16)
+    hardware = device.type == "cpu" and _cpu_computes_bfloat16()
+    return torch.autocast("cpu", torch.bfloat16, enabled=hardware)
+
+
+def _cpu_computes_bfloat16() -> bool:
+    import torch
+
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -1,0 +1,1 @@
+"""Training of the two networks from labelled data sets, with Lightning and MONAI."""

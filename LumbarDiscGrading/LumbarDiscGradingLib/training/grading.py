@@ -1,0 +1,190 @@
+"""Training of the SpineNet: soft ordinal targets, balanced drawing, metrics, and the calibration of its probabilities."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger
+from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, WeightedRandomSampler
+
+from ..networks import SpineNet
+from ..pfirrmann import GRADES, GROUPS
+from .disc_samples import DiscCrops, DiscSample
+from .recipes import GradingRecipe
+
+
+class GradingModule(L.LightningModule):
+    """SpineNet with cross-entropy on soft targets and the squared earth mover's distance between grades.
+
+    The distance is that of Hou et al., Squared earth mover's distance-based loss for training deep neural networks (2016).
+    """
+
+    def __init__(self, recipe: GradingRecipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        outputs = len(GRADES) if recipe.ordinal else len(GROUPS)
+        self.network = SpineNet(recipe.in_channels, outputs, recipe.widths).to(memory_format=torch.channels_last)
+        self._seen: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Return logits of shape (batch, 5) or (batch, 3)."""
+        return self.network(crops.contiguous(memory_format=torch.channels_last))
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
+        """Return the loss of a batch."""
+        crops, grade, group = batch
+        logits = self(crops).float()
+        if self.recipe.ordinal:
+            loss = ordinal_loss(logits, grade, self.recipe.label_smoothing)
+        else:
+            loss = F.cross_entropy(logits, group)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> None:
+        """Collect logits and groups."""
+        crops, _, group = batch
+        self._seen.append((self(crops).float(), group))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log kappa and balanced accuracy of the groups over the tuning discs."""
+        probabilities = torch.cat([logits for logits, _ in self._seen]).softmax(1)
+        groups = torch.cat([group for _, group in self._seen]).cpu().numpy()
+        self._seen.clear()
+        predicted = by_group(probabilities).argmax(1).cpu().numpy()
+        kappa = cohen_kappa_score(groups, predicted, weights="quadratic")
+        self.log("tune_kappa", float(kappa), prog_bar=True)
+        self.log("tune_balanced_accuracy", float(balanced_accuracy_score(groups, predicted)), prog_bar=True)
+
+    def configure_optimizers(self) -> dict | torch.optim.Optimizer:
+        """Return SGD, or AdamW on a one-cycle schedule."""
+        recipe = self.recipe
+        if recipe.optimizer == "sgd":
+            return torch.optim.SGD(self.parameters(), lr=recipe.learning_rate, momentum=0.9)
+        optimizer = torch.optim.AdamW(self.parameters(), lr=recipe.learning_rate, weight_decay=0.01)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, recipe.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def by_group(probabilities: Tensor) -> Tensor:
+    """Sum grade probabilities, shape (batch, 5), into group probabilities, shape (batch, 3); groups pass through."""
+    if probabilities.shape[1] == len(GROUPS):
+        return probabilities
+    return torch.stack([probabilities[:, :2].sum(1), probabilities[:, 2], probabilities[:, 3:].sum(1)], dim=1)
+
+
+def ordinal_loss(logits: Tensor, grade: Tensor, smoothing: float) -> Tensor:
+    """Return cross-entropy on softened targets plus the squared earth mover's distance.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (batch, 5)
+    grade : Tensor of int64, shape (batch,)
+        0 to 4.
+    smoothing : float
+        Share of the target that goes to the neighbouring grades, half to each side.
+    """
+    one_hot = F.one_hot(grade, len(GRADES)).to(logits.dtype)
+    padded = F.pad(one_hot, (1, 1))
+    neighbours = (padded[:, :-2] + padded[:, 2:]) / 2
+    neighbours = neighbours / neighbours.sum(1, keepdim=True)
+    target = (1 - smoothing) * one_hot + smoothing * neighbours
+    cross_entropy = -(target * logits.log_softmax(1)).sum(1).mean()
+    distance = (logits.softmax(1).cumsum(1) - target.cumsum(1)).square().sum(1).mean()
+    return cross_entropy + distance
+
+
+def drawing_weights(samples: list[DiscSample]) -> list[float]:
+    """Return for each disc how often to draw it: sources by the square root of their size, grades likewise within one."""
+    sources = np.array([sample.source for sample in samples])
+    grades = np.array([sample.grade for sample in samples])
+    weights = np.zeros(len(samples))
+    for source in np.unique(sources):
+        of_source = sources == source
+        for grade in np.unique(grades[of_source]):
+            chosen = of_source & (grades == grade)
+            weights[chosen] = 1 / np.sqrt(chosen.sum())
+        weights[of_source] *= np.sqrt(of_source.sum()) / weights[of_source].sum()
+    return (weights / weights.mean()).tolist()
+
+
+def train_grading(
+    training: list[DiscSample],
+    tuning: list[DiscSample],
+    recipe: GradingRecipe,
+    run_folder: Path,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "auto",
+) -> GradingModule:
+    """Train a SpineNet; checkpoints and ``metrics.csv`` go to `run_folder`.
+
+    Parameters
+    ----------
+    training, tuning : list of DiscSample
+    recipe : GradingRecipe
+    run_folder : Path
+    seed : int
+    resume : bool
+        Go on from the last epoch's checkpoint, if there is one.
+    device : str
+        Lightning accelerator.
+    """
+    L.seed_everything(seed, workers=True)
+    module = GradingModule(recipe)
+    crops = DiscCrops(training, recipe, training=True, seed=seed)
+    sampler = WeightedRandomSampler(drawing_weights(training), len(training)) if recipe.balance_sources else None
+    loader = DataLoader(
+        crops, recipe.batch_size, shuffle=sampler is None, sampler=sampler, num_workers=1, drop_last=True
+    )
+    tuning_loader = DataLoader(DiscCrops(tuning, recipe, training=False), 64)
+    trainer = L.Trainer(
+        accelerator=device,
+        devices=1,
+        max_epochs=recipe.epochs,
+        precision=recipe.precision,
+        logger=CSVLogger(run_folder, name="", version="metrics"),
+        callbacks=[
+            ModelCheckpoint(run_folder, filename="last", enable_version_counter=False),
+            TQDMProgressBar(refresh_rate=10),
+        ],
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+    )
+    last = run_folder / "last.ckpt"
+    resume_from = last if resume and last.exists() else None
+    trainer.fit(module, loader, tuning_loader, ckpt_path=resume_from, weights_only=True)
+    return module
+
+
+@torch.inference_mode()
+def predict(module: GradingModule, samples: list[DiscSample]) -> Tensor:
+    """Return the logits of discs, shape (discs, 5 or 3)."""
+    module.eval()
+    loader = DataLoader(DiscCrops(samples, module.recipe, training=False), 64)
+    return torch.cat([module(crops.to(module.device)).float().cpu() for crops, _, _ in loader])
+
+
+def fit_temperature(logits: Tensor, groups: Tensor) -> float:
+    """Return the temperature that makes the group probabilities of tuning discs most likely (Guo et al., ICML 2017).
+
+    Parameters
+    ----------
+    logits : Tensor, shape (discs, 5 or 3)
+    groups : Tensor of int64, shape (discs,)
+    """
+    temperatures = torch.logspace(-0.7, 0.7, 141)
+    losses = [
+        F.nll_loss(by_group((logits / temperature).softmax(1)).clamp_min(1e-9).log(), groups)
+        for temperature in temperatures
+    ]
+    return round(float(temperatures[int(torch.stack(losses).argmin())]), 3)

@@ -1,0 +1,140 @@
+"""Presets: every number that decides a training, in one place. `paper` follows the study, `default` is the best found."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..imaging.canvas import CANVAS_PIXEL_SIZE_MM
+
+
+@dataclass(frozen=True)
+class SegmentationRecipe:
+    """How a U-Net is trained.
+
+    Attributes
+    ----------
+    base_width : int
+        Channels of the U-Net's first step.
+    tissues : bool
+        True: vertebra, disc, canal and the lumbosacral landmark; False: disc alone, as in the study.
+    patch_shape : tuple of int
+        Rows and columns of the training patches in canvas pixels.
+    pixel_size_mm : float
+    batch_size, epochs, steps_per_epoch : int
+    optimizer : str
+        ``adamw`` or ``sgd``.
+    learning_rate : float
+        Peak of the one-cycle schedule (``adamw``), constant for ``sgd``.
+    augment : bool
+        Physics-minded augmentation (`training.augmentation`).
+    self_training_epoch : int or None
+        From this epoch on, cases without masks are trained on the network's own confident predictions.
+    self_training_share : float
+        Share of such cases in a batch.
+    precision : str
+        Lightning precision.
+    """
+
+    base_width: int = 16
+    tissues: bool = True
+    patch_shape: tuple[int, int] = (448, 256)
+    pixel_size_mm: float = CANVAS_PIXEL_SIZE_MM
+    batch_size: int = 6
+    epochs: int = 24
+    steps_per_epoch: int = 100
+    optimizer: str = "adamw"
+    learning_rate: float = 3e-3
+    augment: bool = True
+    self_training_epoch: int | None = 12
+    self_training_share: float = 0.4
+    precision: str = "bf16-mixed"
+
+
+@dataclass(frozen=True)
+class GradingRecipe:
+    """How a SpineNet is trained.
+
+    Attributes
+    ----------
+    in_channels : int
+        2: crop and mask side by side; 1: crop times mask, as in the study.
+    ordinal : bool
+        True: five ordinal Pfirrmann grades (cumulative logits); False: the three groups (softmax).
+    widths : tuple of int
+        Channels of the stages.
+    batch_size, epochs : int
+    optimizer : str
+    learning_rate : float
+    augment : str
+        ``paper`` (rotation, flipping, Gaussian noise) or ``full``.
+    split_by_patient : bool
+        False: discs split at random, as in the study; patients then leak between the sets.
+    label_smoothing : float
+        Share of the target moved to the neighbouring grades (readers disagree by one grade).
+    balance_sources : bool
+        Draw each data set equally often, and within it the grades by the square root of their frequency.
+    precision : str
+    """
+
+    in_channels: int = 2
+    ordinal: bool = True
+    widths: tuple[int, ...] = (32, 64, 128, 128, 256)
+    batch_size: int = 32
+    epochs: int = 40
+    optimizer: str = "adamw"
+    learning_rate: float = 2e-3
+    augment: str = "full"
+    split_by_patient: bool = True
+    label_smoothing: float = 0.2
+    balance_sources: bool = True
+    precision: str = "bf16-mixed"
+
+
+SEGMENTATION_PRESETS = {
+    "default": SegmentationRecipe(),
+    "paper": SegmentationRecipe(
+        base_width=64,
+        tissues=False,
+        patch_shape=(512, 512),
+        batch_size=8,
+        epochs=300,
+        steps_per_epoch=0,
+        optimizer="sgd",
+        learning_rate=0.001,
+        augment=False,
+        self_training_epoch=None,
+        precision="32-true",
+    ),
+}
+GRADING_PRESETS = {
+    "default": GradingRecipe(),
+    "paper": GradingRecipe(
+        in_channels=1,
+        ordinal=False,
+        widths=(64, 128, 256, 512, 512),
+        batch_size=8,
+        epochs=300,
+        optimizer="sgd",
+        learning_rate=0.001,
+        augment="paper",
+        split_by_patient=False,
+        label_smoothing=0.0,
+        balance_sources=False,
+        precision="32-true",
+    ),
+}
+
+PAPER_UNKNOWNS = (
+    "the U-Net's channels (64 at the first step, as in its original paper, is taken)",
+    "momentum and weight decay of SGD (0.9 and 0 are taken)",
+    "the loss functions (Dice + cross-entropy, and cross-entropy, are taken)",
+    "which convolutions of VGG11 were left out (one convolution a stage is taken)",
+    "the strength of rotation and noise (15 degrees and 5 % of the range are taken)",
+)
+"""What the study does not say, and what is taken instead; printed when the preset ``paper`` runs."""
+
+
+def recipe_settings(recipe: SegmentationRecipe | GradingRecipe) -> dict[str, Any]:
+    """Return a recipe as JSON-ready data, for the metrics log and the model's manifest."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(recipe).items()}

@@ -1,0 +1,256 @@
+"""Training of the U-Net: losses, metrics, self-training, and the model folder at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger
+from monai.losses import MaskedDiceLoss
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from ..dataset.labelled import LabelledDataset
+from ..imaging.canvas import Grid, normalized_slice
+from ..networks import UNet
+from ..pfirrmann import Tissue
+from .recipes import SegmentationRecipe
+from .slices import (
+    IGNORED,
+    LANDMARK_LUMBOSACRAL,
+    LANDMARK_UNKNOWN,
+    SlicePatches,
+    TrainingCase,
+    tissues_and_landmark,
+)
+
+TISSUE_COUNT = len(Tissue)
+SURE_PROBABILITY = 0.85
+"""A pixel of the network's own prediction trains it only where its class is at least this probable."""
+
+
+class SegmentationModule(L.LightningModule):
+    """U-Net with Dice and cross-entropy on tissues and binary cross-entropy on the lumbosacral landmark."""
+
+    def __init__(self, recipe: SegmentationRecipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        channels = TISSUE_COUNT + 1 if recipe.tissues else 2
+        self.network = UNet(1, channels, recipe.base_width).to(memory_format=torch.channels_last)
+        self.dice_loss = MaskedDiceLoss(include_background=False, softmax=True, batch=True)
+        self._validation: list[tuple[float, float]] = []
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits of shape (batch, channels, rows, columns)."""
+        return self.network(image.contiguous(memory_format=torch.channels_last))
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
+        """Return the loss of a batch."""
+        image, tissues, landmark = batch
+        logits = self(image).float()
+        classes = TISSUE_COUNT if self.recipe.tissues else 2
+        loss = segmentation_loss(logits[:, :classes], tissues.long(), self.dice_loss)
+        if self.recipe.tissues:
+            loss = loss + 0.5 * landmark_loss(logits[:, classes], landmark)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> None:
+        """Collect disc Dice and landmark accuracy of one slice."""
+        image, tissues, landmark = batch
+        logits = self(image).float()
+        predicted = logits[:, : TISSUE_COUNT if self.recipe.tissues else 2].argmax(1)
+        disc = int(Tissue.DISC) if self.recipe.tissues else 1
+        overlap = (
+            2 * ((predicted == disc) & (tissues == disc)).sum() / ((predicted == disc).sum() + (tissues == disc).sum())
+        )
+        right = float("nan")
+        if self.recipe.tissues and bool((landmark > LANDMARK_UNKNOWN).any()):
+            known = landmark > LANDMARK_UNKNOWN
+            says = logits[:, TISSUE_COUNT][known] > 0
+            right = float((says == (landmark[known] == LANDMARK_LUMBOSACRAL)).float().mean())
+        self._validation.append((float(overlap), right))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means over the tuning slices."""
+        values = np.array(self._validation)
+        self._validation.clear()
+        self.log("tune_disc_dice", float(np.mean(values[:, 0])), prog_bar=True)
+        if np.isfinite(values[:, 1]).any():
+            self.log("tune_landmark_accuracy", float(np.nanmean(values[:, 1])), prog_bar=True)
+
+    def configure_optimizers(self) -> dict | torch.optim.Optimizer:
+        """Return SGD, or AdamW on a one-cycle schedule."""
+        recipe = self.recipe
+        if recipe.optimizer == "sgd":
+            return torch.optim.SGD(self.parameters(), lr=recipe.learning_rate, momentum=0.9)
+        optimizer = torch.optim.AdamW(self.parameters(), lr=recipe.learning_rate, weight_decay=1e-4)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            recipe.learning_rate,
+            total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=0.15,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def segmentation_loss(logits: Tensor, tissues: Tensor, dice_loss: nn.Module) -> Tensor:
+    """Return Dice + cross-entropy over the pixels that are not `IGNORED`.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (batch, classes, rows, columns)
+    tissues : Tensor of int64, shape (batch, rows, columns)
+    dice_loss : MaskedDiceLoss
+    """
+    sure = tissues != IGNORED
+    cross_entropy = F.cross_entropy(logits, tissues, ignore_index=IGNORED)
+    one_hot = F.one_hot(torch.where(sure, tissues, 0), logits.shape[1]).movedim(-1, 1).to(logits.dtype)
+    return cross_entropy + dice_loss(logits, one_hot, sure[:, None].to(logits.dtype))
+
+
+def landmark_loss(logits: Tensor, landmark: Tensor) -> Tensor:
+    """Return the binary cross-entropy of "this disc is L5-S1" over the pixels of discs whose level is known."""
+    known = landmark > LANDMARK_UNKNOWN
+    if not bool(known.any()):
+        return logits.sum() * 0.0
+    target = (landmark[known] == LANDMARK_LUMBOSACRAL).to(logits.dtype)
+    # one disc in about six is the lumbosacral one
+    return F.binary_cross_entropy_with_logits(logits[known], target, pos_weight=logits.new_tensor(4.0))
+
+
+class SegmentationData(L.LightningDataModule):
+    """Patches of the training patients, middle slices of the tuning patients, own predictions for cases without masks."""
+
+    def __init__(
+        self, datasets: list[LabelledDataset], recipe: SegmentationRecipe, seed: int, workers: int = 1
+    ) -> None:
+        super().__init__()
+        self.recipe, self.workers, self.seed = recipe, workers, seed
+        cases = [case for dataset in datasets for case in dataset.cases]
+        load = TrainingCase.load
+        self.training = [load(c) for c in cases if c.split == "train" and c.has_mask]
+        self.tuning = [load(c) for c in cases if c.split == "tune" and c.has_mask]
+        self.unlabelled = [load(c) for c in cases if c.split == "train" and not c.has_mask]
+        if not self.training:
+            raise ValueError("None of the training patients has a mask; give a data set with masks.")
+        self.patches = SlicePatches(self.training, recipe, seed)
+
+    def train_dataloader(self) -> DataLoader:
+        """Return the loader of an epoch."""
+        self.patches.epoch = self.trainer.current_epoch if self.trainer else 0
+        start = self.recipe.self_training_epoch
+        if start is not None and self.unlabelled and not self.patches.pseudo and self.patches.epoch >= start:
+            self.patches.pseudo = label_by_network(self.trainer.lightning_module, self.unlabelled, self.recipe)
+        return DataLoader(self.patches, self.recipe.batch_size, num_workers=self.workers, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader:
+        """Return the middle slice of each tuning patient on the whole canvas."""
+        items = []
+        for case in self.tuning:
+            middle = (case.voxels.shape[0] - 1) // 2
+            grid = Grid.over(case.labels[middle].shape, case.spacing_mm[1:], self.recipe.pixel_size_mm)
+            image = grid.sample(normalized_slice(case.voxels[middle]), case.spacing_mm[1:])
+            labels = grid.sample(case.labels[middle], case.spacing_mm[1:], nearest=True).astype(np.uint8)
+            tissues, landmark = tissues_and_landmark(labels)
+            if not self.recipe.tissues:
+                tissues = (tissues == Tissue.DISC).astype(np.uint8)
+            items.append((image[None], tissues, landmark))
+        return DataLoader(items, batch_size=1)
+
+
+@torch.inference_mode()
+def label_by_network(
+    module: SegmentationModule, cases: list[TrainingCase], recipe: SegmentationRecipe
+) -> list[TrainingCase]:
+    """Label cases that have no mask by the network itself; unsure pixels are `IGNORED`, implausible cases left out.
+
+    A case is plausible where at least five discs' worth of sure disc pixels and a canal are found.
+    """
+    was_training = module.training
+    module.eval()
+    labelled = []
+    for case in cases:
+        middle = (case.voxels.shape[0] - 1) // 2
+        spacing = case.spacing_mm[1:]
+        shape = case.voxels.shape[1:]
+        grid = Grid.over(shape, spacing, recipe.pixel_size_mm)
+        image = torch.from_numpy(grid.sample(normalized_slice(case.voxels[middle]), spacing))[None, None]
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision.startswith("bf16")):
+            probabilities = module(image.to(module.device)).float()[0, :TISSUE_COUNT].softmax(0).cpu().numpy()
+        best, tissue = probabilities.max(0), probabilities.argmax(0).astype(np.uint8)
+        tissue[best < SURE_PROBABILITY] = IGNORED
+        on_slice = grid.sample_back(tissue, shape, spacing, nearest=True).astype(np.uint8)
+        disc_mm2 = float((on_slice == Tissue.DISC).sum()) * spacing[0] * spacing[1]
+        canal_mm2 = float((on_slice == Tissue.CANAL).sum()) * spacing[0] * spacing[1]
+        if disc_mm2 > PLAUSIBLE_DISC_MM2 and canal_mm2 > PLAUSIBLE_CANAL_MM2:
+            labelled.append(
+                TrainingCase(
+                    case.patient, case.source, case.voxels[middle : middle + 1], on_slice[None], case.spacing_mm
+                )
+            )
+    module.train(was_training)
+    return labelled
+
+
+PLAUSIBLE_DISC_MM2 = 5 * 120.0
+"""Five small degenerated discs on a slice (a lumbar disc is about 35 mm by 8 mm)."""
+PLAUSIBLE_CANAL_MM2 = 1000.0
+"""A canal 10 mm deep along 100 mm."""
+
+
+def train_segmentation(
+    datasets: list[LabelledDataset],
+    recipe: SegmentationRecipe,
+    run_folder: Path,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "auto",
+) -> SegmentationModule:
+    """Train a U-Net; checkpoints and ``metrics.csv`` go to `run_folder`.
+
+    Parameters
+    ----------
+    datasets : list of LabelledDataset
+        Patients are taken by the splits of their data sets; test patients are never read.
+    recipe : SegmentationRecipe
+    run_folder : Path
+    seed : int
+    resume : bool
+        Go on from the last epoch's checkpoint, if there is one.
+    device : str
+        Lightning accelerator.
+    """
+    L.seed_everything(seed, workers=True)
+    data = SegmentationData(datasets, recipe, seed)
+    if recipe.steps_per_epoch == 0:
+        data.patches = _whole_slices(data, recipe, seed)
+    module = SegmentationModule(recipe)
+    checkpoint = ModelCheckpoint(run_folder, filename="last", save_last=False, enable_version_counter=False)
+    trainer = L.Trainer(
+        accelerator=device,
+        devices=1,
+        max_epochs=recipe.epochs,
+        precision=recipe.precision,
+        logger=CSVLogger(run_folder, name="", version="metrics"),
+        callbacks=[checkpoint, TQDMProgressBar(refresh_rate=10)],
+        reload_dataloaders_every_n_epochs=1,
+        check_val_every_n_epoch=1 if data.tuning else recipe.epochs + 1,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+    )
+    last = run_folder / "last.ckpt"
+    trainer.fit(module, data, ckpt_path=last if resume and last.exists() else None, weights_only=True)
+    return module
+
+
+def _whole_slices(data: SegmentationData, recipe: SegmentationRecipe, seed: int) -> SlicePatches:
+    from dataclasses import replace
+
+    steps = max(1, len(data.training) // recipe.batch_size)
+    recipe = replace(recipe, steps_per_epoch=steps)
+    return SlicePatches(data.training, recipe, seed)

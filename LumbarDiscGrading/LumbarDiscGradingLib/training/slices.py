@@ -1,0 +1,134 @@
+"""Training patches for the segmentation network, drawn from the slices of labelled cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ..dataset.labelled import LabelledCase
+from ..imaging.canvas import HIGH_PERCENTILE, LOW_PERCENTILE, Grid
+from ..pfirrmann import DISC_LABELS, Tissue
+from . import augmentation
+from .recipes import SegmentationRecipe
+
+IGNORED = 255
+"""Label of pixels that no loss is computed on (unsure pixels of the network's own predictions)."""
+
+LANDMARK_UNKNOWN, LANDMARK_OTHER, LANDMARK_LUMBOSACRAL = 0, 1, 2
+"""Target of the lumbosacral landmark: unknown or no disc, another disc, the disc L5-S1."""
+
+
+@dataclass
+class TrainingCase:
+    """One case in memory: voxels and label values of shape (slices, rows, columns), spacing in mm."""
+
+    patient: str
+    source: str
+    voxels: NDArray
+    labels: NDArray[np.uint8] | None
+    spacing_mm: tuple[float, float, float]
+
+    @classmethod
+    def load(cls, case: LabelledCase) -> TrainingCase:
+        """Read a labelled case."""
+        volume = case.volume()
+        return cls(case.patient, case.source, volume.voxels, case.mask(), volume.spacing_mm)
+
+
+def tissues_and_landmark(labels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Split label values into tissue classes and the lumbosacral landmark's target."""
+    named = np.isin(labels, list(DISC_LABELS.values()))
+    tissues = np.where(named, np.uint8(Tissue.DISC), labels).astype(np.uint8)
+    landmark = np.where(named, np.uint8(LANDMARK_OTHER), np.uint8(LANDMARK_UNKNOWN)).astype(np.uint8)
+    landmark[labels == DISC_LABELS["L5-S1"]] = LANDMARK_LUMBOSACRAL
+    return tissues, landmark
+
+
+class SlicePatches(Dataset):
+    """Random patches of random slices; as many an epoch as the recipe says.
+
+    Each item is (image (1, rows, columns) float32, tissues (rows, columns) uint8 with `IGNORED`, landmark (rows, columns)
+    uint8). `epoch` decides the random numbers, so an epoch can be repeated exactly.
+    """
+
+    def __init__(
+        self, cases: list[TrainingCase], recipe: SegmentationRecipe, seed: int, pseudo: list[TrainingCase] | None = None
+    ) -> None:
+        self.cases, self.pseudo, self.recipe, self.seed, self.epoch = cases, pseudo or [], recipe, seed, 0
+
+    def __len__(self) -> int:
+        """Return the number of patches of an epoch."""
+        return self.recipe.steps_per_epoch * self.recipe.batch_size
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw one patch."""
+        random = np.random.default_rng((self.seed, self.epoch, index))
+        use_pseudo = self.pseudo and random.random() < self.recipe.self_training_share
+        pool = self.pseudo if use_pseudo else self.cases
+        case = pool[random.integers(len(pool))]
+        image, labels = self._slab(case, random)
+        return self._patch(image, labels, case.spacing_mm[1:], random)
+
+    def _slab(self, case: TrainingCase, random: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        count = case.voxels.shape[0]
+        if not self.recipe.augment:
+            middle = (count - 1) // 2
+            return case.voxels[middle].astype(np.float32), case.labels[middle]
+        most = min(count, max(1, int(augmentation.MAX_SLAB_MM / case.spacing_mm[0])))
+        thickness = int(random.integers(1, most + 1))
+        first = int(random.integers(count - thickness + 1))
+        slab = case.voxels[first : first + thickness].astype(np.float32).mean(axis=0)
+        return slab, case.labels[first + thickness // 2]
+
+    def _patch(
+        self, image: NDArray, labels: NDArray, spacing_mm: tuple[float, float], random: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        recipe = self.recipe
+        low, high = np.percentile(image, (LOW_PERCENTILE, HIGH_PERCENTILE))
+        image = np.maximum((image - low) / max(high - low, 1e-6), 0.0)
+        if recipe.augment:
+            grid, spacing_mm = _random_grid(labels, spacing_mm, recipe, random)
+        else:
+            grid = Grid.over(labels.shape, spacing_mm, recipe.pixel_size_mm, recipe.patch_shape)
+        patch = grid.sample(image, spacing_mm)
+        target = _sample_labels(grid, labels, spacing_mm)
+        if recipe.augment:
+            tissues = tissues_and_landmark(np.where(target == IGNORED, 0, target).astype(np.uint8))[0]
+            if random.random() < 0.5:
+                patch = augmentation.vary_tissue_contrast(patch, tissues, random)
+            transforms = augmentation.intensity_transforms(int(random.integers(2**31)))
+            patch = np.asarray(transforms(torch.from_numpy(patch)[None])[0], dtype=np.float32)
+            patch, target = augmentation.cut_field_of_view(patch, target, random)
+            patch = augmentation.random_gamma(patch, random)
+        patch = np.sqrt(np.clip(patch, 0.0, 1.0))
+        tissues, landmark = tissues_and_landmark(target)
+        if not recipe.tissues:
+            tissues = (tissues == Tissue.DISC).astype(np.uint8)
+        return torch.from_numpy(patch.astype(np.float32))[None], torch.from_numpy(tissues), torch.from_numpy(landmark)
+
+
+def _random_grid(
+    labels: NDArray, spacing_mm: tuple[float, float], recipe: SegmentationRecipe, random: np.random.Generator
+) -> tuple[Grid, tuple[float, float]]:
+    scale = np.exp(random.uniform(-np.log(augmentation.MAX_SCALE), np.log(augmentation.MAX_SCALE)))
+    stretch = np.exp(random.uniform(-np.log(augmentation.MAX_ANISOTROPY), np.log(augmentation.MAX_ANISOTROPY)))
+    spacing = (spacing_mm[0] * scale * stretch, spacing_mm[1] * scale / stretch)
+    rows, columns = np.nonzero((labels > 0) & (labels != IGNORED))
+    if len(rows) == 0:
+        rows, columns = np.nonzero(np.ones_like(labels))
+    middle = np.array([(rows.min() + rows.max()) / 2 * spacing[0], (columns.min() + columns.max()) / 2 * spacing[1]])
+    center = middle + random.uniform(-1, 1, size=2) * np.array([70.0, 45.0])
+    rotation = float(
+        np.clip(random.normal(0, 12), -augmentation.MAX_ROTATION_DEGREES, augmentation.MAX_ROTATION_DEGREES)
+    )
+    return Grid(recipe.patch_shape, recipe.pixel_size_mm, (float(center[0]), float(center[1])), rotation), spacing
+
+
+def _sample_labels(grid: Grid, labels: NDArray[np.uint8], spacing_mm: tuple[float, float]) -> NDArray[np.uint8]:
+    """Resample label values by nearest neighbour (the grid is no finer than the labels by more than a little)."""
+    return grid.sample(labels, spacing_mm, nearest=True).astype(np.uint8)
