@@ -30,6 +30,11 @@ SLICE_VIEW_SIZE_PX = 1000
 """Size of a slice view as stored in a scene; Slicer fits the field of view to the real size when it shows the scene."""
 
 
+SCENE_VERSION = "Slicer 5.10.0 1"
+"""Written into scenes in place of the wheel's own name and number, at which Slicer warns when it opens one. The oldest
+release that is supported; a revision above zero says that it is no scene of old (vtkMRMLModelStorageNode)."""
+
+
 class HeadlessError(RuntimeError):
     """The Slicer core cannot do what was asked; the message is one sentence for the user."""
 
@@ -70,6 +75,7 @@ class SlicerCore:
         self._silence()
         self._folder = tempfile.TemporaryDirectory(prefix="lumbar-disc-grading-")
         self.scene = slicer.vtkMRMLScene()
+        self.scene.SetVersion(SCENE_VERSION)
         self.application_logic = slicer.vtkSlicerApplicationLogic()
         self.module_logics: dict[str, Any] = {}
         self._wire_application()

@@ -180,6 +180,7 @@ class LumbarDiscGradingResults:
                 column.InsertNextValue(row[name])
             table.AddColumn(column)
         tableNode.SetAndObserveTable(table)
+        tableNode.SetUseColumnTitleAsColumnHeader(True)
         tableNode.SetLocked(True)
 
     def _write_attributes(self, node: Any) -> None:

@@ -26,6 +26,8 @@ def showGradedSlice(result: GradingResult, volumeNode: Any) -> None:
     _set_window(volumeNode, *display_window(result))
     scene = volumeNode.GetScene()
     x, y, z = result.slice_center_lps_mm
+    for selection in _nodes(scene, "vtkMRMLSelectionNode"):
+        selection.SetActiveVolumeID(volumeNode.GetID())
     for composite in _nodes(scene, "vtkMRMLSliceCompositeNode"):
         composite.SetBackgroundVolumeID(volumeNode.GetID())
     for view in _nodes(scene, "vtkMRMLSliceNode"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..imaging.admission import grey_values, require_mr_like, require_size
 from ..imaging.volume import ImagingError, SagittalVolume, VolumeSource
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -19,13 +21,13 @@ def sagittal_volume_from_node(volumeNode: Any) -> SagittalVolume:
     Parameters
     ----------
     volumeNode : vtkMRMLScalarVolumeNode
-        A volume with one component; linear parent transforms count.
+        Grey (or color with equal channels); linear parent transforms count.
 
     Raises
     ------
     ImagingError
-        If the node is no grey-scale volume, has no voxels, is warped by a transform that is not linear, or has no
-        sagittal slices.
+        If the node is no volume, its voxels are not those of a grey-scale MR image, it is warped by a transform that
+        is not linear, or it has no sagittal slices.
     """
     from slicer.util import arrayFromVolume
 
@@ -35,12 +37,31 @@ def sagittal_volume_from_node(volumeNode: Any) -> SagittalVolume:
     image = volumeNode.GetImageData()
     if image is None or image.GetNumberOfPoints() == 0:
         raise ImagingError(f"The volume {name} has no voxels; load it again.")
-    if image.GetNumberOfScalarComponents() != 1:
-        raise ImagingError(f"The volume {name} is a color image; load the grey-scale sagittal T2 series.")
+    require_size(image.GetDimensions(), image.GetScalarSize())
     array = np.array(arrayFromVolume(volumeNode))
-    if not np.all(np.isfinite(array)):
-        raise ImagingError(f"The volume {name} contains values that are not finite numbers; export the series again.")
-    return SagittalVolume.from_stored(array, LPS_TO_RAS @ ijk_to_world(volumeNode), VolumeSource(name=name))
+    array, notes = grey_values(array) if array.ndim == 4 else (array, ())
+    require_mr_like(array)
+    index_to_lps = LPS_TO_RAS @ ijk_to_world(volumeNode)
+    source = VolumeSource(name, sha256=_sha256(array, index_to_lps), modality=_modality(volumeNode))
+    return SagittalVolume.from_stored(array, index_to_lps, source, notes)
+
+
+def _sha256(array: NDArray, index_to_lps: NDArray[np.float64]) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(array).tobytes())
+    digest.update(np.round(index_to_lps, 6).tobytes())
+    return digest.hexdigest()
+
+
+def _modality(volumeNode: Any) -> str:
+    """Return the DICOM modality that the subject hierarchy has for a volume; empty when it was no DICOM."""
+    import slicer
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volumeNode.GetScene())
+    item = hierarchy.GetItemByDataNode(volumeNode) if hierarchy is not None else 0
+    if not item:
+        return ""
+    attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
+    return hierarchy.GetItemAttribute(item, attribute) or ""
 
 
 def ijk_to_world(volumeNode: Any) -> NDArray[np.float64]:

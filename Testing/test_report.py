@@ -1,0 +1,225 @@
+"""Pictures, tables and text of a result."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from example_results import SPIDER, analytic_result, disc_grade, spider_patients, spider_result
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from LumbarDiscGradingLib.grading.result import DiscMeasurements
+from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, Group, Tissue
+from LumbarDiscGradingLib.report import overview
+from LumbarDiscGradingLib.report.display_window import display_window
+from LumbarDiscGradingLib.report.drawing import shortened, spread, text_width, wrapped
+from LumbarDiscGradingLib.report.overview import overview_picture
+from LumbarDiscGradingLib.report.research_use import RESEARCH_USE
+from LumbarDiscGradingLib.report.tables import report_text, write_grades_csv, write_result_json
+
+HEADER = (
+    "level,group,p_mild,p_moderate,p_serious,pfirrmann,slice,slice_center_lps_mm,height_mm,diameter_mm,area_mm2,"
+    "disc_height_index,signal_to_canal,confident,warnings"
+)
+
+
+def with_measurements(result, **measurements):
+    """Return the result with the measurements of its first disc replaced."""
+    first = replace(result.discs[0], measurements=DiscMeasurements(**measurements))
+    return replace(result, discs=(first, *result.discs[1:]))
+
+
+def rows_of(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_csv_has_the_promised_columns_and_a_row_for_each_disc_head_to_feet(tmp_path):
+    result = analytic_result(stored_flipped=(True, False, False), slice_index=1)
+    write_grades_csv(result, tmp_path / "grades.csv")
+    assert (tmp_path / "grades.csv").read_text(encoding="utf-8").splitlines()[0] == HEADER
+    rows = rows_of(tmp_path / "grades.csv")
+    assert [row["level"] for row in rows] == ["T12-L1", "L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1"]
+    assert [row["pfirrmann"] for row in rows] == ["1", "2", "2", "3", "4", "5"]
+    assert [row["group"] for row in rows] == ["mild", "mild", "mild", "moderate", "serious", "serious"]
+    assert all(float(row["p_mild"]) + float(row["p_moderate"]) + float(row["p_serious"]) == 1 for row in rows)
+    assert {row["slice"] for row in rows} == {"3"}  # canonical slice 1 of 5, stored the other way round
+    center = tuple(float(value) for value in rows[0]["slice_center_lps_mm"].split(" "))
+    assert center == pytest.approx(result.slice_center_lps_mm)
+    assert [row["confident"] for row in rows] == ["true", "true", "true", "false", "true", "true"]
+    assert rows[3]["warnings"] == "Low confidence: read it again."
+
+
+def test_csv_leaves_unknown_measurements_empty(tmp_path):
+    write_grades_csv(with_measurements(analytic_result(), height_mm=None, area_mm2=math.nan), tmp_path / "grades.csv")
+    first, second = rows_of(tmp_path / "grades.csv")[:2]
+    assert first["height_mm"] == first["area_mm2"] == first["signal_to_canal"] == ""
+    assert float(second["height_mm"]) == pytest.approx(7.2, abs=0.2)
+
+
+def test_csv_leaves_other_thoracic_discs_to_the_json(tmp_path):
+    result = analytic_result()
+    labels = result.label_slice.copy()
+    labels[2:6, 60:90] = DISC_LABELS["T11-T12"]
+    extra = disc_grade("T11-T12", 1, labels, result.volume, result.slice_index)
+    result = replace(result, label_slice=labels, discs=(extra, *result.discs))
+    write_grades_csv(result, tmp_path / "grades.csv")
+    write_result_json(result, tmp_path / "result.json")
+    assert "T11-T12" not in [row["level"] for row in rows_of(tmp_path / "grades.csv")]
+    assert json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["discs"][0]["level"] == "T11-T12"
+
+
+def test_json_is_strict_and_tells_that_it_is_for_research(tmp_path):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    result = with_measurements(analytic_result(), signal_to_canal=math.inf, height_mm=np.float32(6.5))
+    write_result_json(result, tmp_path / "result.json")
+    content = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"), parse_constant=refuse)
+    assert content["schema_version"] == "1.0"
+    assert content["note"] == RESEARCH_USE
+    assert content["discs"][0]["measurements"]["signal_to_canal"] is None
+    assert content["discs"][0]["measurements"]["height_mm"] == 6.5
+    assert [model["sha256"] for model in content["models"]] == ["a" * 64, "b" * 64]
+
+
+def test_nothing_half_written_stays_when_the_disk_refuses(tmp_path, monkeypatch):
+    target = tmp_path / "overview.png"
+    target.write_bytes(b"the former picture")
+
+    def fail(self, path, *_args, **_kwargs):
+        path.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(OSError, match="No space"):
+        overview.save(analytic_result(), target)
+    assert target.read_bytes() == b"the former picture"
+    assert [path.name for path in tmp_path.iterdir()] == ["overview.png"]
+
+
+def test_text_names_levels_grades_measurements_models_and_research_use():
+    result = replace(analytic_result(warnings=("The contrast is not T2-like.",)), missing_levels=("L1-L2",))
+    lines = report_text(result).splitlines()
+    assert "L5-S1: serious, Pfirrmann V (p = 0.91); height 7.1 mm;" in lines[6]
+    assert "low confidence" in lines[4] and "low confidence" not in lines[3]
+    assert "Not found: L1-L2." in lines
+    assert "The contrast is not T2-like." in lines
+    assert "Models: spine-unet 1.0, disc-spinenet 1.0." in lines
+    assert lines[-1] == RESEARCH_USE
+
+
+def test_text_gives_no_millimetres_without_a_known_scale():
+    assert " mm" not in report_text(analytic_result(scale_known=False))
+
+
+def colored(picture, color, tolerance=6):
+    """Return where a picture has a color."""
+    difference = np.abs(np.asarray(picture, dtype=int) - color).max(axis=2)
+    return difference <= tolerance
+
+
+def test_each_disc_is_outlined_in_the_color_of_its_group_and_nothing_is_drawn_on_the_plain_slice():
+    result = analytic_result(shape=(3, 240, 160), slice_index=1)
+    picture = overview_picture(result)
+    middle = picture.width // 2
+    for group, graded in ((Group.MILD, 3), (Group.MODERATE, 1), (Group.SERIOUS, 2)):
+        hits = colored(picture, group.color)
+        body = slice(92, 92 + 1120)
+        assert hits[body, middle + 220 :].sum() > 400 * graded
+        assert hits[body, : middle - 260].sum() == 0
+
+
+def test_the_picture_has_square_pixels_in_physical_space():
+    tall = overview_picture(analytic_result(spacing_mm=(4.0, 0.9, 0.9)))
+    stretched = overview_picture(analytic_result(shape=(5, 120, 160), spacing_mm=(4.0, 1.8, 0.9)))
+    assert stretched.size == pytest.approx(tall.size, rel=0.02)
+
+
+def test_only_a_known_scale_is_drawn():
+    known, unknown = (overview_picture(analytic_result(scale_known=known)) for known in (True, False))
+    bar = (40, 92 + 1060, 260, 92 + 1115)
+    assert np.asarray(known.crop(bar)).max() > 200
+    assert np.asarray(unknown.crop(bar)).max() < 200
+
+
+@pytest.mark.parametrize("discs", [0, 1, 6])
+def test_a_picture_is_made_of_any_number_of_discs(discs):
+    result = analytic_result()
+    kept = result.discs[:discs]
+    labels = np.where(np.isin(result.label_slice, [disc.label_value for disc in kept]), result.label_slice, 0)
+    assert overview_picture(replace(result, discs=kept, label_slice=labels.astype(np.uint8))).width >= 1200
+
+
+def test_the_window_shows_marrow_grey_whatever_the_fat_behind():
+    result = analytic_result()
+    low, high = display_window(result)
+    bright = result.volume.voxels.copy()
+    bright[:, :, 140:] = 20000
+    fat = replace(result, volume=replace(result.volume, voxels=bright))
+    assert display_window(fat) == pytest.approx((low, high))
+    marrow = np.median(bright[result.slice_index][result.tissue_slice == Tissue.VERTEBRA])
+    assert 0.25 < (marrow - low) / (high - low) < 0.5
+
+
+def test_the_window_of_a_blank_region_is_still_a_window():
+    result = analytic_result()
+    low, high = display_window(
+        replace(
+            result,
+            volume=replace(result.volume, voxels=np.full_like(result.volume.voxels, 7)),
+            tissue_slice=np.zeros_like(result.tissue_slice),
+        )
+    )
+    assert low < high
+
+
+@given(
+    st.lists(st.floats(0, 1000), max_size=11).map(sorted),
+    st.floats(1, 150),
+    st.floats(0, 100),
+    st.floats(900, 1100),
+)
+def test_labels_never_overlap_and_stay_inside(centers, gap, low, high):
+    places = spread(centers, gap, low, high)
+    assert len(places) == len(centers)
+    apart = min(gap, (high - low) / max(len(centers) - 1, 1))
+    assert all(b - a >= apart - 1e-6 for a, b in pairwise(places))
+    assert all(low - 1e-6 <= place <= high + 1e-6 for place in places)
+
+
+@given(st.lists(st.floats(0, 1000), max_size=11).map(sorted))
+def test_labels_with_room_stay_beside_their_discs(centers):
+    apart = [100 + 90 * n + center % 10 for n, center in enumerate(centers)]
+    assert spread(apart, 80, 0, 2000) == pytest.approx(apart)
+
+
+def test_long_text_is_broken_or_shortened_to_fit():
+    text = "The lowest disc may not be L5-S1 because the field of view ends there."
+    lines = wrapped(text, 18, 200)
+    assert " ".join(lines) == text
+    assert all(text_width(line, 18) <= 200 for line in lines)
+    name = shortened("a_very_long_series_name_from_a_scanner_2024_03_t2_tse_sag", 24, 300)
+    assert text_width(name, 24) <= 300 and name.startswith("a_very") and name.endswith("sag") and "..." in name
+
+
+@pytest.mark.skipif(not SPIDER.is_dir(), reason="the real data is not beside this checkout (../shared/data)")
+def test_real_discs_keep_their_signal_under_the_fill():
+    result = spider_result(spider_patients()[0])
+    picture = np.asarray(overview_picture(result), dtype=float)
+    width = (picture.shape[1] - 2 * 36 - 2 * 28 - 336) // 2
+    plain, marked = picture[92:1212, 36 : 36 + width], picture[92:1212, -36 - width : -36]
+    filled = np.abs(plain - marked).max(axis=2) > 2
+    for group in Group:
+        filled &= ~colored(marked, group.color, tolerance=60)
+    before, after = plain.mean(axis=2)[filled], marked.mean(axis=2)[filled]
+    assert before.size > 20000
+    assert before.std() > 10
+    assert np.corrcoef(before, after)[0, 1] > 0.95
