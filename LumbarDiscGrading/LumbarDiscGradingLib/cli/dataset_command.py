@@ -33,10 +33,10 @@ def _add_import(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "import",
         help="make a data set from a folder of images, masks and grades",
-        description="Make a labelled data set from a folder with PATIENT_t2 (a volume or a picture), PATIENT_labels where "
-        "there is a mask (0 background, 1 vertebra, 2 disc, 3 canal), and grades.csv (patient,level,pfirrmann). "
-        "Patients are split for training, tuning and test by the frozen split that comes with the module where it knows "
-        "them, the others at random in the proportions 300/72/94.",
+        description="Make a labelled data set from a folder with PATIENT_t2 (a volume or a picture), PATIENT_labels "
+        "where there is a mask (0 background, 1 vertebra, 2 disc, 3 canal), and grades.csv (patient,level,pfirrmann). "
+        "Patients are split for training, tuning and test by the frozen split that comes with the module where it "
+        "knows them, the others at random in the proportions 300/72/94.",
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="folder to read")
     parser.add_argument("destination", type=Path, metavar="DESTINATION", help="folder of the new data set")

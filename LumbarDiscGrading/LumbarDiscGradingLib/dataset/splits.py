@@ -64,10 +64,10 @@ def split_patients(
     remaining -= {patient for split in SPLITS for patient in result[split]}
     order = sorted(remaining)
     random.Random(seed).shuffle(order)
-    total = sum(STUDY_PROPORTIONS.values())
-    enough = len(order) >= len(SPLITS)  # then no set is left empty
+    share = len(order) / sum(STUDY_PROPORTIONS.values())
+    least = int(len(order) >= len(SPLITS))  # with enough patients no set is left empty
     for split in ("test", "tune"):
-        count = max(round(len(order) * STUDY_PROPORTIONS[split] / total), int(enough))
+        count = max(round(share * STUDY_PROPORTIONS[split]), least)
         result[split] = sorted(result[split] + order[:count])
         order = order[count:]
     result["train"] = sorted(result["train"] + order)
