@@ -6,3 +6,5 @@ before it; import-linter checks that in the test run.
 """
 
 __version__ = "0.1.0"
+
+HOMEPAGE = "https://github.com/SlicerLumbarDiscGrading/SlicerLumbarDiscGrading"

@@ -104,18 +104,22 @@ class Environment:
 
     def _install(self, extras: Sequence[str]) -> None:
         _require_python()
-        extras = sorted({*extras, *self._installed().get("extras", [])})
+        present = self._installed().get("extras", []) if self._in_place() else []
+        extras = sorted({*extras, *present})
         fingerprint = self._fingerprint()
         self._say(f"Setting up {self.folder} (once; takes some minutes and about 2.5 GB) …")
         if not self._in_place():
             self._say("  making the virtual environment")
             self._create()
-        self._marker.unlink(missing_ok=True)
+        self._mark(present, "")  # not ready while pip works; if it fails, the environment need not be made again
         self._say("  finding the packages")
         self._pip_install(f"{self.project}[{','.join(extras)}]")
-        content = {"project": str(self.project), "pyproject": fingerprint, "extras": extras}
-        self._marker.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        self._mark(extras, fingerprint)
         self._say("Set-up done.")
+
+    def _mark(self, extras: Sequence[str], fingerprint: str) -> None:
+        content = {"project": str(self.project), "pyproject": fingerprint, "extras": list(extras)}
+        self._marker.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     def _create(self) -> None:
         if find_spec("venv") is None or find_spec("ensurepip") is None:

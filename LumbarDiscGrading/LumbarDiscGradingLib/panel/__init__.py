@@ -1,0 +1,1 @@
+"""The Qt panels inside Slicer, and what only they need."""

@@ -1,0 +1,284 @@
+"""What the repository promises to Slicer, pip and the Extensions Index."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+import zipfile
+from pathlib import Path
+
+import pytest
+import update_cmake_lists
+from PIL import Image
+
+from LumbarDiscGradingLib import HOMEPAGE, __version__
+
+TOP_LEVEL = {"CMakeLists.txt", "LICENSE", "README.md", "LumbarDiscGrading", "Resources", "Testing"}
+LARGEST_FILE_MB = 6.0
+LARGEST_CHECKOUT_MB = 100.0
+"""Limit of the Extensions Index."""
+
+ABSOLUTE_PATH = re.compile(r"(?<![\w.~}\])/])/(?:home|root|Users|work|opt)/\w")
+REGISTRY_HOST = re.compile(r"(?:pypi|pythonhosted)\.org|download\.pytorch\.org")
+LEFT_OVER = re.compile(r"\b(?:TO[D]O|FIX[M]E|XX[X])\b|<{7} |>{7} ")
+
+
+@pytest.fixture(scope="module")
+def tracked(checkout: Path) -> list[str]:
+    try:
+        listing = subprocess.run(["git", "ls-files", "-z"], cwd=checkout, check=True, capture_output=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this checkout is not under git")
+    return [name for name in listing.decode().split("\0") if name and (checkout / name).is_file()]
+
+
+def texts(checkout: Path, names: list[str]) -> dict[str, str]:
+    contents = {}
+    for name in names:
+        try:
+            contents[name] = (checkout / name).read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+    return contents
+
+
+def test_top_level_holds_exactly_what_the_design_names(tracked: list[str]) -> None:
+    assert {name.split("/")[0] for name in tracked if not name.startswith(".")} == TOP_LEVEL
+
+
+def test_the_module_folder_holds_one_python_file(tracked: list[str]) -> None:
+    assert [n for n in tracked if re.fullmatch(r"LumbarDiscGrading/[^/]+\.py", n)] == [
+        "LumbarDiscGrading/LumbarDiscGrading.py"
+    ]
+
+
+def test_cmake_and_pip_lists_are_those_of_the_files(checkout: Path) -> None:
+    for path, text in update_cmake_lists.updated(checkout / "LumbarDiscGrading").items():
+        assert path.read_text(encoding="utf-8") == text, "run python3 Testing/update_cmake_lists.py"
+
+
+def test_every_tracked_file_of_the_module_is_packaged_or_known_not_to_be(tracked: list[str]) -> None:
+    files = [name.removeprefix("LumbarDiscGrading/") for name in tracked if name.startswith("LumbarDiscGrading/")]
+    packaged = {*update_cmake_lists.scripts(files), *update_cmake_lists.resources(files)}
+    assert set(files) - packaged == {"CMakeLists.txt", "pyproject.toml"}
+
+
+def test_lists_follow_the_files_in_their_folders(tmp_path: Path) -> None:
+    for name in ("LumbarDiscGradingLib/__init__.py", "LumbarDiscGradingLib/imaging/__init__.py", "Module.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for name in ("Resources/Models/unet/weights.safetensors", "LumbarDiscGradingLib/models/manifest.schema.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    files = update_cmake_lists.module_files(tmp_path)
+    assert update_cmake_lists.scripts(files) == [
+        "Module.py",
+        "LumbarDiscGradingLib/__init__.py",
+        "LumbarDiscGradingLib/imaging/__init__.py",
+    ]
+    assert update_cmake_lists.resources(files) == [
+        "LumbarDiscGradingLib/models/manifest.schema.json",
+        "Resources/Models/unet/weights.safetensors",
+    ]
+    assert update_cmake_lists.replaced("  # begin x\n  old\n  # end x\n", "x", ["new"]) == (
+        "  # begin x\n  new\n  # end x\n"
+    )
+    with pytest.raises(update_cmake_lists.MissingMarkerError):
+        update_cmake_lists.replaced("no list", "x", [])
+
+
+def test_cmake_configures_against_slicers_macros(checkout: Path, tmp_path: Path) -> None:
+    """Both CMake files run; Slicer's macros are stood in for by ones that check what Slicer's check."""
+    try:
+        subprocess.run(["cmake", "--version"], check=True, capture_output=True)
+    except OSError:
+        pytest.skip("cmake is not installed")
+    (tmp_path / "SlicerConfig.cmake").write_text(
+        f"""
+set(Slicer_USE_FILE "{tmp_path.as_posix()}/use.cmake")
+set(Slicer_EXTENSION_GENERATE_CONFIG "{tmp_path.as_posix()}/generate.cmake")
+set(Slicer_EXTENSION_CPACK "{tmp_path.as_posix()}/cpack.cmake")
+"""
+    )
+    (tmp_path / "use.cmake").write_text(
+        """
+include(CMakeParseArguments)
+macro(slicerMacroBuildScriptedModule)
+  cmake_parse_arguments(MY "WITH_GENERIC_TESTS" "NAME" "SCRIPTS;RESOURCES" ${ARGN})
+  foreach(file ${MY_SCRIPTS} ${MY_RESOURCES})
+    if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${file}")
+      message(FATAL_ERROR "nonexistent file ${file}")
+    endif()
+  endforeach()
+  message(STATUS "module=${MY_NAME};unparsed=${MY_UNPARSED_ARGUMENTS};generic=${MY_WITH_GENERIC_TESTS}")
+endmacro()
+macro(slicer_add_python_unittest)
+  message(STATUS "unittest=${ARGN}")
+endmacro()
+"""
+    )
+    (tmp_path / "generate.cmake").write_text('message(STATUS "depends=${EXTENSION_DEPENDS}")\n')
+    (tmp_path / "cpack.cmake").touch()
+    command = ["cmake", "-S", str(checkout), "-B", str(tmp_path / "build"), f"-DSlicer_DIR={tmp_path}"]
+    command += ["-DBUILD_TESTING=ON", "-DCMAKE_C_COMPILER_WORKS=1", "-DCMAKE_CXX_COMPILER_WORKS=1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if "CMAKE_CXX_COMPILER" in done.stderr or "CMAKE_C_COMPILER" in done.stderr:
+        pytest.skip("no compiler, which CMake's project() asks for")
+    assert done.returncode == 0, done.stderr
+    assert "module=LumbarDiscGrading;unparsed=;generic=TRUE" in done.stdout
+    assert "unittest=SCRIPT;LumbarDiscGrading.py" in done.stdout
+    assert "depends=PyTorch" in done.stdout
+
+
+def cmake_variable(checkout: Path, name: str) -> str:
+    """Return a variable of the top CMake file, found as the Extensions Index finds it."""
+    text = (checkout / "CMakeLists.txt").read_text(encoding="utf-8")
+    match = re.search(rf'set\s*\({name}\s*"([^"]+)"[ ]*\)', text)
+    assert match, f"{name} is not set in CMakeLists.txt"
+    return match.group(1)
+
+
+def test_catalogue_entry_is_what_the_extensions_index_takes(checkout: Path) -> None:
+    raw = (checkout / "Resources" / "LumbarDiscGrading.json").read_bytes()
+    entry = json.loads(raw)
+    assert b"\r" not in raw
+    assert list(entry) == [
+        "$schema",
+        "build_dependencies",
+        "build_subdirectory",
+        "category",
+        "scm_revision",
+        "scm_url",
+        "tier",
+    ]
+    assert entry["build_dependencies"] == cmake_variable(checkout, "EXTENSION_DEPENDS").split() == ["PyTorch"]
+    assert entry["category"] == "Segmentation"
+    assert entry["tier"] in range(1, 6)
+    assert entry["scm_url"].rsplit("/", 1)[1].startswith("Slicer")
+    text = (checkout / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert re.search(r"project\s*\(\s*([^\s)]+)", text).group(1) == "LumbarDiscGrading"
+
+
+def test_the_homepage_is_the_same_everywhere(checkout: Path, tracked: list[str]) -> None:
+    entry = json.loads((checkout / "Resources" / "LumbarDiscGrading.json").read_text(encoding="utf-8"))
+    assert entry["scm_url"] == HOMEPAGE == cmake_variable(checkout, "EXTENSION_HOMEPAGE")
+    path = re.escape(HOMEPAGE.removeprefix("https://github.com"))
+    same = re.compile(rf"https://(?:github\.com|raw\.githubusercontent\.com){path}(?![\w-])")
+    any_own = re.compile(r"https://(?:github\.com|raw\.githubusercontent\.com)/[\w.-]+/SlicerLumbarDiscGrading")
+    for name, text in texts(checkout, tracked).items():
+        for match in any_own.finditer(text):
+            assert same.match(text, match.start()), f"{name} names another homepage: {match.group()}"
+
+
+def test_pictures_named_for_the_extensions_index_are_in_the_repository(checkout: Path) -> None:
+    prefix = HOMEPAGE.replace("https://github.com", "https://raw.githubusercontent.com") + "/main/"
+    urls = [
+        cmake_variable(checkout, "EXTENSION_ICONURL"),
+        *cmake_variable(checkout, "EXTENSION_SCREENSHOTURLS").split(),
+    ]
+    for url in urls:
+        assert url.startswith(prefix)
+        with Image.open(checkout / url.removeprefix(prefix)) as picture:
+            picture.load()
+
+
+@pytest.mark.parametrize(
+    "name", ["Resources/LumbarDiscGrading.png", "LumbarDiscGrading/Resources/Icons/LumbarDiscGrading.png"]
+)
+def test_icons_are_128_pixels_with_a_transparent_corner(checkout: Path, name: str) -> None:
+    with Image.open(checkout / name) as icon:
+        assert (icon.format, icon.size, icon.mode) == ("PNG", (128, 128), "RGBA")
+        assert icon.getpixel((0, 0))[3] == 0
+
+
+def test_license_is_apache_2(checkout: Path) -> None:
+    text = (checkout / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in text
+    assert "Version 2.0, January 2004" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_files_are_small_enough(checkout: Path, tracked: list[str]) -> None:
+    sizes = {name: (checkout / name).stat().st_size / 1e6 for name in tracked}
+    assert {name: size for name, size in sizes.items() if size > LARGEST_FILE_MB} == {}
+    assert sum(sizes.values()) < LARGEST_CHECKOUT_MB
+
+
+@pytest.mark.parametrize(
+    ("pattern", "what"),
+    [
+        (ABSOLUTE_PATH, "a path of one machine"),
+        (REGISTRY_HOST, "the address of a package registry"),
+        (LEFT_OVER, "something left to do"),
+    ],
+)
+def test_texts_are_free_of(checkout: Path, tracked: list[str], pattern: re.Pattern, what: str) -> None:
+    found = {
+        f"{name}: {match.group()}"
+        for name, text in texts(checkout, tracked).items()
+        for match in [pattern.search(text)]
+        if match
+    }
+    assert found == set(), what
+
+
+def test_nothing_pickled_is_tracked(tracked: list[str]) -> None:
+    assert [n for n in tracked if re.search(r"\.(?:pt|pth|ckpt|pkl|pickle|joblib)$", n)] == []
+
+
+def test_module_file_names_what_slicer_loads(checkout: Path) -> None:
+    tree = ast.parse((checkout / "LumbarDiscGrading" / "LumbarDiscGrading.py").read_text(encoding="utf-8"))
+    classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+    expected = {f"LumbarDiscGrading{suffix}" for suffix in ("", "Widget", "Logic", "ParameterNode", "Test")}
+    assert expected <= classes
+
+
+def test_every_widget_that_the_panel_uses_is_in_its_ui_file(checkout: Path) -> None:
+    code = (checkout / "LumbarDiscGrading" / "LumbarDiscGrading.py").read_text(encoding="utf-8")
+    ui = ElementTree.parse(checkout / "LumbarDiscGrading" / "Resources" / "UI" / "LumbarDiscGrading.ui")
+    named = {widget.get("name") for widget in ui.iter("widget")}
+    used = set(re.findall(r"self\.ui\.(\w+)", code))
+    assert used
+    assert used <= named
+    texts_of = {w.get("name"): w.findtext("property[@name='text']/string") for w in ui.iter("widget")}
+    assert texts_of["gradeDiscsButton"] == "Grade Discs"
+
+
+def test_a_wheel_carries_library_and_resources(checkout: Path, tmp_path: Path, tracked: list[str]) -> None:
+    """What pip installs contains each packaged file, and finds its resources."""
+    setuptools = pytest.importorskip("setuptools")
+    if int(setuptools.__version__.split(".")[0]) < 77:
+        pytest.skip("setuptools is older than the build needs")
+    source = tmp_path / "LumbarDiscGrading"
+    files = [name for name in tracked if name.startswith("LumbarDiscGrading/")]
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((checkout / name).read_bytes())
+    build = f"import setuptools.build_meta as b; b.build_wheel({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name == f"lumbar_disc_grading-{__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+        metadata = archive.read(f"lumbar_disc_grading-{__version__}.dist-info/METADATA").decode()
+        entry_points = archive.read(f"lumbar_disc_grading-{__version__}.dist-info/entry_points.txt").decode()
+        archive.extractall(tmp_path / "site")
+    short = [name.removeprefix("LumbarDiscGrading/") for name in files]
+    expected = {n for n in update_cmake_lists.scripts(short) if n.startswith("LumbarDiscGradingLib/")}
+    for name in update_cmake_lists.resources(short):
+        expected.add(name if name.startswith("LumbarDiscGradingLib/") else f"LumbarDiscGradingLib/{name}")
+    assert packed == expected
+    assert "lumbar-disc-grading = LumbarDiscGradingLib.cli.main:main" in entry_points
+    assert "Requires-Python: >=3.10" in metadata
+    assert 'Requires-Dist: torch==2.13.0; extra == "standalone"' in metadata
+    assert {"standalone", "train", "test"} <= set(re.findall(r"Provides-Extra: (\S+)", metadata))
+    find = "from LumbarDiscGradingLib.resources import resource_path; print(resource_path('Splits').is_dir())"
+    done = subprocess.run(
+        [sys.executable, "-c", find], cwd=tmp_path / "site", capture_output=True, text=True, env={"PYTHONPATH": "."}
+    )
+    assert done.stdout.strip() == "True", done.stderr
