@@ -262,8 +262,8 @@ class LumbarDiscGradingTest(ScriptedLoadableModuleTest):
         """An axial stack raises one sentence for the user and leaves the scene as it was."""
         import numpy as np
 
-        spacing = np.diag([0.5, 0.5, 5.0, 1.0])
-        volumeNode = slicer.util.addVolumeFromArray(np.ones((20, 64, 64), dtype=np.int16), ijkToRAS=spacing)
+        voxels = np.random.default_rng(7).integers(0, 900, (20, 64, 64), dtype=np.int16)
+        volumeNode = slicer.util.addVolumeFromArray(voxels, ijkToRAS=np.diag([0.5, 0.5, 5.0, 1.0]))
         with self.assertRaisesRegex(ValueError, "No sagittal slices"):
             LumbarDiscGradingLogic().process(volumeNode)
         self.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode"), 0)

@@ -17,7 +17,7 @@ TORCH = {"torch", "safetensors"}
 MRML = {"slicer", "vtk", "vtkmodules"}
 PACKAGES_OF_ROOM = {
     "__init__": set(),
-    **dict.fromkeys(FOUNDATIONS, set()),
+    **{room: set() for room in FOUNDATIONS},
     "imaging": IMAGE,
     "dataset": IMAGE,
     "annotation": IMAGE,
