@@ -23,6 +23,15 @@ MODULE_LOGICS = {
 }
 """Module logics that register the node classes a grading result is made of; key is the module's name in Slicer."""
 
+HIERARCHY_CLASSES = (
+    "vtkMRMLVolumeNode",
+    "vtkMRMLSegmentationNode",
+    "vtkMRMLTableNode",
+    "vtkMRMLTransformNode",
+    "vtkMRMLMarkupsNode",
+)
+"""Data nodes that get an item in the subject hierarchy."""
+
 SLICE_VIEWS = ("Red", "Yellow", "Green")
 """Slicer's three slice views: axial, sagittal, coronal."""
 
@@ -80,6 +89,7 @@ class SlicerCore:
         self.module_logics: dict[str, Any] = {}
         self._wire_application()
         self._wire_modules()
+        self._wire_subject_hierarchy()
         self._wire_remote_data()
         self._layout_logic = slicer.vtkMRMLLayoutLogic()
         self._layout_logic.SetMRMLScene(self.scene)
@@ -139,6 +149,7 @@ class SlicerCore:
 
     def clear(self) -> None:
         """Remove all data from the scene; views stay."""
+        self.scene.GetSubjectHierarchyNode().RemoveAllItems(False)
         self.scene.Clear(False)
         self.add_views()
 
@@ -158,6 +169,9 @@ class SlicerCore:
         if self.scene is None:
             return
         atexit.unregister(self.close)
+        self._output.RemoveAllObservers()  # logics complain about the scene that is taken from them
+        for observation in self._observations:
+            self.scene.RemoveObserver(observation)
         self._layout_logic.SetMRMLScene(None)
         self.scene.Clear(True)
         for logic in self.module_logics.values():
@@ -168,7 +182,6 @@ class SlicerCore:
         self.application_logic.SetMRMLScene(None)
         self.module_logics.clear()
         self.scene = self.application_logic = None
-        self._output.RemoveAllObservers()
         self._vtk.vtkOutputWindow.SetInstance(self._former_output)
         self._vtk.vtkLogger.SetStderrVerbosity(self._former_verbosity)
         self._folder.cleanup()
@@ -216,7 +229,32 @@ class SlicerCore:
                     logic.SetMRMLApplicationLogic(self.application_logic)
             self.application_logic.SetModuleLogic(name, logic)
             self.module_logics[name] = logic
+
+    def _wire_subject_hierarchy(self) -> None:
+        """Give each data node an item in the subject hierarchy while it exists, as Slicer's plugin logic (Qt) does."""
+        vtk, slicer = self._vtk, self._slicer
+
+        @vtk.calldata_type(vtk.VTK_OBJECT)
+        def add_item(scene: Any, _event: str, node: Any) -> None:
+            if scene.IsImporting() or not any(node.IsA(name) for name in HIERARCHY_CLASSES):
+                return
+            hierarchy = scene.GetSubjectHierarchyNode()
+            if not (node.GetHideFromEditors() or hierarchy.GetItemByDataNode(node)):
+                hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+
+        @vtk.calldata_type(vtk.VTK_OBJECT)
+        def remove_item(scene: Any, _event: str, node: Any) -> None:
+            if not scene.IsClosing() and any(node.IsA(name) for name in HIERARCHY_CLASSES):
+                hierarchy = scene.GetSubjectHierarchyNode()
+                item = hierarchy.GetItemByDataNode(node)
+                if item:
+                    hierarchy.RemoveItem(item, False, False)
+
         self.scene.GetSubjectHierarchyNode()  # makes it
+        self._observations = [
+            self.scene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, add_item),
+            self.scene.AddObserver(slicer.vtkMRMLScene.NodeRemovedEvent, remove_item),
+        ]
 
     def _wire_remote_data(self) -> None:
         slicer = self._slicer

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..grading.result import GradingResult
 from ..headless.core import HeadlessError, SlicerCore
+from ..imaging.volume import ImagingError
 from ..report.atomic_file import replacing
 from .results import LumbarDiscGradingResults
 from .show import showGradedSlice, showReadingLayout
@@ -26,11 +27,15 @@ def write_segmentation(result: GradingResult, path: str | os.PathLike[str], core
 
     Raises
     ------
+    ImagingError
+        If there is no disc to write.
     HeadlessError
         If Slicer could not write it.
     OSError
         If the folder cannot be written.
     """
+    if not result.discs:
+        raise ImagingError(f"No disc was found in {result.volume.source.name}; there is no segmentation to write.")
     with replacing(path) as temporary, _Scene(result, core) as scene:
         scene.save_segmentation(str(temporary))
 

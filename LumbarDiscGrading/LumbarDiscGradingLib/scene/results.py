@@ -237,11 +237,6 @@ def _place_beside(volumeNode: Any, node: Any) -> None:
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volumeNode.GetScene())
     if hierarchy is None:
         return
-    parent = hierarchy.GetItemParent(_hierarchy_item(hierarchy, volumeNode))
-    hierarchy.SetItemParent(_hierarchy_item(hierarchy, node), parent)
-
-
-def _hierarchy_item(hierarchy: Any, node: Any) -> int:
-    """Return the node's item; outside Slicer's application nobody has made one yet."""
-    item = hierarchy.GetItemByDataNode(node)
-    return item if item else hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+    volume_item, item = hierarchy.GetItemByDataNode(volumeNode), hierarchy.GetItemByDataNode(node)
+    if volume_item and item:
+        hierarchy.SetItemParent(item, hierarchy.GetItemParent(volume_item))
