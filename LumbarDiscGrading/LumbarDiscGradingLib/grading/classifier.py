@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..models.folder import TrainedModel
 
 
-CROP_NORMALIZATION = {"name": "canal_fluid_reference", "parameters": {"percentile": 85.0, "clip": 1.5}}
+CROP_NORMALIZATION = {"name": "canal_fluid_reference_square_root", "parameters": {"percentile": 85.0, "clip": 1.5}}
 """What `disc_input` and `measurements.fluid_signal` do, as the manifest of a grading model names it."""
 
 
@@ -47,7 +47,7 @@ def disc_input(
     ndarray of float32, shape (channels, 128, 256)
     """
     grid = disc_grid(axis)
-    crop = referenced_crop(slice_2d, spacing_mm, grid, fluid)
+    crop = np.sqrt(referenced_crop(slice_2d, spacing_mm, grid, fluid))  # spreads the dark half, where discs differ
     mask = grid.sample(disc_mask.astype(np.float32), spacing_mm)
     return crop[None] * mask[None] if channels == 1 else np.stack([crop, mask])
 

@@ -13,6 +13,8 @@ NEXT_DISC_MM = (18.0, 55.0)
 """Centre-to-centre distances of neighbouring lumbar discs lie in this range (about 30-40 mm in adults)."""
 MISSING_DISC_RATIO = 1.6
 """A gap this many times the usual distance of neighbours hides a disc that was not found."""
+MARKED_PROBABILITY = 0.5
+"""A disc whose mean landmark probability is at least this is marked as L5-S1."""
 BODY_BELOW_MM = 38.0
 """A vertebral body whose centre is nearer than this below a disc rests right under it."""
 
@@ -95,9 +97,9 @@ def _anchor(
     discs: list[DiscRegion], bodies: tuple[BodyRegion, ...], image_bottom_mm: float, usual: float
 ) -> tuple[int, int, bool, list[str]]:
     """Return the index of the lowest disc to keep, its position in `LEVELS_UPWARD`, whether sure, and warnings."""
-    marked = _marked_lumbosacral(discs)
     lowest = discs[0]
     body_below = [_has_body_below(disc, bodies) for disc in discs]
+    marked = _marked_lumbosacral(discs, body_below)
     if marked is not None and not body_below[marked]:
         warnings = [] if marked == 0 else ["A disc below L5-S1 (sacral remnant or transitional anatomy) was left out."]
         return marked, 0, True, warnings
@@ -119,11 +121,13 @@ def _anchor(
 _UNSEEN = "The lumbosacral junction is not in the image; the levels are an assumption, check them."
 
 
-def _marked_lumbosacral(discs: list[DiscRegion]) -> int | None:
-    values = np.array([disc.lumbosacral for disc in discs])
-    if not np.isfinite(values).any() or np.nanmax(values) < 0.5:
+def _marked_lumbosacral(discs: list[DiscRegion], body_below: list[bool]) -> int | None:
+    """Return the disc that the network marks as L5-S1; of several, the lowest without a vertebral body below it."""
+    marked = [index for index, disc in enumerate(discs) if disc.lumbosacral >= MARKED_PROBABILITY]
+    if not marked:
         return None
-    return int(np.nanargmax(values))
+    free = [index for index in marked if not body_below[index]]
+    return free[0] if free else max(marked, key=lambda index: discs[index].lumbosacral)
 
 
 def _has_body_below(disc: DiscRegion, bodies: tuple[BodyRegion, ...]) -> bool:

@@ -52,7 +52,7 @@ class SpineNet(nn.Module):
         self,
         in_channels: int = 2,
         outputs: int = 5,
-        widths: tuple[int, ...] | list[int] = (32, 64, 128, 128, 256),
+        widths: tuple[int, ...] | list[int] = (16, 32, 64, 128, 256),
         attention: bool = True,
         dropout: float = 0.3,
     ) -> None:

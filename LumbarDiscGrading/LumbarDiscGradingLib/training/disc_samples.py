@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..dataset.labelled import LabelledCase
+from ..dataset.labelled import LabelledCase, LabelledDataset
 from ..grading.classifier import disc_input
 from ..grading.discs import find_regions
 from ..grading.grader import regions_of
@@ -200,3 +201,42 @@ def _varied(crop: NDArray[np.float32], augment: str, random: np.random.Generator
     transforms.set_random_state(int(random.integers(2**31)))
     image = np.asarray(transforms(torch.from_numpy(crop[:1].copy())), dtype=np.float32)
     return np.ascontiguousarray(np.concatenate([image, crop[1:]]))
+
+
+def collect_samples(datasets: Sequence[LabelledDataset], segmentation_model: str | None) -> list[DiscSample]:
+    """Return the graded discs of all training and tuning patients; test patients are not read.
+
+    Parameters
+    ----------
+    datasets : sequence of LabelledDataset
+    segmentation_model : str or None
+        Finds the discs of cases without masks; None for the built-in default.
+    """
+    from tqdm import tqdm
+
+    from ..grading.device import choose_device
+    from ..models.store import find_model
+
+    cases = [case for dataset in datasets for split in ("train", "tune") for case in dataset.cases_in(split)]
+    cases = [case for case in cases if case.grades]
+    segmenter = Segmenter(find_model(segmentation_model, "segmentation"), choose_device("auto")[0])
+    return [sample for case in tqdm(cases, desc="Discs", unit="patient") for sample in samples_of_case(case, segmenter)]
+
+
+def split_samples(
+    samples: list[DiscSample], recipe: GradingRecipe, seed: int
+) -> tuple[list[DiscSample], list[DiscSample]]:
+    """Split discs into training and tuning: by patient, or at random as in the study (with a warning)."""
+    if recipe.split_by_patient:
+        return [s for s in samples if s.split == "train"], [s for s in samples if s.split == "tune"]
+    print(
+        "Discs are split at random, as in the study: discs of one patient are in both sets, so the figures on the tuning "
+        "set are too good."
+    )
+    order = np.random.default_rng(seed).permutation(len(samples))
+    tuning = round(len(samples) * STUDY_TUNING_SHARE)
+    return [samples[i] for i in order[tuning:]], [samples[i] for i in order[:tuning]]
+
+
+STUDY_TUNING_SHARE = 72 / 372
+"""Of the discs that are not tested: 300 for training and 72 for tuning in the study."""

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from ..networks import SpineNet
-from ..pfirrmann import GRADES, GROUPS
+from ..pfirrmann import GRADES, GROUPS, group_of_grade
 from .disc_samples import DiscCrops, DiscSample
 from .recipes import GradingRecipe
 
@@ -188,3 +188,8 @@ def fit_temperature(logits: Tensor, groups: Tensor) -> float:
         for temperature in temperatures
     ]
     return round(float(temperatures[int(torch.stack(losses).argmin())]), 3)
+
+
+def groups_of(samples: list[DiscSample]) -> Tensor:
+    """Return the reference groups of discs, 0-2."""
+    return torch.tensor([GROUPS.index(group_of_grade(sample.grade)) for sample in samples])

@@ -79,7 +79,7 @@ class GradingRecipe:
 
     in_channels: int = 2
     ordinal: bool = True
-    widths: tuple[int, ...] = (32, 64, 128, 128, 256)
+    widths: tuple[int, ...] = (16, 32, 64, 128, 256)
     batch_size: int = 32
     epochs: int = 40
     optimizer: str = "adamw"

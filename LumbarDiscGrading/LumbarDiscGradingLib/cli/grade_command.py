@@ -1,0 +1,203 @@
+"""The command ``grade``: volumes in; segments, table, JSON, picture and scene out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..grading.grader import DiscGrader
+    from ..grading.result import GradingResult
+    from ..headless.core import SlicerCore
+    from ..imaging.volume import SagittalVolume
+
+DEFAULT_OUTPUT = "lumbar-disc-grading"
+SAMPLE_NAME = "sample"
+DEVICES = "auto, cpu, cuda, cuda:N or mps"
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command; it sets ``func``, which returns the exit code."""
+    parser = subparsers.add_parser(
+        "grade",
+        help="segment and grade the discs of volumes",
+        description="Segment and grade the lumbar discs of sagittal T2-weighted volumes on their mid-sagittal slice. For an "
+        "input STEM it writes STEM_discs.seg.nrrd (segments that Slicer opens on the volume), STEM_grades.csv, "
+        "STEM_result.json and STEM_overview.png, with --scene STEM.mrb as well.",
+        epilog="Exit status: 0 all inputs graded; 1 some failed, with one line each on standard error, the others graded; "
+        "2 wrong usage. Research software, not a medical device.",
+    )
+    parser.add_argument(
+        "inputs",
+        nargs="*",
+        metavar="INPUT",
+        help="volume file (.nrrd .nii .nii.gz .mha ...), DICOM folder, or 2-D picture with the head up and the front to "
+        "the left; without any, the built-in sample is graded",
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path(DEFAULT_OUTPUT), metavar="DIR", help=f"folder (default: {DEFAULT_OUTPUT})"
+    )
+    parser.add_argument("--device", default="auto", help=f"{DEVICES} (default: auto)")
+    parser.add_argument(
+        "--slice",
+        type=int,
+        dest="stored_slice",
+        metavar="N",
+        help="slice to grade, 0-based along the volume's sagittal axis as stored (default: chosen by content)",
+    )
+    parser.add_argument(
+        "--pixel-size", type=float, metavar="MM", help="pixel size of pictures in mm (default: estimated, no mm then)"
+    )
+    parser.add_argument("--scene", action="store_true", help="write a Slicer scene (.mrb) as well")
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="NAME|FOLDER",
+        help="model to use, once for each task: a folder, or the name of an installed or built-in model",
+    )
+    parser.set_defaults(func=_grade)
+
+
+def make_grader(device: str, models: Sequence[str]) -> DiscGrader:
+    """Make a grader from what the command line says.
+
+    Raises
+    ------
+    ValueError
+        One sentence: a device or model that cannot be used, or two models of one task.
+    """
+    from ..grading.grader import DiscGrader
+    from ..models.store import open_model
+
+    by_task: dict[str, str] = {}
+    for name in models:
+        task = open_model(name).task
+        if task in by_task:
+            raise ValueError(f"Two models for {task} were given ({by_task[task]} and {name}); give one for each task.")
+        by_task[task] = name
+    return DiscGrader(device, by_task.get("segmentation"), by_task.get("grading"))
+
+
+def _grade(arguments: argparse.Namespace) -> int:
+    try:
+        grader = make_grader(arguments.device, arguments.model)
+    except ValueError as error:
+        return _complain(str(error))
+    try:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return _complain(f"The output folder {arguments.output} cannot be made ({error.strerror}); choose another.")
+    if not os.access(arguments.output, os.W_OK) or not arguments.output.is_dir():
+        return _complain(f"The output folder {arguments.output} cannot be written; choose another.")
+    failures, stems = 0, _Stems()
+    with _Writer(arguments.output, arguments.scene) as writer:
+        for path in arguments.inputs or [None]:
+            failures += _grade_one(path, arguments, grader, writer, stems)
+    return 1 if failures else 0
+
+
+def _grade_one(
+    path: str | None, arguments: argparse.Namespace, grader: DiscGrader, writer: _Writer, stems: _Stems
+) -> int:
+    from ..imaging.volume import ImagingError
+
+    shown = path if path is not None else "the built-in sample"
+    try:
+        volume = _read(path, arguments.pixel_size)
+        index = None if arguments.stored_slice is None else volume.canonical_slice_index(arguments.stored_slice)
+        result = grader.grade(volume, index)
+        stem = stems.unused(volume.source.name)
+        writer.write(result, stem)
+    except ImagingError as error:
+        return _complain(f"{shown}: {error}")
+    except OSError as error:
+        return _complain(f"{shown}: the results cannot be written to {arguments.output} ({error.strerror or error}).")
+    except (RuntimeError, MemoryError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return _complain(f"{shown}: could not be graded ({reason}); try --device cpu, or check the file.")
+    _print_summary(result, stem, arguments.output)
+    return 0
+
+
+def _read(path: str | None, pixel_size_mm: float | None) -> SagittalVolume:
+    if path is None:
+        from dataclasses import replace
+
+        from ..imaging.phantom import lumbar_phantom
+
+        volume = lumbar_phantom().volume
+        return replace(volume, source=replace(volume.source, name=SAMPLE_NAME))
+    from ..imaging.reading import read_volume
+
+    return read_volume(path, pixel_size_mm)
+
+
+class _Stems:
+    """Names for output files; inputs of the same name do not overwrite each other."""
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+
+    def unused(self, name: str) -> str:
+        stem, number = name, 2
+        while stem.lower() in self._used:
+            stem, number = f"{name}_{number}", number + 1
+        self._used.add(stem.lower())
+        return stem
+
+
+class _Writer:
+    """Writes the files of a result into the output folder, all or none."""
+
+    def __init__(self, folder: Path, scene: bool) -> None:
+        self.folder, self.scene = folder, scene
+        self._core: SlicerCore | None = None
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._core is not None:
+            self._core.close()
+
+    def write(self, result: GradingResult, stem: str) -> None:
+        from ..headless.core import SlicerCore
+        from ..report import overview, tables
+        from ..scene import files
+
+        if self._core is None:
+            self._core = SlicerCore()
+        with tempfile.TemporaryDirectory(prefix=".grading-", dir=self.folder) as partial_name:
+            partial = Path(partial_name)
+            files.write_segmentation(result, partial / f"{stem}_discs.seg.nrrd", self._core)
+            tables.write_grades_csv(result, partial / f"{stem}_grades.csv")
+            tables.write_result_json(result, partial / f"{stem}_result.json")
+            overview.save(result, partial / f"{stem}_overview.png")
+            if self.scene:
+                files.write_scene(result, partial / f"{stem}.mrb", self._core)
+            for file in sorted(partial.iterdir()):
+                shutil.move(file, self.folder / file.name)
+
+
+def _print_summary(result: GradingResult, stem: str, folder: Path) -> None:
+    print(f"{stem}: slice {result.stored_slice_index} ({result.slice_reason})")
+    for disc in result.discs:
+        mark = "" if disc.confident else "  low confidence"
+        print(
+            f"  {disc.level:7} {disc.group.value:9} Pfirrmann {disc.pfirrmann}  p {max(disc.group_probabilities):.2f}{mark}"
+        )
+    for warning in (*result.volume.notes, *result.warnings):
+        print(f"  Note: {warning}")
+    print(f"  Written to {folder}: {stem}_overview.png and the other files of {stem}")
+
+
+def _complain(message: str) -> int:
+    print(" ".join(message.split()), file=sys.stderr)
+    return 1

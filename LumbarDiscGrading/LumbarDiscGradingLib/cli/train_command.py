@@ -1,0 +1,103 @@
+"""The command ``train``: train a segmentation or grading network from labelled data sets into a model folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+TASKS = ("segmentation", "grading")
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command; it sets ``func``, which returns the exit code."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train a network from labelled data sets",
+        description="Train a network on the training patients of labelled data sets; tuning patients guide and calibrate, "
+        "test patients are never read. The output folder gets checkpoints, metrics and, at the end, the model folder "
+        "'model', which 'models install' puts into the list.",
+    )
+    parser.add_argument("task", choices=TASKS, help="what to train")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DATASET", help="labelled data sets")
+    parser.add_argument("--preset", choices=("default", "paper"), default="default", help="recipe (default: default)")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the run")
+    parser.add_argument("--name", help="name of the model (default: unet or spinenet and the preset)")
+    parser.add_argument("--model-version", default="1.0", metavar="V", help="version of the model (default: 1.0)")
+    parser.add_argument("--epochs", type=int, help="train for this many epochs instead of the preset's")
+    parser.add_argument("--steps", type=int, help="steps of an epoch (segmentation) instead of the preset's")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch in the output folder")
+    parser.add_argument("--accelerator", default="auto", help="Lightning accelerator: auto, cpu, gpu (default: auto)")
+    parser.add_argument(
+        "--segmentation-model",
+        metavar="NAME|FOLDER",
+        help="for grading: finds the discs where a data set has no masks (default: the built-in one)",
+    )
+    parser.set_defaults(func=_train)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    try:
+        from ..training import recipes
+    except ImportError as error:
+        print(f"Training needs {error.name}; install the extra 'train'.", file=sys.stderr)
+        return 1
+    from ..dataset.labelled import LabelledDataset
+
+    presets = recipes.SEGMENTATION_PRESETS if arguments.task == "segmentation" else recipes.GRADING_PRESETS
+    recipe = presets[arguments.preset]
+    if arguments.epochs:
+        recipe = replace(recipe, epochs=arguments.epochs)
+    if arguments.steps and arguments.task == "segmentation":
+        recipe = replace(recipe, steps_per_epoch=arguments.steps)
+    if arguments.preset == "paper":
+        print("The study does not say, and here is taken: " + "; ".join(recipes.PAPER_UNKNOWNS) + ".")
+    try:
+        datasets = [LabelledDataset.open(folder) for folder in arguments.data]
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        run = _train_segmentation if arguments.task == "segmentation" else _train_grading
+        model = run(arguments, recipe, datasets)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"Model {model.name} {model.version} is in {model.folder}; evaluate it, then add it with 'models install'.")
+    return 0
+
+
+def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noqa: ANN001, ANN202
+    from ..training.model_export import save_segmentation_model
+    from ..training.segmentation import train_segmentation
+
+    module = train_segmentation(
+        datasets, recipe, arguments.output, arguments.seed, arguments.resume, arguments.accelerator
+    )
+    name = arguments.name or f"unet-{arguments.preset}"
+    return save_segmentation_model(
+        module, arguments.output / "model", name, arguments.model_version, datasets, seed=arguments.seed
+    )
+
+
+def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: ANN001, ANN202
+    from ..training.disc_samples import collect_samples, split_samples
+    from ..training.grading import groups_of, fit_temperature, predict, train_grading
+    from ..training.model_export import save_grading_model
+
+    samples = collect_samples(datasets, arguments.segmentation_model)
+    training, tuning = split_samples(samples, recipe, arguments.seed)
+    print(f"{len(training)} training crops, {len(tuning)} tuning crops.")
+    module = train_grading(
+        training, tuning, recipe, arguments.output, arguments.seed, arguments.resume, arguments.accelerator
+    )
+    temperature = fit_temperature(predict(module, tuning), groups_of(tuning))
+    name = arguments.name or f"spinenet-{arguments.preset}"
+    return save_grading_model(
+        module,
+        arguments.output / "model",
+        name,
+        arguments.model_version,
+        datasets,
+        temperature,
+        seed=arguments.seed,
+    )

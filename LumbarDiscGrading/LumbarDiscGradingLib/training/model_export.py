@@ -1,0 +1,187 @@
+"""A trained network as a model folder: manifest and card, written from the recipe, the data sets and what was measured."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..dataset.labelled import LabelledDataset
+from ..grading.classifier import CROP_NORMALIZATION
+from ..grading.segmenter import SLICE_NORMALIZATION
+from ..imaging.canvas import CANVAS_SHAPE
+from ..imaging.crop import CROP_PIXEL_SIZE_MM, CROP_SHAPE
+from ..models.folder import TrainedModel, save_model
+from ..pfirrmann import GROUPS, ROMAN_GRADES, Tissue
+from .grading import GradingModule
+from .recipes import recipe_settings
+from .segmentation import SegmentationModule
+
+WEIGHTS_LICENCE = "CC BY 4.0"
+
+
+def save_segmentation_model(
+    module: SegmentationModule,
+    folder: Path,
+    name: str,
+    version: str,
+    datasets: Sequence[LabelledDataset],
+    metrics: Sequence[Mapping[str, Any]] = (),
+    seed: int = 0,
+) -> TrainedModel:
+    """Write a trained U-Net as a model folder.
+
+    Parameters
+    ----------
+    module : SegmentationModule
+    folder : Path
+    name, version : str
+    datasets : sequence of LabelledDataset
+        Those it was trained on.
+    metrics : sequence of mapping
+        As the manifest's schema describes them: name, value, interval, n, data.
+    seed : int
+    """
+    recipe = module.recipe
+    landmark = ["lumbosacral disc"] if recipe.tissues else []
+    outputs = [tissue.name.lower() for tissue in Tissue] + landmark if recipe.tissues else ["background", "disc"]
+    manifest = {
+        "name": name,
+        "version": version,
+        "task": "segmentation",
+        "description": "U-Net that segments intervertebral discs"
+        + (", vertebrae and spinal canal" if recipe.tissues else "")
+        + " on sagittal T2-weighted lumbar slices.",
+        "architecture": {
+            "class": "UNet",
+            "parameters": {"in_channels": 1, "out_channels": len(outputs), "base_width": recipe.base_width},
+        },
+        "input": {
+            "shape": list(CANVAS_SHAPE),
+            "pixel_size_mm": recipe.pixel_size_mm,
+            "channels": ["image"],
+            "normalization": SLICE_NORMALIZATION,
+        },
+        "outputs": outputs,
+        **_provenance(recipe_settings(recipe), datasets, seed),
+        "metrics": list(metrics),
+    }
+    return save_model(folder, module.network, manifest, model_card(manifest, datasets))
+
+
+def save_grading_model(
+    module: GradingModule,
+    folder: Path,
+    name: str,
+    version: str,
+    datasets: Sequence[LabelledDataset],
+    temperature: float,
+    metrics: Sequence[Mapping[str, Any]] = (),
+    seed: int = 0,
+) -> TrainedModel:
+    """Write a trained SpineNet as a model folder; parameters as in `save_segmentation_model`.
+
+    Parameters
+    ----------
+    temperature : float
+        From `training.grading.fit_temperature`.
+    """
+    recipe = module.recipe
+    outputs = list(ROMAN_GRADES.values()) if recipe.ordinal else [group.value for group in GROUPS]
+    manifest = {
+        "name": name,
+        "version": version,
+        "task": "grading",
+        "description": "SpineNet that grades one lumbar disc from its crop and mask.",
+        "architecture": {
+            "class": "SpineNet",
+            "parameters": {
+                "in_channels": recipe.in_channels,
+                "outputs": len(outputs),
+                "widths": list(recipe.widths),
+            },
+        },
+        "input": {
+            "shape": list(CROP_SHAPE),
+            "pixel_size_mm": CROP_PIXEL_SIZE_MM,
+            "channels": ["image", "mask"] if recipe.in_channels == 2 else ["image times mask"],
+            "normalization": CROP_NORMALIZATION,
+        },
+        "outputs": outputs,
+        "calibration": {"temperature": temperature},
+        **_provenance(recipe_settings(recipe), datasets, seed),
+        "metrics": list(metrics),
+    }
+    return save_model(folder, module.network, manifest, model_card(manifest, datasets))
+
+
+def _provenance(settings: Mapping[str, Any], datasets: Sequence[LabelledDataset], seed: int) -> dict[str, Any]:
+    import lightning
+    import monai
+    import torch
+
+    return {
+        "training": {
+            "recipe": dict(settings),
+            "seed": seed,
+            "software": {
+                "LumbarDiscGrading": __version__,
+                "torch": torch.__version__,
+                "lightning": lightning.__version__,
+                "monai": monai.__version__,
+            },
+        },
+        "training_data": [
+            {
+                "name": dataset.name,
+                "licence": dataset.manifest["licence"],
+                "attribution": dataset.manifest["attribution"],
+                "patients": len(dataset.cases_in("train")),
+            }
+            for dataset in datasets
+        ],
+        "licence": WEIGHTS_LICENCE,
+    }
+
+
+def model_card(manifest: Mapping[str, Any], datasets: Sequence[LabelledDataset]) -> str:
+    """Return the card of a model, Markdown."""
+    lines = [f"# {manifest['name']} {manifest['version']}", "", manifest["description"], "", "## Training data", ""]
+    for dataset in datasets:
+        splits = ", ".join(f"{len(dataset.cases_in(split))} {split}" for split in ("train", "tune", "test"))
+        grades = Counter(grade for case in dataset.cases_in("train") for grade in case.grades.values())
+        counts = ", ".join(f"{ROMAN_GRADES[grade]}: {grades[grade]}" for grade in sorted(grades))
+        lines += [
+            f"- **{dataset.name}** ({splits} patients; split by patient; test patients were never read in training; "
+            f"graded training discs {counts}). Licence {dataset.manifest['licence'] or 'not stated'}. "
+            f"{dataset.manifest['attribution']}",
+        ]
+    lines += ["", "## Measured", ""]
+    if manifest["metrics"]:
+        lines += ["| what | value | 95 % interval | n | on |", "| --- | --- | --- | --- | --- |"]
+        for metric in manifest["metrics"]:
+            interval = metric["interval"]
+            between = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
+            lines.append(f"| {metric['name']} | {metric['value']:.3f} | {between} | {metric['n']} | {metric['data']} |")
+    else:
+        lines.append("Nothing has been measured yet.")
+    recipe = ", ".join(f"{key} {value}" for key, value in manifest["training"]["recipe"].items())
+    lines += [
+        "",
+        "## Recipe",
+        "",
+        f"{recipe}; seed {manifest['training']['seed']}.",
+        "",
+        "## Intended use and limits",
+        "",
+        "For research on sagittal T2-weighted lumbar MRI of adults. Reference grades are single readings with reader noise. "
+        "Not for images after spinal surgery, with metal, fractures, tumours or infection, and not for T1-weighted, "
+        "fat-suppressed or CT images: the program warns where it recognizes these, but may not. Research software, not a "
+        "medical device.",
+        "",
+        f"Licence of the weights: {manifest['licence']}.",
+        "",
+    ]
+    return "\n".join(lines)
