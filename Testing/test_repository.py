@@ -108,6 +108,7 @@ set(Slicer_EXTENSION_CPACK "{tmp_path.as_posix()}/cpack.cmake")
     (tmp_path / "use.cmake").write_text(
         """
 include(CMakeParseArguments)
+enable_testing()
 macro(slicerMacroBuildScriptedModule)
   cmake_parse_arguments(MY "WITH_GENERIC_TESTS" "NAME" "SCRIPTS;RESOURCES" ${ARGN})
   foreach(file ${MY_SCRIPTS} ${MY_RESOURCES})
@@ -133,6 +134,8 @@ endmacro()
     assert "module=LumbarDiscGrading;unparsed=;generic=TRUE" in done.stdout
     assert "unittest=SCRIPT;LumbarDiscGrading.py" in done.stdout
     assert "depends=PyTorch" in done.stdout
+    tests = subprocess.run(["ctest", "-N"], cwd=tmp_path / "build", capture_output=True, text=True)
+    assert "LumbarDiscGrading_FileLists" in tests.stdout
 
 
 def cmake_variable(checkout: Path, name: str) -> str:

@@ -139,6 +139,26 @@ def test_a_moved_checkout_is_set_up_anew(project: Path, tmp_path: Path) -> None:
     assert not moved.is_ready(["standalone"])
 
 
+def test_an_environment_of_somebody_else_is_left_alone(project: Path, tmp_path: Path) -> None:
+    (tmp_path / ".venv" / "lib").mkdir(parents=True)
+    with pytest.raises(SetupError, match="was not made by this set-up: move or delete it"):
+        Environment(tmp_path / ".venv", project, lambda line: None).make_ready(["standalone"])
+    assert (tmp_path / ".venv" / "lib").is_dir()
+
+
+def test_an_environment_whose_python_is_gone_is_made_again(project: Path) -> None:
+    environment, lines = environment_of(project)
+    environment.make_ready(["standalone"])
+    environment.executable("python").unlink()
+    (environment.folder / "left over").mkdir()
+    assert not environment.is_ready(["standalone"])
+    lines.clear()
+    environment.make_ready(["standalone"])
+    assert "  making the virtual environment" in lines
+    assert environment.is_ready(["standalone"])
+    assert not (environment.folder / "left over").exists()
+
+
 def test_a_folder_that_cannot_be_written_is_named(project: Path, tmp_path: Path) -> None:
     file = tmp_path / "a file"
     file.touch()

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -71,8 +72,10 @@ class Environment:
         return content if isinstance(content, dict) else {}
 
     def _in_place(self) -> bool:
-        """Whether the environment was made here and its Python is still there."""
-        return self._installed().get("project") == str(self.project) and self.executable("python").exists()
+        """Whether the environment was made, here and wholly, and its Python is still there."""
+        installed = self._installed()
+        whole = installed.get("project") == str(self.project) and installed.get("made", False)
+        return whole and self.executable("python").exists()
 
     def is_ready(self, extras: Sequence[str]) -> bool:
         """Whether the project as its ``pyproject.toml`` stands now is installed with at least these extras."""
@@ -117,8 +120,8 @@ class Environment:
         self._mark(extras, fingerprint)
         self._say("Set-up done.")
 
-    def _mark(self, extras: Sequence[str], fingerprint: str) -> None:
-        content = {"project": str(self.project), "pyproject": fingerprint, "extras": list(extras)}
+    def _mark(self, extras: Sequence[str], fingerprint: str, made: bool = True) -> None:
+        content = {"project": str(self.project), "made": made, "pyproject": fingerprint, "extras": list(extras)}
         self._marker.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     def _create(self) -> None:
@@ -127,11 +130,33 @@ class Environment:
                 "This Python cannot make virtual environments (its venv or ensurepip is missing): install it, on "
                 f"Debian and Ubuntu with 'sudo apt install python3-venv', and run this again ({sys.executable})."
             )
-        command = [sys.executable, "-m", "venv", "--clear", str(self.folder)]
+        self._clear()
+        command = [sys.executable, "-m", "venv", str(self.folder)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
         if done.returncode:
             reason = _last_line(done.stderr or done.stdout)
             raise SetupError(f"The virtual environment {self.folder} cannot be made ({reason}); run this again.")
+
+    def _clear(self) -> None:
+        """Leave nothing but the marker in the folder; what somebody else put there is not touched."""
+        try:
+            self.folder.mkdir(exist_ok=True)
+            if not self._installed() and any(self.folder.iterdir()):
+                raise SetupError(
+                    f"{self.folder} is there already and was not made by this set-up: move or delete it and run this "
+                    "again."
+                )
+            self._mark([], "", made=False)
+            for entry in self.folder.iterdir():
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                elif entry != self._marker:
+                    entry.unlink()
+        except OSError as error:
+            raise SetupError(
+                f"{self.folder} cannot be written ({error.strerror}): close programs that use it, delete it and run "
+                "this again."
+            ) from error
 
     def _pip_install(self, requirement: str) -> None:
         log = self.folder / "setup.log"
