@@ -180,10 +180,15 @@ def test_specks_are_dropped_and_touching_discs_are_cut():
     assert set(numbered[:, LOWEST_ROW, 15:40].ravel()) == {1} and set(numbered[:, top, 15:40].ravel()) == {2}
 
 
-def test_a_bulge_is_not_taken_for_the_disc_that_is_missing():
-    mask = tissues(4)
-    mask[1:4, LOWEST_ROW - 12 : LOWEST_ROW - 6, 15:20] = Tissue.DISC
-    mask[1:4, LOWEST_ROW - 6 : LOWEST_ROW, 15] = Tissue.DISC  # a thin neck to a bulge above the lowest disc
+@pytest.mark.parametrize(
+    ("rows_away", "columns"),
+    [(12, 25), (18, 5)],  # near but as broad as a disc; as far as the next disc but small
+)
+def test_a_bulge_is_not_taken_for_the_disc_that_is_missing(rows_away, columns):
+    mask = np.pad(tissues(4), ((0, 0), (0, 20), (0, 0)))
+    below = LOWEST_ROW + DISC_HEIGHT
+    mask[:, below : below + rows_away - DISC_HEIGHT, 15] = Tissue.DISC  # a thin neck
+    mask[:, LOWEST_ROW + rows_away : LOWEST_ROW + rows_away + 5, 15 : 15 + columns] = Tissue.DISC
     labels, trusted, count = labelled_mask(mask, LEVELS_UPWARD[:5])
     assert (trusted, count) == (False, 4)
     assert set(np.unique(labels)) == {0, 1, 2, 3}
@@ -192,6 +197,19 @@ def test_a_bulge_is_not_taken_for_the_disc_that_is_missing():
 def test_levels_with_a_gap_are_not_trusted():
     _, trusted, count = labelled_mask(tissues(3), ["L5-S1", "L4-L5", "L2-L3"])
     assert (trusted, count) == (False, 3)
+
+
+def test_a_mask_that_does_not_belong_to_its_image_is_refused(dataset):
+    case = case_of(dataset, "b2")
+    write_image(case.mask_path, tissues(6), spacing_mm=1.4)
+    with pytest.raises(DatasetError, match="b2 does not lie on"):
+        case.mask()
+    write_image(case.mask_path, tissues(6)[:4])
+    with pytest.raises(DatasetError, match="b2 does not lie on"):
+        case.mask()
+    write_image(case.mask_path, tissues(6) * 9)
+    with pytest.raises(DatasetError, match=r"unknown values \[9, 18, 27\]"):
+        case.mask()
 
 
 def test_verify_names_files_that_were_changed_or_removed(dataset):
@@ -273,6 +291,7 @@ def test_the_schema_check_agrees_with_jsonschema(data, value):
         "splits": {"train": ["a"], "tune": [], "test": []}, "provenance": {"seed": 0},
     }  # fmt: skip
     assert first_violation(manifest, schema) is None
+    assert first_violation({**manifest, "schema_version": True}, schema) is not None  # true is not 1
     place = data.draw(st.sampled_from([manifest, manifest["grades"], manifest["cases"][0], manifest["splits"]]))
     place[data.draw(st.sampled_from([*place, "new"]))] = value
     agrees = jsonschema.Draft202012Validator(schema).is_valid(manifest)

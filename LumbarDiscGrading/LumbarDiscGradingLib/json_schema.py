@@ -66,14 +66,19 @@ def _has_type(data: Any, type_name: str) -> bool:
     return isinstance(data, _TYPES[type_name])
 
 
+def _is_same(data: Any, value: Any) -> bool:
+    """Compare as JSON does: true is not 1."""
+    return data == value and isinstance(data, bool) == isinstance(value, bool)
+
+
 def _wrong_value(data: Any, schema: dict[str, Any], name: str) -> str | None:
     types = schema.get("type", [])
     types = [types] if isinstance(types, str) else types
     if types and not any(_has_type(data, type_name) for type_name in types):
         return f"{name} is not of type {' or '.join(types)}"
-    if "const" in schema and data != schema["const"]:
+    if "const" in schema and not _is_same(data, schema["const"]):
         return f"{name} is {data!r}, expected {schema['const']!r}"
-    if "enum" in schema and data not in schema["enum"]:
+    if "enum" in schema and not any(_is_same(data, value) for value in schema["enum"]):
         return f"{name} is {data!r}, expected one of {', '.join(repr(value) for value in schema['enum'])}"
     if isinstance(data, str):
         if len(data) < schema.get("minLength", 0):

@@ -17,25 +17,51 @@ def read_stored(path: Path) -> tuple[NDArray, NDArray[np.float64]]:
     Returns
     -------
     ndarray, shape (k, j, i)
-        Values as stored; a 2-D image gets one slice.
+        Values as stored.
     ndarray, shape (4, 4)
         Maps (i, j, k, 1) to LPS mm.
 
     Raises
     ------
     DatasetError
-        If the file cannot be read or is not a scalar image.
+        If the file cannot be read or is not a scalar 3-D image.
     """
+    _, matrix = read_grid(path)
     try:
-        image = sitk.ReadImage(str(path))
+        array = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
     except RuntimeError:
-        raise DatasetError(f"{path} cannot be read as an image; replace or remove it.") from None
-    if image.GetNumberOfComponentsPerPixel() != 1 or image.GetDimension() != 3:
+        raise _unreadable(path) from None
+    return array, matrix
+
+
+def read_grid(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
+    """Read the voxel grid of an image file from its header.
+
+    Returns
+    -------
+    tuple of int
+        Shape (k, j, i).
+    ndarray, shape (4, 4)
+        Maps (i, j, k, 1) to LPS mm.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read or is not a scalar 3-D image.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        raise _unreadable(path) from None
+    if reader.GetNumberOfComponents() != 1 or reader.GetDimension() != 3:
         raise DatasetError(f"{path} is not a scalar 3-D image; convert it to one value per voxel.")
     matrix = np.eye(4)
-    matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-    matrix[:3, 3] = image.GetOrigin()
-    return sitk.GetArrayFromImage(image), matrix
+    matrix[:3, :3] = np.reshape(reader.GetDirection(), (3, 3)) * reader.GetSpacing()
+    matrix[:3, 3] = reader.GetOrigin()
+    columns, rows, slices = reader.GetSize()
+    return (slices, rows, columns), matrix
 
 
 def write_stored(path: Path, array: NDArray, index_to_lps: NDArray[np.float64]) -> None:
@@ -46,3 +72,7 @@ def write_stored(path: Path, array: NDArray, index_to_lps: NDArray[np.float64]) 
     image.SetDirection((index_to_lps[:3, :3] / spacing).ravel().tolist())
     image.SetOrigin(index_to_lps[:3, 3].tolist())
     sitk.WriteImage(image, str(path), useCompression=True)
+
+
+def _unreadable(path: Path) -> DatasetError:
+    return DatasetError(f"{path} cannot be read as an image; replace or remove it.")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..imaging.volume import ImagingError, SagittalVolume, VolumeSource
 from ..pfirrmann import DISC_LABELS, GRADES
-from .image_files import read_stored
+from .image_files import read_grid, read_stored
 from .manifest import GRADES_NAME, SPLITS, DatasetError, file_sha256, label_table, read_manifest
 
 GEOMETRY_TOLERANCE_MM = 0.05
@@ -92,7 +92,7 @@ class LabelledCase:
         if self.mask_path is None:
             return None
         array, matrix = read_stored(self.mask_path)
-        image_shape, image_matrix = _stored_grid(self.image_path)
+        image_shape, image_matrix = read_grid(self.image_path)
         require_same_grid(array.shape, matrix, image_shape, image_matrix, self.patient)
         unknown = set(np.unique(array).tolist()) - {int(value) for value in label_table()}
         if unknown:
@@ -206,11 +206,6 @@ def require_same_grid(
         raise DatasetError(
             f"The mask of patient {patient} does not lie on the image's voxels; export it with the image's geometry."
         )
-
-
-def _stored_grid(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64]]:
-    array, matrix = read_stored(path)
-    return array.shape, matrix
 
 
 def _reference_grades(path: Path, patients: set[str]) -> dict[str, dict[str, int]]:
