@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-import SimpleITK as sitk  # noqa: N813 - the name that SimpleITK itself uses
+import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from .admission import UnsuitableImageError, require_mr_like, require_size
@@ -28,6 +29,13 @@ NUMPY_SYNTAXES = (
     pydicom.uid.RLELossless,
 )
 """Transfer syntaxes decoded by pydicom alone; the others are decoded by SimpleITK's GDCM."""
+
+RESCALE_KEYWORDS = (
+    "RescaleSlope",
+    "RescaleIntercept",
+    "PixelValueTransformationSequence",
+    "RealWorldValueMappingSequence",
+)
 
 POSITION_TOLERANCE_MM = 0.1
 POSITION_TOLERANCE_SHARE = 0.05
@@ -158,30 +166,43 @@ def _pixels(stack: DicomStack) -> list[NDArray]:
     decoded_path: Path | None = None
     for frame in stack.frames:
         if frame.path != decoded_path:
-            values, is_rescaled = _decode(frame.path)
+            values = _decode(frame.path)
             decoded_path = frame.path
         plane = values if frame.frame_index is None else values[frame.frame_index]
         if plane.shape != (frame.rows, frame.columns):
             raise UnsuitableImageError("The DICOM images are not grey-scale; load the original sagittal T2 series.")
-        if not is_rescaled and (frame.slope, frame.intercept) != (1.0, 0.0):
+        if (frame.slope, frame.intercept) != (1.0, 0.0):
             plane = plane.astype(np.float32) * np.float32(frame.slope) + np.float32(frame.intercept)
         planes.append(plane)
     return planes
 
 
-def _decode(path: Path) -> tuple[NDArray, bool]:
-    """Decode the pixels of one file; return them and whether the rescale slope and intercept were applied to them."""
+def _decode(path: Path) -> NDArray:
+    """Decode the stored values of one file, before rescaling."""
     try:
         with native_messages_captured(), _pydicom_quiet():
             dataset = pydicom.dcmread(path, force=True)
             if "TransferSyntaxUID" not in dataset.file_meta:
                 dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
             if dataset.file_meta.TransferSyntaxUID in NUMPY_SYNTAXES:
-                return dataset.pixel_array, False
-            values = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-            return (values[0] if "NumberOfFrames" not in dataset else values), True
+                return dataset.pixel_array
+            return _decode_with_gdcm(dataset)
     except Exception:  # on damaged pixel data pydicom and GDCM raise nearly anything
         raise UnreadableFileError(
             "A DICOM image of the chosen series is damaged or compressed in an unknown way; export the series "
             "again, uncompressed."
         ) from None
+
+
+def _decode_with_gdcm(dataset: pydicom.Dataset) -> NDArray:
+    """Decode compressed pixels; without the tags by which GDCM would rescale some of them and not others."""
+    groups = [dataset, *dataset.get("SharedFunctionalGroupsSequence", ())]
+    for part in [*groups, *dataset.get("PerFrameFunctionalGroupsSequence", ())]:
+        for keyword in RESCALE_KEYWORDS:
+            if keyword in part:
+                delattr(part, keyword)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "image.dcm"
+        dataset.save_as(copy)
+        values = sitk.GetArrayFromImage(sitk.ReadImage(str(copy)))
+    return values if "NumberOfFrames" in dataset else values[0]

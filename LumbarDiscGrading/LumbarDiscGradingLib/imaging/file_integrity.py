@@ -6,20 +6,29 @@ happens to be in memory, so both are looked up in the file itself.
 
 from __future__ import annotations
 
+import ctypes
 import gzip
 import math
 import os
 import struct
+import sys
 import tempfile
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from .volume import ImagingError
 
 GZIP_MAGIC = b"\x1f\x8b"
+JPEG_END_OF_IMAGE = b"\xff\xd9"
+JPEG_TAIL_BYTES = 4096
+"""The end of a JPEG is looked for here: some programs add a few bytes of their own."""
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img", ".img.gz")
+GIPL_HEADER_BYTES = 256
 NIFTI1_HEADER_BYTES = 348
 NIFTI2_HEADER_BYTES = 540
 HEADER_LIMIT_BYTES = 1 << 20
@@ -28,7 +37,10 @@ HEADER_LIMIT_BYTES = 1 << 20
 CUT_OFF_MESSAGES = ("not read completely", "premature end", "truncated", "not enough data", "read error")
 """Parts, in lower case, of what libraries print, and do not raise, when a file ends too early."""
 
-_STDERR_LOCK = threading.Lock()
+CONSOLE_DESCRIPTORS = (1, 2)
+"""Standard output and standard error."""
+
+_CONSOLE_LOCK = threading.Lock()
 
 
 class UnreadableFileError(ImagingError):
@@ -36,33 +48,43 @@ class UnreadableFileError(ImagingError):
 
 
 class CapturedMessages:
-    """What native libraries printed to standard error, after `native_messages_captured` was left."""
+    """What native libraries printed, after `native_messages_captured` was left."""
 
     text: str = ""
 
 
 @contextmanager
 def native_messages_captured() -> Iterator[CapturedMessages]:
-    """Keep what native libraries (ITK, GDCM, libjpeg, HDF5 …) print to standard error off the console.
+    """Keep what native libraries (ITK, GDCM, libjpeg, HDF5 …) print off the console.
 
     Their warnings name files and tags, which may name a patient. Yields an object whose `text` is filled on leaving.
     """
     captured = CapturedMessages()
-    with _STDERR_LOCK:
+    with _CONSOLE_LOCK, tempfile.TemporaryFile() as sink:
+        _flush_console()
+        consoles = {}
+        for descriptor in CONSOLE_DESCRIPTORS:
+            with suppress(OSError):  # a windowed application has no console
+                consoles[descriptor] = os.dup(descriptor)
+                os.dup2(sink.fileno(), descriptor)
         try:
-            console = os.dup(2)
-        except OSError:  # no standard error, as in a windowed application
             yield captured
-            return
-        with tempfile.TemporaryFile() as sink:
-            os.dup2(sink.fileno(), 2)
-            try:
-                yield captured
-            finally:
-                os.dup2(console, 2)
+        finally:
+            _flush_console()
+            for descriptor, console in consoles.items():
+                os.dup2(console, descriptor)
                 os.close(console)
-                sink.seek(0)
-                captured.text = sink.read(HEADER_LIMIT_BYTES).decode("utf-8", "replace")
+            sink.seek(0)
+            captured.text = sink.read(HEADER_LIMIT_BYTES).decode("utf-8", "replace")
+
+
+def _flush_console() -> None:
+    """Write out what Python and the C library hold back, so that it lands where it belongs."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):
+            stream.flush()
+    with suppress(AttributeError, OSError, TypeError):  # Windows has no process-wide C library to ask
+        ctypes.CDLL(None).fflush(None)
 
 
 def says_cut_off(messages: str) -> bool:
@@ -105,8 +127,23 @@ def check_file(path: Path, voxel_bytes: int) -> None:
         _check_nrrd_spacing(start)
     elif name.endswith((".mha", ".mhd")):
         _check_metaimage(path, start, voxel_bytes)
-    elif name.endswith((".nii", ".nii.gz", ".hdr", ".img", ".img.gz", ".gipl", ".gipl.gz")):
-        _check_length_and_nifti_spacing(path, voxel_bytes)
+    elif name.endswith(NIFTI_SUFFIXES):
+        _check_nifti(path, voxel_bytes)
+    elif name.endswith((".gipl", ".gipl.gz")):
+        _require_length(_unpacked_length(path), voxel_bytes + GIPL_HEADER_BYTES)
+    elif name.endswith((".jpg", ".jpeg")):
+        _check_jpeg_end(path)
+    elif name.endswith(".bmp"):
+        _check_bmp_length(path, start)
+
+
+def has_fourth_dimension(path: Path) -> bool:
+    """Whether a NIfTI header declares more than three dimensions, which ITK drops where they have one frame."""
+    if not path.name.lower().endswith(NIFTI_SUFFIXES):
+        return False
+    with _opened(path) as file:
+        dimensions, _ = _nifti_dimensions(file.read(NIFTI2_HEADER_BYTES))
+    return bool(dimensions) and dimensions[0] > 3
 
 
 def data_files(path: Path) -> tuple[Path, ...]:
@@ -188,42 +225,65 @@ def _inflated_length(data: bytes) -> int:
         raise cut_off_error() from None
 
 
-def _check_length_and_nifti_spacing(path: Path, voxel_bytes: int) -> None:
+def _opened(path: Path) -> BinaryIO:
+    """Open a file for reading, unpacked if it is gzip-compressed."""
+    with path.open("rb") as raw:
+        packed = raw.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+    return gzip.open(path) if packed else path.open("rb")  # type: ignore[return-value]
+
+
+def _unpacked_length(path: Path) -> int:
     length = 0
-    for file_path in data_files(path):
-        with file_path.open("rb") as raw:
-            packed = raw.read(2) == GZIP_MAGIC
-        with gzip.open(file_path) if packed else file_path.open("rb") as file:
-            try:
-                header = file.read(NIFTI2_HEADER_BYTES)
-                length += len(header)
-                _check_nifti_spacing(header)
-                if packed:
-                    while chunk := file.read(HEADER_LIMIT_BYTES):
-                        length += len(chunk)
-                else:
-                    length += max(file_path.stat().st_size - len(header), 0)
-            except (EOFError, gzip.BadGzipFile, zlib.error):
-                raise cut_off_error() from None
-    if length < voxel_bytes:
-        raise cut_off_error()
-    if path.name.lower().endswith((".nii", ".nii.gz")) and length < voxel_bytes + NIFTI1_HEADER_BYTES:
+    try:
+        with _opened(path) as file:
+            while chunk := file.read(HEADER_LIMIT_BYTES):
+                length += len(chunk)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise cut_off_error() from None
+    return length
+
+
+def _require_length(length: int, expected: int) -> None:
+    if length < expected:
         raise cut_off_error()
 
 
-def _check_nifti_spacing(header: bytes) -> None:
+def _check_nifti(path: Path, voxel_bytes: int) -> None:
+    files = data_files(path)
+    _require_length(sum(_unpacked_length(file) for file in files), voxel_bytes + NIFTI1_HEADER_BYTES)
+    for file_path in files:
+        with _opened(file_path) as file:
+            dimensions, spacing = _nifti_dimensions(file.read(NIFTI2_HEADER_BYTES))
+        for axis in range(1, min(max(dimensions[0], 0), 3) + 1 if dimensions else 0):
+            _require_positive(abs(spacing[axis]))
+
+
+def _nifti_dimensions(header: bytes) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Return ``dim`` and ``pixdim`` of a NIfTI header, both empty if it is none."""
     for order in "<>":
         size = struct.unpack(order + "i", header[:4])[0] if len(header) >= 4 else 0
         if size == NIFTI1_HEADER_BYTES and len(header) >= NIFTI1_HEADER_BYTES:
-            dimensions = struct.unpack(order + "8h", header[40:56])
-            spacing = struct.unpack(order + "8f", header[76:108])
-        elif size == NIFTI2_HEADER_BYTES and len(header) >= NIFTI2_HEADER_BYTES:
-            dimensions = struct.unpack(order + "8q", header[16:80])
-            spacing = struct.unpack(order + "8d", header[104:168])
-        else:
-            continue
-        for axis in range(1, min(max(dimensions[0], 0), 3) + 1):
-            _require_positive(abs(spacing[axis]))
+            return struct.unpack(order + "8h", header[40:56]), struct.unpack(order + "8f", header[76:108])
+        if size == NIFTI2_HEADER_BYTES and len(header) >= NIFTI2_HEADER_BYTES:
+            return struct.unpack(order + "8q", header[16:80]), struct.unpack(order + "8d", header[104:168])
+    return (), ()
+
+
+def _check_jpeg_end(path: Path) -> None:
+    """Look for the end-of-image marker, which cannot occur within compressed data."""
+    with path.open("rb") as file:
+        file.seek(-min(JPEG_TAIL_BYTES, path.stat().st_size), os.SEEK_END)
+        if JPEG_END_OF_IMAGE not in file.read():
+            raise cut_off_error()
+
+
+def _check_bmp_length(path: Path, start: bytes) -> None:
+    if len(start) < 34:
+        raise cut_off_error()
+    offset, _, width, height, _, bits, compression = struct.unpack("<IIiiHHI", start[10:34])
+    if compression == 0:
+        row_bytes = (abs(width) * bits + 31) // 32 * 4
+        _require_length(path.stat().st_size, offset + row_bytes * abs(height))
 
 
 def _require_positive(length: float) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 - the name that SimpleITK itself uses
+import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from .admission import UnsuitableImageError, grey_values, require_mr_like, require_size
@@ -19,10 +19,11 @@ from .file_integrity import (
     check_file,
     cut_off_error,
     data_files,
+    has_fourth_dimension,
     native_messages_captured,
     says_cut_off,
 )
-from .volume import ImagingError, SagittalVolume, VolumeSource
+from .volume import MAX_IN_PLANE_SPACING_MM, ImagingError, SagittalVolume, VolumeSource
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 COMPOUND_SUFFIXES = (".nii.gz", ".img.gz", ".gipl.gz", ".hdr.gz", ".seg.nrrd")
@@ -181,6 +182,7 @@ def _read_with_itk(path: Path) -> tuple[sitk.Image, NDArray, tuple[str, ...]]:
         array, notes = grey_values(array)
     if len(shape) > 3:
         array = array.reshape(array.shape[-3:])
+    if len(shape) > 3 or has_fourth_dimension(path):
         notes += ("The file has four dimensions with one frame; that frame was used.",)
     return image, array, notes
 
@@ -219,9 +221,11 @@ def _flat_picture(
             f"The picture does not say its scale; it was taken to be {TYPICAL_FIELD_OF_VIEW_MM:.0f} mm high "
             f"(--pixel-size gives the true scale).",
         )
-    index_to_lps = np.zeros(
-        (4, 4)
-    )  # columns run to the back (+P), rows to the feet (-S), the slice normal to the left (+L)
+    if pixel_mm > MAX_IN_PLANE_SPACING_MM:
+        raise UnsuitableImageError(
+            f"The picture is too coarse (a pixel is some {pixel_mm:.1f} mm); save the slice at its original size."
+        )
+    index_to_lps = np.zeros((4, 4))  # columns run to the back, rows to the feet, the slice normal to the left
     index_to_lps[1, 0] = pixel_mm
     index_to_lps[2, 1] = -pixel_mm
     index_to_lps[0, 2] = PICTURE_SLICE_THICKNESS_MM
