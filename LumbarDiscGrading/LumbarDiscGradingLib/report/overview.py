@@ -164,7 +164,8 @@ def _draw_header(canvas: Image.Image, result: GradingResult) -> None:
     draw_text(canvas, (_MARGIN, 50), title, 30, TEXT)
     draw_text(canvas, (_MARGIN, 76), "Sagittal T2, Pfirrmann grade and group of each disc", 18, QUIET)
     volume = result.volume
-    facts = f"slice {result.stored_slice_index} (0 to {volume.slice_count - 1})"
+    last = volume.slice_count - 1
+    facts = f"slice {result.stored_slice_index} (0 to {last})" if last else "single slice"
     room = canvas.width - 3 * _MARGIN - text_width(title, 30) - 100
     draw_text(canvas, (canvas.width - _MARGIN, 50), shortened(volume.source.name, 24, room), 24, TEXT, "rs")
     draw_text(canvas, (canvas.width - _MARGIN, 76), facts, 18, QUIET, "rs")
@@ -245,7 +246,7 @@ def _footer_lines(result: GradingResult, width_px: int) -> list[tuple[str, Color
     notes = list(result.warnings)
     if result.missing_levels:
         notes.insert(0, f"Not found: {', '.join(result.missing_levels)}.")
-    lines = [(line, TEXT) for line in wrapped(" ".join(notes), 18, width_px)]
+    lines = [(line, TEXT) for note in notes for line in wrapped(note, 18, width_px)]
     if any(_facts(disc) for disc in result.discs):
         lines.append((MEASUREMENT_KEY, QUIET))
     if result.models:
