@@ -298,6 +298,26 @@ def test_the_schema_check_agrees_with_jsonschema(data, value):
     assert (first_violation(manifest, schema) is None) == agrees
 
 
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        ({"type": "integer"}, [1, 2.0], [True, 1.5, "1", None]),
+        ({"type": "number"}, [1, 0.5], [False, "0.5"]),
+        ({"type": "boolean"}, [True], [1, 0.0]),
+        ({"type": ["object", "null"], "required": ["a"]}, [None, {"a": 1}], [{}, []]),
+        ({"enum": [1, "x"]}, [1, "x"], [True, "y"]),
+        ({"type": "array", "minItems": 1, "maxItems": 2, "uniqueItems": True}, [["a", "b"]], [[], [1, 1], [1, 2, 3]]),
+        ({"additionalProperties": {"type": "string"}}, [{"a": "b"}], [{"a": 1}]),
+        ({"properties": {"a": {}}, "additionalProperties": False}, [{"a": 1}], [{"b": 1}]),
+        ({"minimum": 0, "maximum": 2}, [0, 2], [-1, 3, float("nan")]),
+        ({"exclusiveMinimum": 0}, [0.1], [0, float("nan")]),
+    ],
+)
+def test_each_keyword_of_a_schema_is_checked(schema, good, bad):
+    assert [value for value in good if first_violation(value, schema)] == []
+    assert [value for value in bad if not first_violation(value, schema)] == []
+
+
 def test_a_schema_keyword_that_is_not_checked_is_refused():
     with pytest.raises(ValueError, match="oneOf"):
         first_violation({}, {"oneOf": []})
