@@ -123,7 +123,6 @@ def spider_patients() -> list[str]:
 def spider_result(patient: str) -> GradingResult:
     """Return a result made of a real patient's label map and reference grades, levels counted from the bottom."""
     import SimpleITK
-    from scipy import ndimage
 
     image, labels = (SimpleITK.ReadImage(str(SPIDER / f"{patient}_{kind}.nrrd")) for kind in ("t2", "labels"))
     matrix = np.eye(4)
@@ -133,8 +132,9 @@ def spider_result(patient: str) -> GradingResult:
     tissues = SagittalVolume.from_stored(SimpleITK.GetArrayFromImage(labels), matrix).voxels
     index = volume.middle_slice_index
     tissue = np.ascontiguousarray(tissues[index]).astype(np.uint8)
-    components, count = ndimage.label(tissue == Tissue.DISC)
-    found = [n for n in range(1, count + 1) if np.count_nonzero(components == n) >= 80]
+    discs_image = SimpleITK.GetImageFromArray((tissue == Tissue.DISC).astype(np.uint8))
+    components = SimpleITK.GetArrayFromImage(SimpleITK.ConnectedComponent(discs_image))
+    found = [n for n in range(1, components.max() + 1) if np.count_nonzero(components == n) >= 80]
     found.sort(key=lambda n: -np.nonzero(components == n)[0].mean())
     with (SPIDER / "grades.csv").open(newline="") as file:
         grades = {row["level"]: int(row["pfirrmann"]) for row in csv.DictReader(file) if row["patient"] == patient}
