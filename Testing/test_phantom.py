@@ -73,6 +73,17 @@ def test_every_mask_value_is_known(phantom):
     assert set(np.unique(phantom.mask).tolist()) <= known | {DISC_LABELS["T10-T11"]}
 
 
+def test_every_disc_lies_between_two_vertebrae(phantom):
+    mask = phantom.mask[phantom.mid_slice_index]
+    for level in LUMBAR_LEVELS:
+        rows, columns = np.nonzero(mask == DISC_LABELS[level])
+        for column in np.percentile(columns, (25, 50, 75)).astype(int):
+            own = rows[columns == column]
+            assert Tissue.VERTEBRA in mask[own.min() - 3 : own.min(), column]
+            if level != "L5-S1":  # below it lies the sacrum, which is not labelled
+                assert Tissue.VERTEBRA in mask[own.max() + 1 : own.max() + 4, column]
+
+
 def test_the_canal_lies_behind_every_disc(phantom):
     mask = phantom.mask[phantom.mid_slice_index]
     for level in LUMBAR_LEVELS[:-1]:

@@ -166,6 +166,14 @@ def test_text_under_any_name_is_refused_quietly(tmp_path, suffix, capfd):
     assert console.out == "" and console.err == ""
 
 
+def test_what_the_reading_libraries_print_stays_off_the_console(tmp_path, capfd):
+    path = tmp_path / "patient_name.h5"
+    path.write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 2000)  # HDF5 prints its error stack
+    assert "not an image" in refusal(path)
+    console = capfd.readouterr()
+    assert console.out == "" and console.err == ""
+
+
 def test_a_header_without_its_voxel_file_is_refused(tmp_path):
     path = written(sagittal_image(), tmp_path / "case.mhd")
     (tmp_path / "case.raw").unlink()
@@ -225,6 +233,14 @@ def test_zero_spacing_is_refused_in_metaimage(tmp_path):
     path = written(sagittal_image(), tmp_path / "zero.mha")
     path.write_bytes(path.read_bytes().replace(b"ElementSpacing = 0.69999999999999996", b"ElementSpacing = 0"))
     assert "spacing" in refusal(path)
+
+
+def test_sheared_axes_are_refused(tmp_path):
+    data = bytearray(written(sagittal_image(), tmp_path / "sheared.nii").read_bytes())
+    struct.pack_into("<hh", data, 252, 0, 1)  # no quaternion, an affine matrix
+    struct.pack_into("<12f", data, 280, 0.0, 0.0, -4.0, 0.0, -0.7, 0.4, 0.0, 0.0, 0.0, -0.7, 0.0, 0.0)
+    (tmp_path / "sheared.nii").write_bytes(data)
+    assert "right angles" in refusal(tmp_path / "sheared.nii")
 
 
 @pytest.mark.parametrize("shape", [(3, 3, 3), (1, 31, 400), (40, 20, 20)])

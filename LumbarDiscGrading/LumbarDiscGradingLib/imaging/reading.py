@@ -155,7 +155,11 @@ def _read_with_itk(path: Path) -> tuple[sitk.Image, NDArray, tuple[str, ...]]:
     try:
         with native_messages_captured():
             reader.ReadImageInformation()
-    except RuntimeError:
+    except RuntimeError as error:
+        if "orthonormal" in str(error):
+            raise ImagingError(
+                "The image axes in the file are not at right angles to each other; load the original series."
+            ) from None
         raise UnreadableFileError(
             "The file is not an image that can be read (damaged, or of another kind than its name says); give a volume "
             "(.nrrd, .nii.gz, .mha), a DICOM folder or a picture."

@@ -1,4 +1,4 @@
-"""`SagittalVolume`: voxels in one canonical sagittal order with their LPS geometry, and the way back to the file's order."""
+"""`SagittalVolume`: voxels in one canonical sagittal order with their LPS geometry, and the way back to the stored one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_OBLIQUE_DEGREES = 30.0
 """Slices tilted further than this from the patient's sagittal plane are not taken for sagittal."""
 
 CANONICAL_AXES_LPS = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-"""Directions (LPS) that the canonical axes come nearest to: slices right to left, rows head to feet, columns front to back."""
+"""Directions (LPS) that the canonical axes come nearest to: slices to the left, rows to the feet, columns to the back."""
 
 
 class ImagingError(ValueError):
@@ -34,7 +34,7 @@ class VolumeSource:
     path : str
         File or folder as given by the user; empty for a volume made in memory.
     sha256 : str
-        Hash of the stored voxel values and geometry; empty when not computed.
+        Hash of the input's bytes (see `reading.read_volume`); empty for a volume made in memory.
     modality : str
         DICOM modality (``MR``, ``CT`` …) or empty when unknown.
     description : str
