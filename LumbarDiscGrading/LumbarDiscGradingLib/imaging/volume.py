@@ -1,4 +1,4 @@
-"""`SagittalVolume`: voxels in one canonical sagittal order with their LPS geometry, and the way back to the stored one."""
+"""`SagittalVolume`: voxels in one canonical sagittal order with their LPS geometry, and the way back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_OBLIQUE_DEGREES = 30.0
 """Slices tilted further than this from the patient's sagittal plane are not taken for sagittal."""
 
 CANONICAL_AXES_LPS = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-"""Directions (LPS) that the canonical axes come nearest to: slices to the left, rows to the feet, columns to the back."""
+"""Directions (LPS) nearest to the canonical axes: slices to the left, rows to the feet, columns to the back."""
 
 
 class ImagingError(ValueError):
