@@ -43,8 +43,8 @@ class DiscLook:
 
 
 DISC_LOOKS = {
-    1: DiscLook(0.76, 0.09, 0.80, 0.15, 0.06, 0.05, 0.3),
-    2: DiscLook(0.62, 0.07, 0.76, 0.20, 0.5, 0.10, 0.5),
+    1: DiscLook(0.68, 0.06, 0.74, 0.18, 0.06, 0.07, 0.3),
+    2: DiscLook(0.54, 0.05, 0.70, 0.22, 0.45, 0.12, 0.5),
     3: DiscLook(0.36, 0.08, 0.74, 0.42, 0.12, 0.22, 1.0),
     4: DiscLook(0.135, 0.07, 0.70, 0.60, 0.0, 0.22, 1.9),
     5: DiscLook(0.050, 0.04, 0.60, 0.60, 0.0, 0.20, 2.2),
@@ -207,7 +207,9 @@ class SlicePainter:
         streaks = soft_step((self._fibres + 0.5 * mid - 1.25) / 0.3)
         fatty = 0.35 + 0.65 * soft_step((self._level - 5.5) / 0.8)
         muscle = MUSCLE * (1 + 0.2 * low + 0.12 * fine) + fatty * streaks * FAT * 0.75
-        between = INTERSPINOUS * (1 + 0.3 * low + 0.25 * mid + 0.3 * self._fibres + 0.1 * fine)
+        between = INTERSPINOUS * (0.8 + 0.3 * low + 0.3 * mid + 0.12 * fine)
+        between = between + 0.6 * FAT * soft_step((0.8 * low + 0.6 * self._fibres + 0.3 * mid - 1.0) / 0.4)
+        between = between * (1 - 0.65 * bump(self._septa + 0.5 * low + 0.3, 0.35))
         value = np.maximum(muscle * (1 - midline) + between * midline, 0.02)
         fascia = self._fat_mm - self._under_skin
         self._over(np.maximum(-self._behind - 2.0, fascia + 1.2), value)
@@ -284,7 +286,7 @@ class SlicePainter:
         plate = abs(along) - body.half_height(across, 0.6 if is_sacral else 1.3)
         distance = rounded_corner(wall, plate, 1.6)
         low, mid, fine = (self._now[scale][box] for scale in (14.0, 4.0, 1.6))
-        marrow = MARROW * (1 + 0.06 * low + 0.05 * mid + 0.04 * fine)
+        marrow = MARROW * (1 + 0.08 * low + 0.07 * mid + 0.06 * fine)
         index = VERTEBRAE.index(body.name)
         for side, level in ((-1, index - 1), (1, index)):  # fatty end plate change (Modic 2) beside worn discs
             grade = self._grades.get(disc_name(level), 1) if 0 <= level < len(VERTEBRAE) - 1 else 1
@@ -373,8 +375,9 @@ class SlicePainter:
 
     def _paint_skin(self) -> None:
         """Subcutaneous fat with its septa, skin, and the air behind."""
-        septa = 1 - 0.35 * bump(self._septa, 0.12) - 0.12 * bump(self._now[4.0], 0.12)
-        fat = FAT * septa * (1 + 0.03 * self._now[14.0])
+        lobules = self._fibres + 0.35 * self._septa  # septa run mostly along the skin
+        septa = 1 - 0.42 * bump(lobules, 0.16) - 0.25 * bump(self._now[4.0], 0.16)
+        fat = FAT * septa * (1 + 0.09 * self._now[14.0] + 0.04 * self._now[1.6])
         under = self._under_skin
         self._over(np.maximum(under - self._fat_mm, -under), fat)
         self._over(np.maximum(under - 1.6, -under), SKIN)
