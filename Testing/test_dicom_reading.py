@@ -240,6 +240,17 @@ def test_a_folder_without_a_sagittal_t2_series_is_refused(tmp_path, series, word
     assert "no sagittal T2 series" in text and words in text
 
 
+def test_old_files_without_a_preamble_are_read(tmp_path):
+    series = Series(voxels(1))
+    for index in range(9):
+        dataset = slice_dataset(series, index)
+        stripped = pydicom.Dataset(dataset)
+        pydicom.dcmwrite(tmp_path / f"1.2.3.{index}", stripped, implicit_vr=True, little_endian=True)
+    (tmp_path / "volume.nii.gz").write_bytes(bytes(range(256)) * 40)
+    assert (tmp_path / "1.2.3.0").read_bytes()[128:132] != b"DICM"
+    assert np.array_equal(read_volume(tmp_path).voxels, series.voxels[::-1])
+
+
 def test_ct_is_refused_by_its_modality(tmp_path):
     paths = write_series(tmp_path, Series(voxels(1)), Modality="CT")
     assert "CT" in refusal(tmp_path)

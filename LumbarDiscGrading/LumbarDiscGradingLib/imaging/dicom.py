@@ -20,6 +20,8 @@ from .file_integrity import UnreadableFileError, native_messages_captured
 from .volume import ImagingError, SagittalVolume, VolumeSource
 
 PREAMBLE_BYTES = 128
+DICOM_MAGIC = b"DICM"
+DICOM_SUFFIXES = (".dcm", ".ima")
 SKIPPED_NAMES = ("DICOMDIR", "LOCKFILE", "VERSION")
 NUMPY_SYNTAXES = (
     pydicom.uid.ImplicitVRLittleEndian,
@@ -47,10 +49,7 @@ DEFAULT_SLICE_THICKNESS_MM = 4.0
 
 def is_dicom_file(path: Path) -> bool:
     """Whether a file is DICOM, by its content."""
-    with path.open("rb") as file:
-        if file.read(PREAMBLE_BYTES + 4)[PREAMBLE_BYTES:] == b"DICM":
-            return True
-    return path.suffix.lower() in (".dcm", ".ima") and _header(path) is not None
+    return _has_preamble(path) or (path.suffix.lower() in DICOM_SUFFIXES and _header(path) is not None)
 
 
 def read_dicom(path: Path, name: str, series_uid: str | None = None) -> tuple[SagittalVolume, tuple[Path, ...]]:
@@ -87,6 +86,11 @@ def read_dicom(path: Path, name: str, series_uid: str | None = None) -> tuple[Sa
     return volume, tuple(dict.fromkeys(frame.path for frame in stack.frames))
 
 
+def _has_preamble(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(PREAMBLE_BYTES + len(DICOM_MAGIC))[PREAMBLE_BYTES:] == DICOM_MAGIC
+
+
 def _header(path: Path) -> pydicom.Dataset | None:
     """Read a DICOM header without its pixels; None for what is not a DICOM image."""
     try:
@@ -107,7 +111,9 @@ def _pydicom_quiet() -> Iterator[None]:
 
 
 def _frames_of_file(path: Path) -> Iterable[DicomFrame]:
-    if path.name.upper() in SKIPPED_NAMES:
+    suffix = path.suffix.lower()
+    may_lack_preamble = suffix in DICOM_SUFFIXES or suffix[1:].isdigit() or not suffix  # names are often UIDs
+    if path.name.upper() in SKIPPED_NAMES or not (may_lack_preamble or _has_preamble(path)):
         return ()
     header = _header(path)
     return frames_of(header, path) if header is not None else ()
