@@ -14,9 +14,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "evaluate",
         help="measure models on labelled data sets",
-        description="Grade every patient of a split through the whole pipeline and compare with masks and grades: Dice and "
-        "IoU per disc, levels, kappa and accuracy of the groups, calibration; 95 % bootstrap intervals by patient. Writes "
-        "metrics.json and discs.csv.",
+        description="Grade every patient of a split through the whole pipeline and compare with masks and grades: Dice "
+        "and IoU per disc, levels, kappa and accuracy of the groups, calibration; 95 % bootstrap intervals by patient. "
+        "Writes metrics.json and discs.csv.",
     )
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DATASET", help="labelled data sets")
     parser.add_argument("--split", choices=("train", "tune", "test"), default="test", help="patients (default: test)")

@@ -27,18 +27,18 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "grade",
         help="segment and grade the discs of volumes",
-        description="Segment and grade the lumbar discs of sagittal T2-weighted volumes on their mid-sagittal slice. For an "
-        "input STEM it writes STEM_discs.seg.nrrd (segments that Slicer opens on the volume), STEM_grades.csv, "
+        description="Segment and grade the lumbar discs of sagittal T2-weighted volumes on their mid-sagittal slice. "
+        "For an input STEM it writes STEM_discs.seg.nrrd (segments that Slicer opens on the volume), STEM_grades.csv, "
         "STEM_result.json and STEM_overview.png, with --scene STEM.mrb as well.",
-        epilog="Exit status: 0 all inputs graded; 1 some failed, with one line each on standard error, the others graded; "
-        "2 wrong usage. Research software, not a medical device.",
+        epilog="Exit status: 0 all inputs graded; 1 some failed, with one line each on standard error, the others "
+        "graded; 2 wrong usage. Research software, not a medical device.",
     )
     parser.add_argument(
         "inputs",
         nargs="*",
         metavar="INPUT",
-        help="volume file (.nrrd .nii .nii.gz .mha ...), DICOM folder, or 2-D picture with the head up and the front to "
-        "the left; without any, the built-in sample is graded",
+        help="volume file (.nrrd .nii .nii.gz .mha ...), DICOM folder, or 2-D picture with the head up and the front "
+        "to the left; without any, the built-in sample is graded",
     )
     parser.add_argument(
         "--output", type=Path, default=Path(DEFAULT_OUTPUT), metavar="DIR", help=f"folder (default: {DEFAULT_OUTPUT})"
@@ -189,10 +189,8 @@ class _Writer:
 def _print_summary(result: GradingResult, stem: str, folder: Path) -> None:
     print(f"{stem}: slice {result.stored_slice_index} ({result.slice_reason})")
     for disc in result.discs:
-        mark = "" if disc.confident else "  low confidence"
-        print(
-            f"  {disc.level:7} {disc.group.value:9} Pfirrmann {disc.pfirrmann}  p {max(disc.group_probabilities):.2f}{mark}"
-        )
+        sure = f"p {max(disc.group_probabilities):.2f}" + ("" if disc.confident else "  low confidence")
+        print(f"  {disc.level:7} {disc.group.value:9} Pfirrmann {disc.pfirrmann}  {sure}")
     for warning in (*result.volume.notes, *result.warnings):
         print(f"  Note: {warning}")
     print(f"  Written to {folder}: {stem}_overview.png and the other files of {stem}")

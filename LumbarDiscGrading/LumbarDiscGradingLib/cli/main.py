@@ -14,7 +14,8 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser with all commands."""
     parser = argparse.ArgumentParser(
         prog="lumbar-disc-grading",
-        description="Segment and grade the lumbar discs of sagittal T2-weighted MRI. Research software, not a medical device.",
+        description="Segment and grade the lumbar discs of sagittal T2-weighted MRI. "
+        "Research software, not a medical device.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

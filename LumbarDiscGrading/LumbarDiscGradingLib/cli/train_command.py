@@ -15,9 +15,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "train",
         help="train a network from labelled data sets",
-        description="Train a network on the training patients of labelled data sets; tuning patients guide and calibrate, "
-        "test patients are never read. The output folder gets checkpoints, metrics and, at the end, the model folder "
-        "'model', which 'models install' puts into the list.",
+        description="Train a network on the training patients of labelled data sets; tuning patients guide and "
+        "calibrate, test patients are never read. The output folder gets checkpoints, metrics and, at the end, the model "
+        "folder 'model', which 'models install' puts into the list.",
     )
     parser.add_argument("task", choices=TASKS, help="what to train")
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DATASET", help="labelled data sets")
@@ -66,7 +66,7 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noqa: ANN001, ANN202
+def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noqa: ANN001
     from ..training.model_export import save_segmentation_model
     from ..training.segmentation import train_segmentation
 
@@ -79,9 +79,9 @@ def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noq
     )
 
 
-def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: ANN001, ANN202
+def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: ANN001
     from ..training.disc_samples import collect_samples, split_samples
-    from ..training.grading import groups_of, fit_temperature, predict, train_grading
+    from ..training.grading import fit_temperature, groups_of, predict, train_grading
     from ..training.model_export import save_grading_model
 
     samples = collect_samples(datasets, arguments.segmentation_model)

@@ -18,8 +18,8 @@ def choose_device(name: str = "auto") -> tuple[torch.device, str]:
     Parameters
     ----------
     name : str
-        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. ``auto`` takes a CUDA device if the installed torch can run on
-        it, else the CPU.
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. ``auto`` takes a CUDA device if the installed torch can run
+        on it, else the CPU.
 
     Raises
     ------

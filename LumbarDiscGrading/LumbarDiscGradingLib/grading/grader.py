@@ -29,7 +29,7 @@ CONFIDENT_PROBABILITY = 0.6
 UPRIGHT_DEGREES = 15.0
 """A spine tilted further than this on its canvas is segmented again on a canvas turned with it."""
 USUAL_TILT_DEGREES = -7.0
-"""Lying in the scanner, the line through the discs leans back towards the head by this much in the middle of patients."""
+"""In the scanner the line through the discs leans back towards the head by this much in the median patient."""
 LUMBAR_STEP_MM = 35.5
 """Mean distance of the centres of neighbouring lumbar discs in adults, for pictures whose scale is not known.
 
@@ -190,7 +190,7 @@ def regions_of(segmentation: SliceSegmentation, slice_shape: tuple[int, int]) ->
 
 
 def spine_tilt_degrees(regions: SpineRegions) -> float:
-    """Return how far the line through the discs leans from the slice's rows, positive where the feet lie further back than the head."""
+    """Return how far the line through the discs leans, positive where the feet lie further back than the head."""
     centers = np.array([disc.center_mm for disc in regions.discs])
     if len(centers) < 3:
         return USUAL_TILT_DEGREES

@@ -1,8 +1,9 @@
-"""Which level each disc is: from the lumbosacral junction upward, found by what the network sees, never by the lowest blob."""
+"""Which level each disc is: counted from the lumbosacral junction, which is recognized, never the lowest blob."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -46,9 +47,9 @@ class NamedDiscs:
 def name_levels(regions: SpineRegions, image_bottom_mm: float) -> NamedDiscs:
     """Name the discs of a slice.
 
-    The lumbosacral disc is the one that the network marks as such and that has no vertebral body below it (the sacrum is
-    not of the class vertebra). Where both signs fail, the vertebral bodies decide: a body without a disc below it means
-    that L5-S1 was not found. Where the image ends above the junction the names are an assumption, and said to be.
+    The lumbosacral disc is the one that the network marks as such and that has no vertebral body below it (the sacrum
+    is not of the class vertebra). Where both signs fail, the vertebral bodies decide: a body without a disc below it
+    means that L5-S1 was not found. Where the image ends above the junction the names are an assumption, and said to be.
 
     Parameters
     ----------
@@ -59,9 +60,7 @@ def name_levels(regions: SpineRegions, image_bottom_mm: float) -> NamedDiscs:
     discs = _one_chain(regions.discs)
     if not discs:
         return NamedDiscs((), (), (), ("No intervertebral disc was found.",), False)
-    steps = [
-        float(np.linalg.norm(above.center_mm - below.center_mm)) for below, above in zip(discs, discs[1:], strict=False)
-    ]
+    steps = [float(np.linalg.norm(above.center_mm - below.center_mm)) for below, above in pairwise(discs)]
     usual = float(np.median(steps)) if steps else 36.0
     anchor, offset, trusted, warnings = _anchor(discs, regions.bodies, image_bottom_mm, usual)
     discs, steps = discs[anchor:], steps[anchor:]

@@ -53,8 +53,8 @@ def measure_disc(
 ) -> DiscMeasurements:
     """Measure a disc.
 
-    Definitions: the anteroposterior diameter is the extent along the disc's long axis; the height is the area divided by
-    that diameter, thus a mean over the disc; the disc height index is the disc's height over the mean height of the
+    Definitions: the anteroposterior diameter is the extent along the disc's long axis; the height is the area divided
+    by that diameter, thus a mean over the disc; the disc height index is the disc's height over the mean height of the
     vertebral bodies next to it (after Masuda et al., Spine 30(1):5-14, 2005), a body's height measured in the same way,
     area over its extent along the disc's axis; the signal is the median over the disc's central half (along its axis)
     relative to the canal's fluid, the reference in Pfirrmann's criteria.

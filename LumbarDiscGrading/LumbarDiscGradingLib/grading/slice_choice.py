@@ -1,4 +1,4 @@
-"""The mid-sagittal slice by what is on it: the slice that shows most of the spinal canal in front of which discs lie."""
+"""The mid-sagittal slice by what is on it: the slice that shows most of canal and discs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def choose_slice(
 ) -> tuple[SliceSegmentation, str, dict[int, SliceSegmentation]]:
     """Find the mid-sagittal slice.
 
-    Slices are looked at in coarse steps from the geometric middle outward, as far as they get better, then finely around
-    the best. A slice scores by its area of canal plus discs.
+    Slices are looked at in coarse steps from the geometric middle outward, as far as they get better, then finely
+    around the best. A slice scores by its area of canal plus discs.
 
     Returns
     -------

@@ -22,8 +22,8 @@ LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
 def normalized_slice(slice_2d: NDArray) -> NDArray[np.float32]:
     """Window a slice automatically for the network.
 
-    The robust range of the whole slice (0.5th to 99.5th percentile) is mapped to 0-1, clipped, and compressed by a square
-    root, since subcutaneous fat next to a surface coil is many times brighter than the spine.
+    The robust range of the whole slice (0.5th to 99.5th percentile) is mapped to 0-1, clipped, and compressed by a
+    square root, since subcutaneous fat next to a surface coil is many times brighter than the spine.
 
     Parameters
     ----------
@@ -84,8 +84,8 @@ class Grid:
     ) -> Grid:
         """Lay a canvas over a slice, trimmed or grown in steps of 16 pixels to the slice's field of view.
 
-        A fully convolutional network sees the same as on the full canvas, without computing its empty margins, and a field
-        of view larger than the canvas is not cut.
+        A fully convolutional network sees the same as on the full canvas, without computing its empty margins, and a
+        field of view larger than the canvas is not cut.
         """
         extent = np.array(slice_shape) * np.array(spacing_mm)
         angle = np.radians(abs(rotation_degrees))

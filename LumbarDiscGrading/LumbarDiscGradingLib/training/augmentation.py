@@ -1,7 +1,8 @@
 """What scanners, sequences and readers vary, as transforms of MONAI on training patches.
 
-The masks at hand come from thin-slice 3-D SPACE; clinical examinations are 4 mm TSE of other scanners. The transforms stand
-for what differs: receive-coil bias, contrast between tissues, resolution, truncation ringing, noise and field of view.
+The masks at hand come from thin-slice 3-D SPACE; clinical examinations are 4 mm TSE of other scanners. The transforms
+stand for what differs: receive-coil bias, contrast between tissues, resolution, truncation ringing, noise and field of
+view.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class DiscSample:
 
 
 def samples_of_case(case: LabelledCase, segmenter: Segmenter) -> list[DiscSample]:
-    """Return the graded discs of a case, found by its mask where it has one with trusted levels, else by the network."""
+    """Return the graded discs of a case, found by its mask if its levels are trusted, else by the network."""
     volume = case.volume()
     spacing = volume.spacing_mm[1:]
     if case.has_mask and case.levels_trusted:
@@ -230,8 +230,8 @@ def split_samples(
     if recipe.split_by_patient:
         return [s for s in samples if s.split == "train"], [s for s in samples if s.split == "tune"]
     print(
-        "Discs are split at random, as in the study: discs of one patient are in both sets, so the figures on the tuning "
-        "set are too good."
+        "Discs are split at random, as in the study: discs of one patient are in both sets, so the figures on the "
+        "tuning set are too good."
     )
     order = np.random.default_rng(seed).permutation(len(samples))
     tuning = round(len(samples) * STUDY_TUNING_SHARE)

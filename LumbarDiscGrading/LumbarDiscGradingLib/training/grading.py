@@ -1,4 +1,4 @@
-"""Training of the SpineNet: soft ordinal targets, balanced drawing, metrics, and the calibration of its probabilities."""
+"""Training of the SpineNet: soft ordinal targets, balanced drawing, metrics, calibration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .recipes import GradingRecipe
 class GradingModule(L.LightningModule):
     """SpineNet with cross-entropy on soft targets and the squared earth mover's distance between grades.
 
-    The distance is that of Hou et al., Squared earth mover's distance-based loss for training deep neural networks (2016).
+    The distance: Hou et al., Squared earth mover's distance-based loss for training deep neural networks (2016).
     """
 
     def __init__(self, recipe: GradingRecipe) -> None:
@@ -104,7 +104,7 @@ def ordinal_loss(logits: Tensor, grade: Tensor, smoothing: float) -> Tensor:
 
 
 def drawing_weights(samples: list[DiscSample]) -> list[float]:
-    """Return for each disc how often to draw it: sources by the square root of their size, grades likewise within one."""
+    """Return for each disc how often to draw it: sources by the square root of their size, grades within one too."""
     sources = np.array([sample.source for sample in samples])
     grades = np.array([sample.grade for sample in samples])
     weights = np.zeros(len(samples))

@@ -1,4 +1,4 @@
-"""A trained network as a model folder: manifest and card, written from the recipe, the data sets and what was measured."""
+"""A trained network as a model folder: manifest and card, from the recipe, the data sets and the figures."""
 
 from __future__ import annotations
 
@@ -176,10 +176,10 @@ def model_card(manifest: Mapping[str, Any], datasets: Sequence[LabelledDataset])
         "",
         "## Intended use and limits",
         "",
-        "For research on sagittal T2-weighted lumbar MRI of adults. Reference grades are single readings with reader noise. "
-        "Not for images after spinal surgery, with metal, fractures, tumours or infection, and not for T1-weighted, "
-        "fat-suppressed or CT images: the program warns where it recognizes these, but may not. Research software, not a "
-        "medical device.",
+        "For research on sagittal T2-weighted lumbar MRI of adults. Reference grades are single readings with reader "
+        "noise. Not for images after spinal surgery, with metal, fractures, tumours or infection, and not for "
+        "T1-weighted, fat-suppressed or CT images: the program warns where it recognizes these, but may not. Research software, not "
+        "a medical device.",
         "",
         f"Licence of the weights: {manifest['licence']}.",
         "",

@@ -1,4 +1,4 @@
-"""Presets: every number that decides a training, in one place. `paper` follows the study, `default` is the best found."""
+"""Presets: every number that decides a training. `paper` follows the study, `default` is the best found."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def landmark_loss(logits: Tensor, landmark: Tensor) -> Tensor:
 
 
 class SegmentationData(L.LightningDataModule):
-    """Patches of the training patients, middle slices of the tuning patients, own predictions for cases without masks."""
+    """Patches of training patients, middle slices of tuning patients, own predictions where there is no mask."""
 
     def __init__(
         self, datasets: list[LabelledDataset], recipe: SegmentationRecipe, seed: int, workers: int = 1

@@ -52,8 +52,8 @@ def tissues_and_landmark(labels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], 
 class SlicePatches(Dataset):
     """Random patches of random slices; as many an epoch as the recipe says.
 
-    Each item is (image (1, rows, columns) float32, tissues (rows, columns) uint8 with `IGNORED`, landmark (rows, columns)
-    uint8). `epoch` decides the random numbers, so an epoch can be repeated exactly.
+    Each item is (image (1, rows, columns) float32, tissues (rows, columns) uint8 with `IGNORED`, landmark (rows,
+    columns) uint8). `epoch` decides the random numbers, so an epoch can be repeated exactly.
     """
 
     def __init__(

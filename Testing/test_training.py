@@ -1,0 +1,180 @@
+"""Training end to end on tiny data sets made of phantoms: model folders come out, test patients stay unread."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from LumbarDiscGradingLib.cli.main import main
+from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
+from LumbarDiscGradingLib.dataset.writing import CaseToWrite, write_dataset
+from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
+from LumbarDiscGradingLib.imaging.volume import SagittalVolume
+from LumbarDiscGradingLib.models.folder import TrainedModel
+from LumbarDiscGradingLib.training import recipes
+from LumbarDiscGradingLib.training.grading import fit_temperature, ordinal_loss
+from LumbarDiscGradingLib.training.segmentation import SegmentationData, train_segmentation
+from LumbarDiscGradingLib.training.slices import (
+    IGNORED,
+    LANDMARK_LUMBOSACRAL,
+    LANDMARK_OTHER,
+    LANDMARK_UNKNOWN,
+    SlicePatches,
+    TrainingCase,
+    tissues_and_landmark,
+)
+
+SPLITS = {"train": ["a", "b"], "tune": ["c"], "test": ["d"]}
+TINY = replace(
+    recipes.SEGMENTATION_PRESETS["default"],
+    base_width=4,
+    patch_shape=(128, 96),
+    batch_size=2,
+    epochs=1,
+    steps_per_epoch=2,
+    self_training_epoch=None,
+    precision="32-true",
+)
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory):
+    """A data set of four phantom patients with masks and grades; the test patient's files are taken away."""
+    folder = tmp_path_factory.mktemp("data") / "phantoms"
+    cases = []
+    for seed, patient in enumerate("abcd"):
+        phantom = lumbar_phantom(seed, slice_count=3)
+        grades = {level: grade for level, grade in phantom.grades.items() if level.startswith("L")}
+        cases.append(CaseToWrite(patient, phantom.volume, phantom.mask, grades))
+    dataset = write_dataset(
+        folder, name="phantoms", cases=cases, splits=SPLITS, licence="none", attribution="made by code"
+    )
+    test_case = dataset.cases_in("test")[0]
+    assert test_case.patient == "d"
+    np.testing.assert_equal(test_case.volume().voxels.shape[0], 3)
+    test_case.image_path.write_bytes(b"not to be read")
+    test_case.mask_path.write_bytes(b"not to be read")
+    return folder
+
+
+def test_segmentation_trains_without_reading_test_patients_and_yields_a_model_that_loads(
+    phantoms, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(recipes.SEGMENTATION_PRESETS, "default", TINY)
+    arguments = ["train", "segmentation", "--data", str(phantoms), "--output", str(tmp_path), "--accelerator", "cpu"]
+    assert main([*arguments, "--name", "tiny"]) == 0
+    model = TrainedModel.open(tmp_path / "model")
+    assert (model.name, model.task) == ("tiny", "segmentation")
+    assert model.manifest["training_data"][0]["patients"] == 2
+    assert "made by code" in model.card
+    output = model.load("cpu")(torch.zeros(1, 1, 32, 32))
+    assert output.shape == (1, 5, 32, 32)
+    assert torch.isfinite(output).all()
+
+
+def test_training_goes_on_from_the_last_finished_epoch(phantoms, tmp_path):
+    datasets = [LabelledDataset.open(phantoms)]
+    first = train_segmentation(datasets, TINY, tmp_path, device="cpu")
+    assert first.trainer.global_step == TINY.steps_per_epoch
+    resumed = train_segmentation(datasets, replace(TINY, epochs=3), tmp_path, resume=True, device="cpu")
+    assert resumed.trainer.global_step == 3 * TINY.steps_per_epoch
+    assert resumed.trainer.current_epoch == 3
+    again = train_segmentation(datasets, replace(TINY, epochs=3), tmp_path, resume=True, device="cpu")
+    for name, value in resumed.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+
+
+def test_cases_without_masks_are_labelled_by_the_network_only_after_the_given_epoch(phantoms, tmp_path):
+    dataset = LabelledDataset.open(phantoms)
+    without = replace(dataset.cases_in("train")[1], mask_path=None)
+    dataset = replace(dataset, cases=(dataset.cases_in("train")[0], without))
+    data = SegmentationData([dataset], TINY, seed=0)
+    assert [case.patient for case in data.training] == ["a"]
+    assert [case.patient for case in data.unlabelled] == ["b"]
+
+
+def test_the_paper_preset_trains_an_epoch_of_whole_slices_on_the_disc_alone(phantoms, tmp_path, monkeypatch, capsys):
+    paper = recipes.SEGMENTATION_PRESETS["paper"]
+    assert (paper.optimizer, paper.batch_size, paper.epochs, paper.learning_rate) == ("sgd", 8, 300, 0.001)
+    assert paper.patch_shape == (512, 512)
+    monkeypatch.setitem(recipes.SEGMENTATION_PRESETS, "paper", replace(paper, base_width=2, batch_size=2))
+    arguments = ["train", "segmentation", "--preset", "paper", "--data", str(phantoms), "--output", str(tmp_path)]
+    assert main([*arguments, "--epochs", "1", "--accelerator", "cpu"]) == 0
+    assert TrainedModel.open(tmp_path / "model").manifest["outputs"] == ["background", "disc"]
+    assert "does not say" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("preset", ["default", "paper"])
+def test_grading_trains_an_epoch_with_each_preset(
+    phantoms, tmp_path, monkeypatch, capsys, preset, tiny_segmentation_model
+):
+    small = replace(recipes.GRADING_PRESETS[preset], widths=(4, 4, 8, 8, 8), batch_size=4, precision="32-true")
+    monkeypatch.setitem(recipes.GRADING_PRESETS, preset, small)
+    arguments = ["train", "grading", "--preset", preset, "--data", str(phantoms), "--output", str(tmp_path)]
+    arguments += ["--epochs", "1", "--accelerator", "cpu", "--segmentation-model", str(tiny_segmentation_model)]
+    assert main(arguments) == 0
+    model = TrainedModel.open(tmp_path / "model")
+    channels = {"default": ["image", "mask"], "paper": ["image times mask"]}[preset]
+    assert model.manifest["input"]["channels"] == channels
+    assert len(model.manifest["outputs"]) == {"default": 5, "paper": 3}[preset]
+    assert model.manifest["calibration"]["temperature"] > 0
+    assert ("one patient are in both sets" in capsys.readouterr().out) == (preset == "paper")
+    with (tmp_path / "metrics" / "metrics.csv").open() as file:
+        assert any(row.get("tune_kappa") for row in csv.DictReader(file))
+
+
+@pytest.fixture
+def tiny_segmentation_model(phantoms, tmp_path):
+    from LumbarDiscGradingLib.training.model_export import save_segmentation_model
+    from LumbarDiscGradingLib.training.segmentation import SegmentationModule
+
+    datasets = [LabelledDataset.open(phantoms)]
+    return save_segmentation_model(SegmentationModule(TINY), tmp_path / "unet", "tiny", "0", datasets).folder
+
+
+def test_patches_of_an_epoch_can_be_repeated_exactly_and_differ_between_epochs():
+    phantom = lumbar_phantom(1, slice_count=3)
+    case = TrainingCase("a", "x", phantom.volume.voxels, phantom.mask, phantom.volume.spacing_mm)
+    first, second = (SlicePatches([case], TINY, seed=3) for _ in range(2))
+    assert torch.equal(first[1][0], second[1][0])
+    assert not torch.equal(first[0][0], first[1][0])
+    second.epoch = 1
+    assert not torch.equal(first[1][0], second[1][0])
+    image, tissues, landmark = first[1]
+    assert image.shape == (1, *TINY.patch_shape)
+    assert tissues.shape == landmark.shape == TINY.patch_shape
+    assert 0.0 <= float(image.min()) <= float(image.max()) <= 1.0
+
+
+def test_labels_become_tissues_and_the_lumbosacral_landmark():
+    tissues, landmark = tissues_and_landmark(np.array([[0, 1, 2, 3, 95, 100, IGNORED]], np.uint8))
+    assert tissues.tolist() == [[0, 1, 2, 3, 2, 2, IGNORED]]
+    unknown, other, lumbosacral = LANDMARK_UNKNOWN, LANDMARK_OTHER, LANDMARK_LUMBOSACRAL
+    assert landmark.tolist() == [[unknown, unknown, unknown, unknown, other, lumbosacral, unknown]]
+
+
+def test_a_wrong_grade_costs_more_the_further_it_is_off():
+    grade = torch.tensor([1])
+    losses = [float(ordinal_loss(8.0 * torch.eye(5)[k : k + 1], grade, 0.2)) for k in (1, 2, 3, 4)]
+    assert losses == sorted(losses)
+
+
+def test_the_temperature_undoes_overconfidence():
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(4000, 3, generator=random)
+    groups = torch.multinomial(logits.softmax(1), 1, generator=random)[:, 0]
+    assert fit_temperature(3.0 * logits, groups) == pytest.approx(3.0, rel=0.1)
+
+
+def test_training_without_any_mask_says_what_to_do(tmp_path, capsys):
+    phantom = lumbar_phantom(0, slice_count=1)
+    picture = SagittalVolume(phantom.volume.voxels, phantom.volume.index_to_lps)
+    folder = tmp_path / "pictures"
+    splits = {"train": ["a"], "tune": [], "test": []}
+    write_dataset(folder, name="pictures", cases=[CaseToWrite("a", picture, None, {"L5-S1": 3})], splits=splits)
+    assert main(["train", "segmentation", "--data", str(folder), "--output", str(tmp_path / "run")]) == 1
+    assert "mask" in capsys.readouterr().err
