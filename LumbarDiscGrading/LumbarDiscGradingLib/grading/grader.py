@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..imaging.volume import ImagingError, SagittalVolume
-from ..pfirrmann import DISC_LABELS, GROUPS, group_probabilities
+from ..pfirrmann import DISC_LABELS, GROUPS, LUMBAR_LEVELS, group_probabilities
 from .discs import DiscRegion, SpineRegions, find_regions
 from .input_checks import contrast_warnings
 from .levels import NamedDiscs, name_levels
@@ -109,7 +110,7 @@ class DiscGrader:
         slice_2d = volume.voxels[segmentation.slice_index].astype(np.float32)
         regions, tissues = regions_of(segmentation, slice_2d.shape)
         spacing = segmentation.spacing_mm
-        named = name_levels(regions, (slice_2d.shape[0] - 1) * spacing[0])
+        named = _without_cut_thoracic(name_levels(regions, (slice_2d.shape[0] - 1) * spacing[0]))
         if not named.discs:
             raise NoDiscsError("No intervertebral disc was found; load a sagittal T2-weighted lumbar series.")
         watch.start("grade")
@@ -197,6 +198,16 @@ def spine_tilt_degrees(regions: SpineRegions) -> float:
     _, _, directions = np.linalg.svd(centers - centers.mean(axis=0))
     down = directions[0] if directions[0][0] > 0 else -directions[0]
     return float(np.degrees(np.arctan2(down[1], down[0])))
+
+
+def _without_cut_thoracic(named: NamedDiscs) -> NamedDiscs:
+    """Leave out discs above L1-L2 that the edge of the image cuts; they cannot be graded and are not asked for."""
+    kept = [
+        (level, disc)
+        for level, disc in zip(named.levels, named.discs, strict=True)
+        if level in LUMBAR_LEVELS or not disc.touches_border
+    ]
+    return replace(named, levels=tuple(level for level, _ in kept), discs=tuple(disc for _, disc in kept))
 
 
 def _scale_by_anatomy(regions: SpineRegions) -> float:

@@ -178,8 +178,8 @@ def model_card(manifest: Mapping[str, Any], datasets: Sequence[LabelledDataset])
         "",
         "For research on sagittal T2-weighted lumbar MRI of adults. Reference grades are single readings with reader "
         "noise. Not for images after spinal surgery, with metal, fractures, tumours or infection, and not for "
-        "T1-weighted, fat-suppressed or CT images: the program warns where it recognizes these, but may not. Research software, not "
-        "a medical device.",
+        "T1-weighted, fat-suppressed or CT images: the program warns where it recognizes these, but may not. "
+        "Research software, not a medical device.",
         "",
         f"Licence of the weights: {manifest['licence']}.",
         "",
