@@ -16,8 +16,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "train",
         help="train a network from labelled data sets",
         description="Train a network on the training patients of labelled data sets; tuning patients guide and "
-        "calibrate, test patients are never read. The output folder gets checkpoints, metrics and, at the end, the folder "
-        "'model', which 'models install' puts into the list of models.",
+        "calibrate, test patients are never read. The output folder gets checkpoints, metrics and, at the end, the "
+        "folder 'model', which 'models install' puts into the list of models.",
     )
     parser.add_argument("task", choices=TASKS, help="what to train")
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DATASET", help="labelled data sets")
