@@ -80,6 +80,19 @@ def test_a_sacral_remnant_below_the_lumbosacral_disc_is_left_out(truth):
     assert_rightly_named(result, labels)
 
 
+def test_a_part_of_the_sacrum_taken_for_a_vertebra_does_not_shift_the_levels(truth):
+    labels, spacing = truth
+    labels = labels.copy()
+    center = np.argwhere(labels == DISC_LABELS["L5-S1"]).mean(axis=0) * spacing + (16.0, 8.0)
+    rows, columns = np.indices(labels.shape)
+    part = np.hypot(rows * spacing[0] - center[0], columns * spacing[1] - center[1]) < 10.0
+    labels[part & (labels == 0)] = Tissue.VERTEBRA
+    for landmark in (True, False):
+        result = named(labels, spacing, landmark)
+        assert result.levels[0] == "L5-S1"
+        assert_rightly_named(result, labels)
+
+
 def test_a_disc_in_two_pieces_is_one_disc(truth):
     labels, spacing = truth
     pixels = np.argwhere(labels == DISC_LABELS["L4-L5"])

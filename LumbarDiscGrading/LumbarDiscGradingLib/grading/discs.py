@@ -104,6 +104,19 @@ def find_regions(
     return SpineRegions(tuple(discs), tuple(bodies), canal, spacing_mm)
 
 
+def region_of_mask(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> DiscRegion:
+    """Return the region of a disc whose mask was given, not found by a network.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (rows, columns)
+        At least one pixel.
+    spacing_mm : tuple of float
+    """
+    border = ~_eroded(np.ones_like(mask))
+    return _region(mask, np.ones(mask.shape, dtype=np.float32), None, border, spacing_mm)
+
+
 def components(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     """Return the connected parts of a mask (pixels that share a side or a corner), largest first."""
     if not mask.any():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..imaging.volume import ImagingError, SagittalVolume
 from ..pfirrmann import DISC_LABELS, GROUPS, LUMBAR_LEVELS, group_probabilities
-from .discs import DiscRegion, SpineRegions, find_regions
+from .discs import DiscRegion, SpineRegions, find_regions, region_of_mask
 from .input_checks import contrast_warnings
 from .levels import NamedDiscs, name_levels
 from .measurements import fluid_signal, measure_disc
@@ -96,7 +96,8 @@ class DiscGrader:
         slice_index : int, optional
             Canonical index of the slice to grade; chosen by content when left out.
         progress : callable, optional
-            Called with the name of each stage as it begins; an exception raised in it stops the grading.
+            Called with the name of each stage as it begins, and again before each batch of a stage; an exception raised
+            in it stops the grading.
 
         Raises
         ------
@@ -105,7 +106,7 @@ class DiscGrader:
         """
         watch = _Stopwatch(progress)
         watch.start("segment")
-        segmentation, reason, scale = self._segment(volume, slice_index)
+        segmentation, reason, scale = self._segment(volume, slice_index, watch.tell)
         watch.start("find discs")
         slice_2d = volume.voxels[segmentation.slice_index].astype(np.float32)
         regions, tissues = regions_of(segmentation, slice_2d.shape)
@@ -147,7 +148,58 @@ class DiscGrader:
             versions=_versions(),
         )
 
-    def _segment(self, volume: SagittalVolume, slice_index: int | None) -> tuple[SliceSegmentation, str, float]:
+    def regrade(
+        self,
+        volume: SagittalVolume,
+        slice_index: int,
+        masks: Mapping[str, NDArray[np.bool_]],
+        progress: Callable[[str], None] | None = None,
+    ) -> tuple[DiscGrade, ...]:
+        """Grade and measure discs whose masks and levels are given, such as masks that a reader has corrected.
+
+        Parameters
+        ----------
+        volume : SagittalVolume
+        slice_index : int
+            Canonical index of the slice on which the masks lie.
+        masks : mapping of str to ndarray of bool, shape (rows, columns)
+            Mask of each disc by its level.
+        progress : callable, optional
+            As for `grade`.
+
+        Returns
+        -------
+        tuple of DiscGrade
+            In the order of `masks`.
+
+        Raises
+        ------
+        ImagingError
+            If there is no such slice or a mask is empty.
+        """
+        empty = [level for level, mask in masks.items() if not mask.any()]
+        if empty:
+            raise ImagingError(f"The mask of {', '.join(empty)} is empty on the graded slice; draw it there.")
+        watch = _Stopwatch(progress)
+        watch.start("segment")
+        segmentation, _, _ = self._segment(volume, slice_index, watch.tell)
+        slice_2d = volume.voxels[segmentation.slice_index].astype(np.float32)
+        regions, _ = regions_of(segmentation, slice_2d.shape)
+        spacing = segmentation.spacing_mm
+        watch.start("grade")
+        discs = tuple(region_of_mask(np.asarray(mask, dtype=bool), spacing) for mask in masks.values())
+        named = NamedDiscs(tuple(masks), discs, (), (), True)
+        fluids = [fluid_signal(slice_2d, regions.canal, disc.axis, spacing) for disc in discs]
+        probabilities = self._grade_probabilities(slice_2d, named, fluids, spacing)
+        watch.stop()
+        return tuple(
+            _disc_grade(volume, segmentation, regions, slice_2d, *parts)
+            for parts in zip(masks, discs, fluids, probabilities, strict=True)
+        )
+
+    def _segment(
+        self, volume: SagittalVolume, slice_index: int | None, before_batch: Callable[[], None]
+    ) -> tuple[SliceSegmentation, str, float]:
         """Choose the slice and segment it, upright and, for a picture without scale, at the scale of its anatomy."""
         scale = 1.0
         if slice_index is not None:
@@ -155,7 +207,7 @@ class DiscGrader:
                 raise ImagingError(f"There is no slice {slice_index}; the volume has {volume.slice_count} slices.")
             segmentation, reason = self.segmenter.segment(volume, [slice_index])[0], "given by the user"
         else:
-            segmentation, reason, _ = choose_slice(volume, self.segmenter)
+            segmentation, reason, _ = choose_slice(volume, self.segmenter, before_batch=before_batch)
         shape = volume.voxels.shape[1:]
         if not volume.scale_known:
             for _ in range(2):
@@ -163,10 +215,12 @@ class DiscGrader:
                 if abs(estimate / scale - 1.0) < SCALE_TOLERANCE:
                     break
                 scale = estimate
+                before_batch()
                 segmentation = self.segmenter.segment(volume, [segmentation.slice_index], scale)[0]
         tilt = spine_tilt_degrees(regions_of(segmentation, shape)[0])
         if abs(tilt - USUAL_TILT_DEGREES) > UPRIGHT_DEGREES:
             rotation = tilt - USUAL_TILT_DEGREES
+            before_batch()
             segmentation = self.segmenter.segment(volume, [segmentation.slice_index], scale, rotation)[0]
         return segmentation, reason, scale
 
@@ -293,9 +347,12 @@ class _Stopwatch:
 
     def start(self, stage: str) -> None:
         self.stop()
-        if self._progress is not None:
-            self._progress(stage)
         self._stage, self._since = stage, time.perf_counter()
+        self.tell()
+
+    def tell(self) -> None:
+        if self._progress is not None:
+            self._progress(self._stage)
 
     def stop(self) -> None:
         if self._stage:

@@ -20,6 +20,12 @@ BODY_BELOW_MM = 38.0
 """A vertebral body whose centre is nearer than this below a disc rests right under it."""
 
 
+WHOLE_BODY_SHARE = 0.6
+"""Of the median body's area: less is a part of the sacrum that was taken for a vertebra."""
+JUNCTION_ROOM_STEPS = 1.7
+"""Below the lowest disc found, L5 and the lumbosacral disc need this many times the usual distance of discs."""
+
+
 @dataclass(frozen=True)
 class NamedDiscs:
     """Discs with their levels.
@@ -47,9 +53,9 @@ class NamedDiscs:
 def name_levels(regions: SpineRegions, image_bottom_mm: float) -> NamedDiscs:
     """Name the discs of a slice.
 
-    The lumbosacral disc is the one that the network marks as such and that has no vertebral body below it (the sacrum
-    is not of the class vertebra). Where both signs fail, the vertebral bodies decide: a body without a disc below it
-    means that L5-S1 was not found. Where the image ends above the junction the names are an assumption, and said to be.
+    The lumbosacral disc is the one that the network marks as such; of several, the lowest without a vertebral body
+    below it (the sacrum is not of the class vertebra). Where none is marked the bodies decide: one without a disc below
+    it means that L5-S1 was not found. Where the image ends above the junction the names are an assumption, and said so.
 
     Parameters
     ----------
@@ -98,21 +104,19 @@ def _anchor(
     """Return the index of the lowest disc to keep, its position in `LEVELS_UPWARD`, whether sure, and warnings."""
     lowest = discs[0]
     body_below = [_has_body_below(disc, bodies) for disc in discs]
-    marked = _marked_lumbosacral(discs, body_below)
-    if marked is not None and not body_below[marked]:
-        warnings = [] if marked == 0 else ["A disc below L5-S1 (sacral remnant or transitional anatomy) was left out."]
-        return marked, 0, True, warnings
-    if body_below[0]:
-        room_mm = image_bottom_mm - lowest.center_mm[0]
-        if room_mm > 1.7 * usual:
-            return 0, 1, marked is None or marked != 0, []
-        return 0, 0 if marked == 0 else 1, False, [_UNSEEN]
-    if marked is not None and marked != 0:
-        return marked, 0, False, ["The lumbosacral junction is ambiguous; check the levels (transitional anatomy?)."]
     room_mm = image_bottom_mm - lowest.center_mm[0]
-    if room_mm < 0.9 * usual and (marked is None):
+    marked = _marked_lumbosacral(discs, body_below)
+    if marked is not None:
+        warnings = [] if marked == 0 else ["A disc below L5-S1 (sacral remnant or transitional anatomy) was left out."]
+        if body_below[marked]:
+            warnings.append("A vertebral body seems to lie below L5-S1; check the levels (transitional anatomy?).")
+        return marked, 0, not body_below[marked], warnings
+    if body_below[0]:
+        seen = room_mm > JUNCTION_ROOM_STEPS * usual
+        return 0, 1, seen, [] if seen else [_UNSEEN]
+    if room_mm < 0.9 * usual:
         return 0, 0, False, [_UNSEEN]
-    unsure = np.isfinite(lowest.lumbosacral) and lowest.lumbosacral < 0.5
+    unsure = np.isfinite(lowest.lumbosacral)
     warnings = ["The lowest disc does not look like L5-S1; check the levels."] if unsure else []
     return 0, 0, not unsure, warnings
 
@@ -130,9 +134,12 @@ def _marked_lumbosacral(discs: list[DiscRegion], body_below: list[bool]) -> int 
 
 
 def _has_body_below(disc: DiscRegion, bodies: tuple[BodyRegion, ...]) -> bool:
+    if not bodies:
+        return False
+    whole_mm2 = WHOLE_BODY_SHARE * float(np.median([body.area_mm2 for body in bodies]))
     for body in bodies:
         offset = body.center_mm - disc.center_mm
         below, beside = offset @ disc.axis.across, offset @ disc.axis.along
-        if 6.0 < below < BODY_BELOW_MM and abs(beside) < 18.0:
+        if body.area_mm2 >= whole_mm2 and 6.0 < below < BODY_BELOW_MM and abs(beside) < 18.0:
             return True
     return False

@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..imaging.volume import SagittalVolume
-from ..pfirrmann import DISC_LABELS, LUMBAR_LEVELS, Group
+from ..pfirrmann import DISC_LABELS, LUMBAR_LEVELS, NOT_GRADED_COLOR, Group
+
+NOT_ASSESSABLE = "not assessable"
+"""Stands where the group would be of a disc that a reader marked so."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,10 @@ class DiscGrade:
         Centroid in pixels of the canonical slice.
     measurements : DiscMeasurements
     warnings : tuple of str
+    assessable : bool
+        False where a reader marked the disc as not assessable; its group and grade are then not to be read.
+    changes : tuple of str
+        What a reader changed, one phrase each; empty where everything is as the networks gave it.
     """
 
     level: str
@@ -72,11 +79,23 @@ class DiscGrade:
     center_row_column: tuple[float, float]
     measurements: DiscMeasurements = field(default_factory=DiscMeasurements)
     warnings: tuple[str, ...] = ()
+    assessable: bool = True
+    changes: tuple[str, ...] = ()
 
     @property
     def label_value(self) -> int:
         """Value of the disc in `GradingResult.label_slice`."""
         return DISC_LABELS[self.level]
+
+    @property
+    def group_word(self) -> str:
+        """The group as it is written everywhere."""
+        return self.group.value if self.assessable else NOT_ASSESSABLE
+
+    @property
+    def color(self) -> tuple[int, int, int]:
+        """RGB colour, 0-255, of the group; purple where there is none."""
+        return self.group.color if self.assessable else NOT_GRADED_COLOR
 
 
 @dataclass(frozen=True)
@@ -191,6 +210,8 @@ def _disc_to_dict(disc: DiscGrade) -> dict[str, Any]:
         "label": disc.label_value,
         "measurements": vars(disc.measurements),
         "warnings": list(disc.warnings),
+        "assessable": disc.assessable,
+        "manual_changes": list(disc.changes),
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..imaging.volume import SagittalVolume
@@ -18,12 +20,16 @@ LEAST_CANAL_MM2 = 300.0
 
 
 def choose_slice(
-    volume: SagittalVolume, segmenter: Segmenter, scale: float = 1.0
+    volume: SagittalVolume,
+    segmenter: Segmenter,
+    scale: float = 1.0,
+    before_batch: Callable[[], None] | None = None,
 ) -> tuple[SliceSegmentation, str, dict[int, SliceSegmentation]]:
     """Find the mid-sagittal slice.
 
     Slices are looked at in coarse steps from the geometric middle outward, as far as they get better, then finely
-    around the best. A slice scores by its area of canal plus discs.
+    around the best. A slice scores by its area of canal plus discs. `before_batch` is called before each batch of
+    slices that the network looks at; an exception raised in it stops the search.
 
     Returns
     -------
@@ -36,6 +42,8 @@ def choose_slice(
     def look(indices: list[int]) -> None:
         new = [i for i in dict.fromkeys(indices) if 0 <= i < volume.slice_count and i not in seen]
         if new:
+            if before_batch is not None:
+                before_batch()
             seen.update(zip(new, segmenter.segment(volume, new, scale), strict=True))
 
     def score(index: int) -> float:
