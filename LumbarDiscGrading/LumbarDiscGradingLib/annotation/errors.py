@@ -1,0 +1,23 @@
+"""What can go wrong in a study; each message is one sentence for the user: what is wrong and what to do."""
+
+from __future__ import annotations
+
+
+class StudyError(ValueError):
+    """A study cannot be used as asked."""
+
+
+class WorkflowError(StudyError):
+    """The protocol or the state of a case does not allow a step."""
+
+
+class BlindedError(WorkflowError):
+    """A reader asked for a reading that must stay hidden until the own one is signed."""
+
+
+class NotSavedError(StudyError):
+    """Nothing was saved; what was to be saved is still in memory."""
+
+
+class ChangedElsewhereError(NotSavedError):
+    """The same reader saved the same reading somewhere else in the meantime."""
