@@ -170,3 +170,14 @@ def test_the_middle_slice_does_not_depend_on_the_storage_order():
             volume = SagittalVolume.from_stored(array, matrix, VolumeSource("case"))
             centers.add(volume.slice_center_lps_mm(volume.middle_slice_index))
         assert len(centers) == 1
+
+
+def test_thin_slices_are_averaged_up_to_a_clinical_thickness_and_thick_ones_left_alone():
+    voxels = np.arange(9, dtype=np.int16)[:, None, None] * np.ones((1, 4, 5), np.int16)
+    matrix = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+    thin = SagittalVolume(voxels, matrix)
+    assert (thin.thick_slice(4) == 4).all()
+    assert (thin.thick_slice(0) == 1).all()  # slices 0, 1 and 2: no more on the other side
+    matrix = matrix.copy()
+    matrix[0, 0] = 4.4
+    assert (SagittalVolume(voxels, matrix).thick_slice(3) == 3).all()

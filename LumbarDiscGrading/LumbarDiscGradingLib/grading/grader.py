@@ -108,7 +108,7 @@ class DiscGrader:
         watch.start("segment")
         segmentation, reason, scale = self._segment(volume, slice_index, watch.tell)
         watch.start("find discs")
-        slice_2d = volume.voxels[segmentation.slice_index].astype(np.float32)
+        slice_2d = volume.thick_slice(segmentation.slice_index)
         regions, tissues = regions_of(segmentation, slice_2d.shape)
         spacing = segmentation.spacing_mm
         named = _without_cut_thoracic(name_levels(regions, (slice_2d.shape[0] - 1) * spacing[0]))
@@ -183,7 +183,7 @@ class DiscGrader:
         watch = _Stopwatch(progress)
         watch.start("segment")
         segmentation, _, _ = self._segment(volume, slice_index, watch.tell)
-        slice_2d = volume.voxels[segmentation.slice_index].astype(np.float32)
+        slice_2d = volume.thick_slice(segmentation.slice_index)
         regions, _ = regions_of(segmentation, slice_2d.shape)
         spacing = segmentation.spacing_mm
         watch.start("grade")

@@ -21,12 +21,13 @@ from ..grading.measurements import fluid_signal
 from ..grading.segmenter import Segmenter
 from ..grading.slice_choice import choose_slice
 from ..imaging.crop import DiscAxis
+from ..imaging.volume import SagittalVolume
 from ..pfirrmann import DISC_LABELS, GRADES, Tissue, group_of_grade
 from .recipes import GradingRecipe
 from .slices import tissues_and_landmark
 
-SLAB_MM = 4.0
-"""Thin slices are averaged up to a clinical slice thickness around the middle."""
+BESIDE_MM = 3.0
+"""Distance from the middle slice of the further views of a disc in a volume of thin slices."""
 JITTER_MM, JITTER_DEGREES, JITTER_SCALE, JITTER_FLUID = 1.5, 7.0, 1.12, 1.15
 """How far a crop's centre, direction, scale and reference signal are varied: the errors of another segmentation."""
 PAPER_ROTATION_DEGREES, PAPER_NOISE = 15.0, 0.05
@@ -67,12 +68,12 @@ def samples_of_case(case: LabelledCase, segmenter: Segmenter) -> list[DiscSample
     volume = case.volume()
     spacing = volume.spacing_mm[1:]
     if case.has_mask and case.levels_trusted:
-        return _samples_by_mask(case, volume.voxels, case.mask(), volume.spacing_mm)
+        return _samples_by_mask(case, volume, case.mask())
     if volume.scale_known:
         segmentation = choose_slice(volume, segmenter)[0]
     else:
         segmentation = segmenter.segment(volume, [volume.middle_slice_index])[0]
-    slice_2d = volume.voxels[segmentation.slice_index].astype(np.float32)
+    slice_2d = volume.thick_slice(segmentation.slice_index)
     regions, _ = regions_of(segmentation, slice_2d.shape)
     named = name_levels(regions, (slice_2d.shape[0] - 1) * spacing[0])
     samples = []
@@ -83,18 +84,14 @@ def samples_of_case(case: LabelledCase, segmenter: Segmenter) -> list[DiscSample
     return samples
 
 
-def _samples_by_mask(
-    case: LabelledCase, voxels: NDArray, labels: NDArray[np.uint8], spacing_mm: tuple[float, float, float]
-) -> list[DiscSample]:
-    """Cut the graded discs from slabs at and beside the middle; the copies of a disc are further views of it."""
-    count, spacing = voxels.shape[0], spacing_mm[1:]
-    half = max(0, round(SLAB_MM / spacing_mm[0] / 2))
+def _samples_by_mask(case: LabelledCase, volume: SagittalVolume, labels: NDArray[np.uint8]) -> list[DiscSample]:
+    """Cut the graded discs from thick slices at and beside the middle; the copies of a disc are further views of it."""
+    spacing = volume.spacing_mm[1:]
+    beside = round(BESIDE_MM / volume.spacing_mm[0])
     samples = []
-    offsets = sorted({0, -round(3.0 / spacing_mm[0]), round(3.0 / spacing_mm[0])}) if case.split == "train" else [0]
-    for offset in offsets:
-        middle = int(np.clip((count - 1) // 2 + offset, 0, count - 1))
-        slab = slice(max(0, middle - half), min(count, middle + half + 1))
-        slice_2d = voxels[slab].astype(np.float32).mean(axis=0)
+    for offset in sorted({0, -beside, beside}) if case.split == "train" else [0]:
+        middle = int(np.clip(volume.middle_slice_index + offset, 0, volume.slice_count - 1))
+        slice_2d = volume.thick_slice(middle)
         tissues, _ = tissues_and_landmark(labels[middle])
         everywhere = np.ones(tissues.shape, dtype=bool)
         regions = find_regions(tissues, (tissues == Tissue.DISC).astype(np.float32), None, everywhere, spacing)
