@@ -9,7 +9,6 @@ import sys
 from typing import Any
 
 import slicer
-import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
@@ -21,8 +20,9 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from LumbarDiscGradingLib import HOMEPAGE
+from LumbarDiscGradingLib.panel.graders import Graders
+from LumbarDiscGradingLib.panel.parameters import Parameters
 from LumbarDiscGradingLib.report.research_use import RESEARCH_USE
-from LumbarDiscGradingLib.report.tables import report_text
 from LumbarDiscGradingLib.resources import resource_path
 
 
@@ -44,6 +44,7 @@ class LumbarDiscGrading(ScriptedLoadableModule):
             "Grades after Pfirrmann et al., Spine 26(17):1873-1878 (2001). Built on 3D Slicer, SimpleITK and PyTorch."
         )
         slicer.app.connect("startupCompleted()", loadTerminology)
+        slicer.app.connect("startupCompleted()", registerSample)
 
 
 def loadTerminology() -> None:
@@ -54,25 +55,16 @@ def loadTerminology() -> None:
         terminologies.logic().LoadTerminologyFromFile(str(path))
 
 
-class LumbarDiscGradingParameterNode:
-    """Typed view of the module's parameters, which are kept in the scene.
+def registerSample() -> None:
+    """List the sample in the Sample Data module where Slicer has it."""
+    if getattr(slicer.modules, "sampledata", None) is not None:
+        from LumbarDiscGradingLib.scene.sample import register_sample
 
-    Parameters
-    ----------
-    node : vtkMRMLScriptedModuleNode
-    """
+        register_sample()
 
-    def __init__(self, node: Any) -> None:
-        self.node = node
 
-    @property
-    def inputVolume(self) -> Any:
-        """The volume to grade, None if none is selected."""
-        return self.node.GetNodeReference("inputVolume")
-
-    @inputVolume.setter
-    def inputVolume(self, volumeNode: Any) -> None:
-        self.node.SetNodeReferenceID("inputVolume", volumeNode.GetID() if volumeNode else None)
+class LumbarDiscGradingParameterNode(Parameters):
+    """Typed view of the module's parameters, which are kept in the scene."""
 
 
 class LumbarDiscGradingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -82,10 +74,12 @@ class LumbarDiscGradingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic: LumbarDiscGradingLogic | None = None
-        self._parameterNode: LumbarDiscGradingParameterNode | None = None
+        self.panel: Any = None
 
     def setup(self) -> None:
         """Build the panel when it is opened for the first time."""
+        from LumbarDiscGradingLib.panel.grading_panel import GradingPanel
+
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/LumbarDiscGrading.ui"))
         self.layout.addWidget(uiWidget)
@@ -93,86 +87,38 @@ class LumbarDiscGradingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.ui.researchUseLabel.text = RESEARCH_USE
         self.logic = LumbarDiscGradingLogic()
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.ui.inputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onInputSelected)
-        self.ui.gradeDiscsButton.connect("clicked(bool)", self.onGradeDiscsButton)
-        self.initializeParameterNode()
+        self.panel = GradingPanel(self.ui, self.logic)
+        self._aboutToQuit = self.panel.close
+        slicer.app.connect("aboutToQuit()", self._aboutToQuit)
 
     def cleanup(self) -> None:
-        """Let go of the scene when the panel is destroyed."""
+        """Stop what runs and let go of the scene when the panel is destroyed."""
+        if self.panel is not None:
+            slicer.app.disconnect("aboutToQuit()", self._aboutToQuit)
+            self.panel.close()
+            self.panel = None
         self.removeObservers()
-        self._parameterNode = None
 
     def enter(self) -> None:
         """Take up the parameters when the user opens the module."""
-        self.initializeParameterNode()
+        if self.panel is not None:
+            self.panel.enter()
 
     def exit(self) -> None:
-        """Do not follow the parameters while another module is open."""
-        self.setParameterNode(None)
+        """Leave the views alone while another module is open."""
+        if self.panel is not None:
+            self.panel.exit()
 
     def onReload(self) -> None:
         """Reload the library too: Slicer itself reloads this file only."""
+        self.cleanup()
         for name in [name for name in sys.modules if name.split(".")[0] == "LumbarDiscGradingLib"]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 
-    def onSceneStartClose(self, caller: Any, event: Any) -> None:
-        """Let go of the parameter node just before the scene is closed."""
-        self.setParameterNode(None)
-        self.ui.resultLabel.text = ""
-
-    def onSceneEndClose(self, caller: Any, event: Any) -> None:
-        """Take up a new parameter node if the panel stays open."""
-        if self.parent.isEntered:
-            self.initializeParameterNode()
-
-    def initializeParameterNode(self) -> None:
-        """Follow the scene's parameter node; where nothing is selected yet, select the first volume."""
-        self.setParameterNode(self.logic.getParameterNode())
-        if self._parameterNode.inputVolume is None:
-            volumeNode = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
-            if volumeNode is not None:
-                self._parameterNode.inputVolume = volumeNode
-
-    def setParameterNode(self, parameterNode: LumbarDiscGradingParameterNode | None) -> None:
-        """Follow another parameter node, or none."""
-        if self._parameterNode is not None:
-            self.removeObserver(self._parameterNode.node, vtk.vtkCommand.ModifiedEvent, self.updatePanel)
-        self._parameterNode = parameterNode
-        if self._parameterNode is not None:
-            self.addObserver(self._parameterNode.node, vtk.vtkCommand.ModifiedEvent, self.updatePanel)
-            self.updatePanel()
-
-    def updatePanel(self, caller: Any = None, event: Any = None) -> None:
-        """Show the parameters."""
-        volumeNode = self._parameterNode.inputVolume
-        self.ui.inputSelector.setCurrentNode(volumeNode)
-        self.ui.gradeDiscsButton.enabled = volumeNode is not None
-        self.ui.gradeDiscsButton.toolTip = (
-            _("Segment and grade the lumbar discs of the selected volume.")
-            if volumeNode is not None
-            else _("Select a sagittal T2-weighted volume first.")
-        )
-
-    def onInputSelected(self, volumeNode: Any) -> None:
-        """Keep the selected volume in the parameter node."""
-        if self._parameterNode is not None:
-            self._parameterNode.inputVolume = volumeNode
-
-    def onGradeDiscsButton(self) -> None:
-        """Grade the selected volume and say what was found."""
-        message = _("The discs could not be graded.")
-        with slicer.util.tryWithErrorDisplay(message):
-            self.logic.ensureDependencies()
-        with slicer.util.tryWithErrorDisplay(message, waitCursor=True):
-            results = self.logic.process(self._parameterNode.inputVolume)
-            self.ui.resultLabel.text = report_text(results.result)
-
 
 class LumbarDiscGradingLogic(ScriptedLoadableModuleLogic):
-    """Grades discs for the panel and for scripts.
+    """Grades discs for the panel and for scripts; needs no window.
 
     Examples
     --------
@@ -183,7 +129,7 @@ class LumbarDiscGradingLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
-        self._graders: dict[str, Any] = {}
+        self.graders = Graders()
 
     def getParameterNode(self) -> LumbarDiscGradingParameterNode:
         """Return the scene's parameters of this module."""
@@ -195,15 +141,27 @@ class LumbarDiscGradingLogic(ScriptedLoadableModuleLogic):
 
         ensure_installed()
 
-    def process(self, volumeNode: Any, device: str = "auto", showResult: bool = True) -> Any:
+    def process(
+        self,
+        volumeNode: Any,
+        sliceIndex: int | None = None,
+        device: str = "auto",
+        segmentationModel: str = "",
+        gradingModel: str = "",
+        showResult: bool = True,
+    ) -> Any:
         """Segment and grade the lumbar discs of a volume; write segments and a table into its scene.
 
         Parameters
         ----------
         volumeNode : vtkMRMLScalarVolumeNode
             Sagittal T2-weighted MRI.
+        sliceIndex : int, optional
+            0-based index of the slice along the volume's sagittal axis as stored; chosen by content when left out.
         device : str
             ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        segmentationModel, gradingModel : str
+            Name or folder of a model; empty for the built-in default.
         showResult : bool
             Show the graded slice in the slice views.
 
@@ -219,21 +177,20 @@ class LumbarDiscGradingLogic(ScriptedLoadableModuleLogic):
         DependencyError
             If PyTorch is missing and was not installed.
         """
-        from LumbarDiscGradingLib.scene.results import LumbarDiscGradingResults
+        from LumbarDiscGradingLib.scene.graded_case import GradedCase
         from LumbarDiscGradingLib.scene.show import showGradedSlice
         from LumbarDiscGradingLib.scene.volumes import sagittal_volume_from_node
 
         volume = sagittal_volume_from_node(volumeNode)
+        index = None if sliceIndex is None else volume.canonical_slice_index(sliceIndex)
         self.ensureDependencies()
-        from LumbarDiscGradingLib.grading.grader import DiscGrader
-
-        if device not in self._graders:
-            self._graders[device] = DiscGrader(device=device)
-        results = LumbarDiscGradingResults(self._graders[device].grade(volume))
-        results.write(volumeNode)
+        result = self.graders.run(
+            lambda grader: grader.grade(volume, index), device, str(segmentationModel), str(gradingModel)
+        )
+        case = GradedCase.write_new(volumeNode, result)
         if showResult:
-            showGradedSlice(results.result, volumeNode)
-        return results
+            showGradedSlice(result, volumeNode)
+        return case.results
 
 
 class LumbarDiscGradingTest(ScriptedLoadableModuleTest):

@@ -26,7 +26,7 @@ from LumbarDiscGradingLib.report.tables import report_text, write_grades_csv, wr
 
 HEADER = (
     "level,group,p_mild,p_moderate,p_serious,pfirrmann,slice,slice_center_lps_mm,height_mm,diameter_mm,area_mm2,"
-    "disc_height_index,signal_to_canal,confident,warnings"
+    "disc_height_index,signal_to_canal,confident,warnings,manual_changes"
 )
 
 

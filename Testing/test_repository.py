@@ -242,11 +242,13 @@ def test_module_file_names_what_slicer_loads(checkout: Path) -> None:
 
 
 def test_every_widget_that_the_panel_uses_is_in_its_ui_file(checkout: Path) -> None:
-    code = (checkout / "LumbarDiscGrading" / "LumbarDiscGrading.py").read_text(encoding="utf-8")
+    module = checkout / "LumbarDiscGrading"
+    files = [module / "LumbarDiscGrading.py", *(module / "LumbarDiscGradingLib" / "panel").glob("*.py")]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in files)
     ui = ElementTree.parse(checkout / "LumbarDiscGrading" / "Resources" / "UI" / "LumbarDiscGrading.ui")
     named = {widget.get("name") for widget in ui.iter("widget")}
-    used = set(re.findall(r"self\.ui\.(\w+)", code))
-    assert used
+    used = set(re.findall(r"\bui\.(\w+)", code))
+    assert len(used) > 20
     assert used <= named
     texts_of = {w.get("name"): w.findtext("property[@name='text']/string") for w in ui.iter("widget")}
     assert texts_of["gradeDiscsButton"] == "Grade Discs"

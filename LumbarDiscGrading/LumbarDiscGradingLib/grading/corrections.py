@@ -1,4 +1,4 @@
-"""What a reader changes in a result: levels, grades, masks. A corrected result is the graded one plus a list of these."""
+"""What a reader changes in a result: levels, grades, masks. A corrected result is the graded one plus such changes."""
 
 from __future__ import annotations
 

@@ -30,6 +30,11 @@ def ensure_installed() -> None:
         _install_safetensors()
 
 
+def installed() -> bool:
+    """Return whether the networks can run without anything being installed."""
+    return find_spec("torch") is not None and find_spec("safetensors") is not None
+
+
 def _install_torch() -> None:
     from slicer.i18n import tr as _
 

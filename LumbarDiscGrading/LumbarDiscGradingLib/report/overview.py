@@ -147,8 +147,8 @@ class _View:
         labels = self.crop(result.label_slice)
         for disc in result.discs:
             inside, outline = contour_alpha(smooth_field(labels == disc.label_value, self.size), OUTLINE_PX)
-            blend(pixels, inside * FILL_ALPHA, disc.group.color)
-            blend(pixels, outline, disc.group.color)
+            blend(pixels, inside * FILL_ALPHA, disc.color)
+            blend(pixels, outline, disc.color)
         return Image.fromarray(np.round(pixels).astype(np.uint8))
 
 
@@ -205,19 +205,22 @@ def _draw_labels(
         tip_x, tip_y = view.xy(float(rows[columns == front].mean()), front - 0.5)
         end = column[1] + tip_x - 3, _HEADER + tip_y
         start = column[0] + _COLUMN, y
-        draw_line(canvas, [start, (column[1] + 4, y), end], disc.group.color, 1.5, 0.9)
+        draw_line(canvas, [start, (column[1] + 4, y), end], disc.color, 1.5, 0.9)
 
 
 def _draw_label(canvas: Image.Image, disc: DiscGrade, x: int, y: float) -> None:
-    color = disc.group.color
+    color = disc.color
     ImageDraw.Draw(canvas).rectangle((x, y - 38, x + 4, y + 40), fill=color)
     left = x + 18
     after = left + draw_text(canvas, (left, y - 10), disc.level, 30, TEXT) + 14
-    if not disc.confident:
+    if disc.changes:
+        draw_pill(canvas, (after, y - 12), "edited by reader", 16, TEXT)
+    elif not disc.confident:
         draw_pill(canvas, (after, y - 12), "low confidence", 16, TEXT)
-    group = f"{disc.group.value} {100 * group_probability(disc):.0f}%"
+    group = f"{disc.group_word} {100 * group_probability(disc):.0f}%" if disc.assessable else disc.group_word
     grade_x = left + draw_text(canvas, (left, y + 16), group, 22, color) + 14
-    draw_text(canvas, (grade_x, y + 16), f"Pfirrmann {ROMAN_GRADES[disc.pfirrmann]}", 22, TEXT)
+    if disc.assessable:
+        draw_text(canvas, (grade_x, y + 16), f"Pfirrmann {ROMAN_GRADES[disc.pfirrmann]}", 22, TEXT)
     facts = _facts(disc)
     if facts:
         draw_text(canvas, (left, y + 39), facts, 16, QUIET)
@@ -246,6 +249,7 @@ def _footer_lines(result: GradingResult, width_px: int) -> list[tuple[str, Color
     notes = list(result.warnings)
     if result.missing_levels:
         notes.insert(0, f"Not found: {', '.join(result.missing_levels)}.")
+    notes += [f"{disc.level}: {'; '.join(disc.changes)}." for disc in result.discs if disc.changes]
     lines = [(line, TEXT) for note in notes for line in wrapped(note, 18, width_px)]
     if any(_facts(disc) for disc in result.discs):
         lines.append((MEASUREMENT_KEY, QUIET))

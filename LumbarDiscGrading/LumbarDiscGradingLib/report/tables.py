@@ -32,6 +32,7 @@ GRADE_COLUMNS = (
     *MEASUREMENT_COLUMNS,
     "confident",
     "warnings",
+    "manual_changes",
 )
 """Columns of ``<stem>_grades.csv`` and of the table in the scene."""
 
@@ -54,12 +55,13 @@ def grade_rows(result: GradingResult) -> list[dict[str, str]]:
     center = " ".join(f"{value:.3f}" for value in result.slice_center_lps_mm)
     rows = []
     for disc in table_discs(result):
-        row = {"level": disc.level, "group": disc.group.value}
+        row = {"level": disc.level, "group": disc.group_word}
         row |= {f"p_{group.value}": f"{p:.4f}" for group, p in zip(GROUPS, disc.group_probabilities, strict=True)}
-        row |= {"pfirrmann": str(disc.pfirrmann), "slice": str(result.stored_slice_index)}
+        row |= {"pfirrmann": str(disc.pfirrmann) if disc.assessable else "", "slice": str(result.stored_slice_index)}
         row["slice_center_lps_mm"] = center
         row |= {name: _number(getattr(disc.measurements, name)) for name in MEASUREMENT_COLUMNS}
         row |= {"confident": "true" if disc.confident else "false", "warnings": " ".join(disc.warnings)}
+        row["manual_changes"] = "; ".join(disc.changes)
         rows.append(row)
     return rows
 
@@ -86,8 +88,7 @@ def report_text(result: GradingResult) -> str:
     """Return the result as plain text for a clipboard: levels, grades, measurements, models, research-use line."""
     lines = [f"Lumbar disc degeneration (Pfirrmann), sagittal T2, slice {result.stored_slice_index}:"]
     for disc in table_discs(result):
-        facts = [f"{disc.group.value}, Pfirrmann {ROMAN_GRADES[disc.pfirrmann]} (p = {group_probability(disc):.2f})"]
-        facts += _measurement_phrases(disc)
+        facts = [_grade_phrase(disc), *_measurement_phrases(disc), *disc.changes]
         if not disc.confident:
             facts.append("low confidence, please review")
         lines.append(f"{disc.level}: {'; '.join(facts)}.")
@@ -97,6 +98,12 @@ def report_text(result: GradingResult) -> str:
     lines += list(result.warnings)
     lines += [f"Models: {', '.join(model_names(result))}."] if result.models else []
     return "\n".join([*lines, RESEARCH_USE]) + "\n"
+
+
+def _grade_phrase(disc: DiscGrade) -> str:
+    if not disc.assessable:
+        return disc.group_word
+    return f"{disc.group_word}, Pfirrmann {ROMAN_GRADES[disc.pfirrmann]} (p = {group_probability(disc):.2f})"
 
 
 def group_probability(disc: DiscGrade) -> float:

@@ -6,12 +6,16 @@ import os
 from typing import Any
 
 from ..grading.result import GradingResult
-from ..headless.core import HeadlessError, SlicerCore
+from ..headless.core import SlicerCore
 from ..imaging.volume import ImagingError
 from ..report.atomic_file import replacing
-from .results import LumbarDiscGradingResults
+from .graded_case import GradedCase
 from .show import showGradedSlice, showReadingLayout
 from .volumes import volume_node_from
+
+
+class SaveError(RuntimeError):
+    """Slicer could not write a file; the message is one sentence for the user."""
 
 
 def write_segmentation(result: GradingResult, path: str | os.PathLike[str], core: SlicerCore | None = None) -> None:
@@ -29,15 +33,15 @@ def write_segmentation(result: GradingResult, path: str | os.PathLike[str], core
     ------
     ImagingError
         If there is no disc to write.
-    HeadlessError
+    SaveError
         If Slicer could not write it.
     OSError
         If the folder cannot be written.
     """
     if not result.discs:
         raise ImagingError(f"No disc was found in {result.volume.source.name}; there is no segmentation to write.")
-    with replacing(path) as temporary, _Scene(result, core) as scene:
-        scene.save_segmentation(str(temporary))
+    with _Scene(result, core) as scene:
+        save_segmentation_node(scene.segmentation, path)
 
 
 def write_scene(result: GradingResult, path: str | os.PathLike[str], core: SlicerCore | None = None) -> None:
@@ -47,6 +51,27 @@ def write_scene(result: GradingResult, path: str | os.PathLike[str], core: Slice
     """
     with replacing(path) as temporary, _Scene(result, core) as scene:
         scene.core.save_scene(temporary)
+
+
+def save_segmentation_node(segmentationNode: Any, path: str | os.PathLike[str]) -> None:
+    """Write a segmentation node as ``.seg.nrrd`` on the whole grid of its volume; the node itself stays as it was.
+
+    Raises
+    ------
+    SaveError
+        If Slicer could not write it.
+    OSError
+        If the folder cannot be written.
+    """
+    scene = segmentationNode.GetScene()
+    storage = scene.CreateNodeByClass("vtkMRMLSegmentationStorageNode")
+    storage.UnRegister(None)
+    storage.SetCropToMinimumExtent(False)
+    storage.SetUseCompression(True)
+    with replacing(path) as temporary:
+        storage.SetFileName(str(temporary))
+        if not storage.WriteData(segmentationNode) or not temporary.is_file():
+            raise SaveError(f"The segmentation {os.path.basename(path)} could not be written; check free space.")
 
 
 class _Scene:
@@ -59,22 +84,13 @@ class _Scene:
     def __enter__(self) -> _Scene:
         self.core.clear()
         self.volume: Any = volume_node_from(self.result.volume, self.result.volume.source.name, self.core.scene)
-        self.segmentation, self.table = LumbarDiscGradingResults(self.result).write(self.volume)
+        self.segmentation = GradedCase.write_new(self.volume, self.result).segmentationNode
         showGradedSlice(self.result, self.volume)
         showReadingLayout(self.core.scene)
         return self
 
     def __exit__(self, *_error: object) -> None:
         self.core.clear()
-        self.volume = self.segmentation = self.table = None
+        self.volume = self.segmentation = None
         if self.owns_core:
             self.core.close()
-
-    def save_segmentation(self, path: str) -> None:
-        storage = self.core.scene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
-        storage.SetFileName(path)
-        storage.SetCropToMinimumExtent(False)
-        storage.SetUseCompression(True)
-        self.segmentation.SetAndObserveStorageNodeID(storage.GetID())
-        if not storage.WriteData(self.segmentation):
-            raise HeadlessError(f"The segmentation {os.path.basename(path)} could not be written; check free space.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,72 @@ from ..imaging.volume import ImagingError, SagittalVolume, VolumeSource
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Turns LPS positions into RAS ones, and back."""
+
+
+@dataclass(frozen=True)
+class NodeVoxels:
+    """A copy of what a volume node holds, free of the scene: any thread may work on it.
+
+    Attributes
+    ----------
+    name : str
+    array : ndarray, shape (k, j, i) or (k, j, i, channels)
+    index_to_lps : ndarray, shape (4, 4)
+        Maps (i, j, k, 1) to LPS mm in the world.
+    modality : str
+        DICOM modality, empty when unknown.
+    """
+
+    name: str
+    array: NDArray
+    index_to_lps: NDArray[np.float64]
+    modality: str = ""
+
+    def sagittal_volume(self) -> SagittalVolume:
+        """Return the voxels in canonical sagittal order.
+
+        Raises
+        ------
+        ImagingError
+            If they are not those of a grey-scale MR image or have no sagittal slices.
+        """
+        array, notes = grey_values(self.array) if self.array.ndim == 4 else (self.array, ())
+        require_mr_like(array)
+        source = VolumeSource(self.name, sha256=_sha256(array, self.index_to_lps), modality=self.modality)
+        return SagittalVolume.from_stored(array, self.index_to_lps, source, notes)
+
+
+def copy_of_node(volumeNode: Any) -> NodeVoxels:
+    """Copy voxels and place of a volume node; the main thread does this before another one works on them.
+
+    Parameters
+    ----------
+    volumeNode : vtkMRMLScalarVolumeNode
+        Linear parent transforms count.
+
+    Raises
+    ------
+    ImagingError
+        If the node is no volume, is empty, too small or too large, or is warped by a transform that is not linear.
+    """
+    from slicer.util import arrayFromVolume
+
+    name = _require_voxels(volumeNode)
+    array = np.array(arrayFromVolume(volumeNode))
+    return NodeVoxels(name, array, LPS_TO_RAS @ ijk_to_world(volumeNode), _modality(volumeNode))
+
+
+def sagittal_geometry_of_node(volumeNode: Any) -> SagittalVolume:
+    """Return where a volume node's slices lie, with blank voxels: quick, and enough to place a mask or to doubt.
+
+    Raises
+    ------
+    ImagingError
+        If the node is no volume, is empty, too small or too large, is warped, or has no sagittal slices.
+    """
+    name = _require_voxels(volumeNode)
+    blank = np.broadcast_to(np.uint8(0), volumeNode.GetImageData().GetDimensions()[::-1])
+    return SagittalVolume.from_stored(blank, LPS_TO_RAS @ ijk_to_world(volumeNode), VolumeSource(name))
 
 
 def sagittal_volume_from_node(volumeNode: Any) -> SagittalVolume:
@@ -29,8 +96,11 @@ def sagittal_volume_from_node(volumeNode: Any) -> SagittalVolume:
         If the node is no volume, its voxels are not those of a grey-scale MR image, it is warped by a transform that
         is not linear, or it has no sagittal slices.
     """
-    from slicer.util import arrayFromVolume
+    return copy_of_node(volumeNode).sagittal_volume()
 
+
+def _require_voxels(volumeNode: Any) -> str:
+    """Return the name of a volume node that has voxels enough."""
     if volumeNode is None or not volumeNode.IsA("vtkMRMLScalarVolumeNode"):
         raise ImagingError("No volume is selected; load a sagittal T2 series and select it.")
     name = volumeNode.GetName() or "volume"
@@ -38,12 +108,7 @@ def sagittal_volume_from_node(volumeNode: Any) -> SagittalVolume:
     if image is None or image.GetNumberOfPoints() == 0:
         raise ImagingError(f"The volume {name} has no voxels; load it again.")
     require_size(image.GetDimensions(), image.GetScalarSize())
-    array = np.array(arrayFromVolume(volumeNode))
-    array, notes = grey_values(array) if array.ndim == 4 else (array, ())
-    require_mr_like(array)
-    index_to_lps = LPS_TO_RAS @ ijk_to_world(volumeNode)
-    source = VolumeSource(name, sha256=_sha256(array, index_to_lps), modality=_modality(volumeNode))
-    return SagittalVolume.from_stored(array, index_to_lps, source, notes)
+    return name
 
 
 def _sha256(array: NDArray, index_to_lps: NDArray[np.float64]) -> str:

@@ -1,0 +1,236 @@
+"""The section Correct: grade, level and mask of the selected disc, each change visible and undoable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..grading.corrections import Correction, CorrectionError, GradeSet, LevelSet, NotAssessable, possible_levels
+from ..pfirrmann import GRADES
+from ..scene.graded_case import GradedCase
+
+EDITOR_NODE_TAG = "LumbarDiscGradingSegmentEditor"
+EFFECTS = ("Paint", "Draw", "Erase", "Scissors", "Islands", "Smoothing")
+"""What is useful on one slice; the others of the Segment Editor are left out."""
+UNDO_STATES = 10
+
+
+class CorrectSection:
+    """Changes the case that is shown.
+
+    Parameters
+    ----------
+    ui : object
+        The panel's widgets by name.
+    corrected : callable
+        Called after the case has changed.
+    regrade : callable
+        Called with the level whose mask is to be graded again.
+    """
+
+    def __init__(self, ui: Any, corrected: Callable[[], None], regrade: Callable[[str], None]) -> None:
+        self.ui, self._corrected, self._regrade = ui, corrected, regrade
+        self.case: GradedCase | None = None
+        self.level: str | None = None
+        self._edited: str | None = None
+        self._allowed = True
+        self._shortcuts = self._make_shortcuts()
+        for grade in GRADES:
+            getattr(ui, f"grade{grade}Button").connect("clicked()", self._grade_setter(grade))
+        ui.notAssessableButton.connect("clicked()", self._mark_not_assessable)
+        ui.setLevelButton.connect("clicked()", self._set_level)
+        ui.editMaskButton.connect("toggled(bool)", self._edit_toggled)
+        ui.regradeButton.connect("clicked()", self._regrade_clicked)
+        ui.undoButton.connect("clicked()", self.undo)
+        self._set_up_editor()
+
+    @property
+    def editing(self) -> bool:
+        """Whether a mask is being edited."""
+        return self._edited is not None
+
+    def show(self, case: GradedCase | None, level: str | None, allowed: bool = True) -> None:
+        """Show what can be changed of the selected disc; while something runs nothing can."""
+        from slicer.i18n import tr as _
+
+        if self.editing and (case is not self.case or level != self._edited):
+            self.stop_editing()
+        self.case, self.level, self._allowed = case, level, allowed
+        disc = case.result.disc(level) if case is not None and level else None
+        self.ui.correctCollapsibleButton.enabled = case is not None and allowed
+        if disc is None:
+            self.ui.selectedDiscLabel.text = _("Select a disc in the table or click it in a slice view.")
+        else:
+            self.ui.selectedDiscLabel.text = _("Selected: {level}. Keys 1 to 5 set its grade.").format(level=disc.level)
+        widgets = [getattr(self.ui, f"grade{grade}Button") for grade in GRADES]
+        widgets += [self.ui.notAssessableButton, self.ui.levelComboBox, self.ui.setLevelButton]
+        widgets += [self.ui.keepBelowCheckBox, self.ui.editMaskButton]
+        for widget in widgets:
+            widget.enabled = disc is not None
+        self.ui.regradeButton.enabled = disc is not None and self.editing
+        self._list_levels(disc.level if disc is not None else None)
+        self._show_changes()
+        self._enable_shortcuts()
+
+    def undo(self) -> None:
+        """Take the last change back."""
+        from slicer.i18n import tr as _
+
+        if self.case is None or not self._allowed:
+            return
+        self.stop_editing()
+        if self.case.undo() is not None:
+            self._corrected()
+            self.ui.statusLabel.text = _("The last change was taken back.")
+
+    def set_grade(self, grade: int) -> None:
+        """Set the Pfirrmann grade of the selected disc."""
+        if self.level is not None:
+            self.correct(GradeSet(self.level, grade))
+
+    def correct(self, correction: Correction) -> None:
+        """Apply a correction; where it is not possible the user hears why."""
+        if self.case is None or not self._allowed:
+            return
+        try:
+            self.case.correct(correction)
+        except CorrectionError as error:
+            self.ui.statusLabel.text = str(error)
+            return
+        self.ui.statusLabel.text = ""
+        self._corrected()
+
+    def stop_editing(self) -> None:
+        """Leave the mask editor, its keys and its hold on the views; what was drawn and not graded is taken back."""
+        if not self.editing:
+            return
+        level, self._edited = self._edited, None
+        editor = self.ui.segmentEditorWidget
+        editor.setActiveEffect(None)
+        editor.uninstallKeyboardShortcuts()
+        editor.removeViewObservations()
+        editor.setSegmentationNode(None)
+        editor.setSourceVolumeNode(None)
+        editor.visible = False
+        self.ui.editMaskButton.checked = False
+        self.ui.regradeButton.enabled = False
+        if self.case is not None and self.case.is_alive() and self.case.mask_was_drawn(level):
+            self.case.rewrite()
+        self._enable_shortcuts()
+
+    def close(self) -> None:
+        """Let go of the scene and of the keys."""
+        self.stop_editing()
+        self.ui.segmentEditorWidget.setMRMLSegmentEditorNode(None)
+        for shortcut in self._shortcuts.values():
+            shortcut.enabled = False
+        self.case = self.level = None
+
+    # -- what is shown
+
+    def _list_levels(self, level: str | None) -> None:
+        combo = self.ui.levelComboBox
+        combo.clear()
+        for name in possible_levels(self.case.result, level) if level else ():
+            combo.addItem(name)
+        if level:
+            combo.setCurrentIndex(combo.findText(level))
+
+    def _show_changes(self) -> None:
+        from slicer.i18n import tr as _
+
+        discs = self.case.result.discs if self.case is not None else ()
+        lines = [f"{disc.level}: {'; '.join(disc.changes)}" for disc in discs if disc.changes]
+        self.ui.changesLabel.text = "\n".join([_("Changed by a reader:"), *lines]) if lines else ""
+        self.ui.changesLabel.visible = bool(lines)
+        self.ui.undoButton.enabled = self.case is not None and bool(self.case.corrections)
+
+    def _make_shortcuts(self) -> dict[str, Any]:
+        import qt
+
+        shortcuts = {}
+        actions: dict[str, Callable[[], None]] = {str(grade): self._grade_setter(grade) for grade in GRADES}
+        actions["Ctrl+Z"] = self.undo
+        for key, action in actions.items():
+            shortcut = qt.QShortcut(qt.QKeySequence(key), self.ui.resultCollapsibleButton)
+            shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)  # nothing is taken from the main window
+            shortcut.connect("activated()", action)
+            shortcuts[key] = shortcut
+        return shortcuts
+
+    def _enable_shortcuts(self) -> None:
+        """Keys 1 to 5 are the Segment Editor's while a mask is edited, and ours otherwise, never both."""
+        for shortcut in self._shortcuts.values():
+            shortcut.enabled = self.case is not None and self._allowed and not self.editing
+
+    # -- what the user does
+
+    def _grade_setter(self, grade: int) -> Callable[[], None]:
+        return lambda: self.set_grade(grade)
+
+    def _mark_not_assessable(self) -> None:
+        if self.level is not None:
+            self.correct(NotAssessable(self.level))
+
+    def _set_level(self) -> None:
+        new = self.ui.levelComboBox.currentText
+        if self.level is not None and new and new != self.level:
+            self.correct(LevelSet(self.level, new, bool(self.ui.keepBelowCheckBox.checked)))
+
+    def _edit_toggled(self, edit: bool) -> None:
+        if not edit:
+            self.stop_editing()
+        elif self.case is None or self.level is None or not self._allowed:
+            self.ui.editMaskButton.checked = False
+        else:
+            self._start_editing()
+
+    def _start_editing(self) -> None:
+        import slicer
+
+        editor = self.ui.segmentEditorWidget
+        self._edited = self.level
+        self._enable_shortcuts()
+        editor.setMRMLSegmentEditorNode(_editor_node(slicer.mrmlScene))
+        editor.setSegmentationNode(self.case.segmentationNode)
+        editor.setSourceVolumeNode(self.case.volumeNode)
+        editor.setCurrentSegmentID(self.level)
+        editor.visible = True
+        editor.setupViewObservations()
+        editor.installKeyboardShortcuts()
+        self.ui.regradeButton.enabled = True
+
+    def _regrade_clicked(self) -> None:
+        from slicer.i18n import tr as _
+
+        if self._edited is None:
+            return
+        if not self.case.mask_was_drawn(self._edited):
+            self.ui.statusLabel.text = _("The mask of {level} has not been changed on the graded slice.").format(
+                level=self._edited
+            )
+            return
+        self._regrade(self._edited)
+
+    def _set_up_editor(self) -> None:
+        editor = self.ui.segmentEditorWidget
+        editor.segmentationNodeSelectorVisible = False
+        editor.sourceVolumeNodeSelectorVisible = False
+        editor.show3DButtonVisible = False
+        editor.addRemoveSegmentButtonsVisible = False
+        editor.switchToSegmentationsButtonVisible = False
+        editor.unorderedEffectsVisible = False
+        editor.setEffectNameOrder(EFFECTS)
+        editor.maximumNumberOfUndoStates = UNDO_STATES
+
+
+def _editor_node(scene: Any) -> Any:
+    """Return the panel's own Segment Editor node, so that the Segment Editor module keeps its own."""
+    import slicer
+
+    node = scene.GetSingletonNode(EDITOR_NODE_TAG, "vtkMRMLSegmentEditorNode")
+    if node is None:
+        node = slicer.vtkMRMLSegmentEditorNode()
+        node.SetSingletonTag(EDITOR_NODE_TAG)
+        node = scene.AddNode(node)
+    return node

@@ -1,0 +1,48 @@
+"""`Graders`: networks loaded once and kept, for the panel's worker threads and for scripts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..grading.fallback import grade_or_fall_back
+from ..grading.result import GradingResult
+
+if TYPE_CHECKING:
+    from ..grading.grader import DiscGrader
+
+
+class Graders:
+    """Graders by device and models. Safe to be asked from several threads; one of them computes at a time."""
+
+    def __init__(self) -> None:
+        self._graders: dict[tuple[str, str, str], DiscGrader] = {}
+        self._loading, self._computing = threading.Lock(), threading.Lock()
+
+    def grader(self, device: str, segmentation_model: str = "", grading_model: str = "") -> DiscGrader:
+        """Return the grader of a device and two models (names; empty for the built-in defaults), loaded if need be.
+
+        Raises
+        ------
+        DeviceError, ModelError
+            If the device or a model cannot be used.
+        """
+        key = device, segmentation_model, grading_model
+        with self._loading:
+            if key not in self._graders:
+                from ..grading.grader import DiscGrader
+
+                self._graders[key] = DiscGrader(device, segmentation_model or None, grading_model or None)
+            return self._graders[key]
+
+    def run(
+        self,
+        grade: Callable[[DiscGrader], GradingResult],
+        device: str,
+        segmentation_model: str = "",
+        grading_model: str = "",
+    ) -> GradingResult:
+        """Run a grader, on the CPU if the graphics card fails; see `grading.fallback`."""
+        with self._computing:
+            return grade_or_fall_back(lambda name: self.grader(name, segmentation_model, grading_model), device, grade)

@@ -1,0 +1,366 @@
+"""`GradingPanel`: the mode *Grade Discs* - what its sections have to do with each other, the scene and the runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slicer.util import VTKObservationMixin
+
+from ..grading.corrections import CorrectionError, MaskEdited
+from ..imaging.volume import ImagingError
+from ..scene.graded_case import GradedCase, graded_cases
+from ..scene.sample import load_sample, sample_volume
+from ..scene.show import showGradedSlice
+from ..scene.volumes import copy_of_node
+from .background_run import BackgroundRun, Progress
+from .correct_section import CorrectSection
+from .criteria_section import CriteriaSection
+from .dependencies import DependencyError, installed
+from .devices import find_devices
+from .input_section import InputSection
+from .parameters import Parameters
+from .result_section import ResultSection
+from .run_section import RunSection
+from .take_away_section import TakeAwaySection
+
+WARM_UP_DELAY_MS = 600
+"""The networks are loaded when the user has looked at a selected volume for so long."""
+
+
+class GradingPanel(VTKObservationMixin):
+    """Controls the widgets of the panel.
+
+    Parameters
+    ----------
+    ui : object
+        The panel's widgets by name.
+    logic : LumbarDiscGradingLogic
+        Gives the parameters, the graders and the installation of what is missing.
+    """
+
+    def __init__(self, ui: Any, logic: Any) -> None:
+        import qt
+        import slicer
+
+        super().__init__()
+        self.ui, self.logic = ui, logic
+        self.case: GradedCase | None = None
+        self.entered = False
+        self._graded_volume: Any = None
+        self._warm = False
+        self.run = RunSection(ui, self.grade)
+        self.input = InputSection(ui, self._input_changed)
+        self.result = ResultSection(ui, self._disc_selected)
+        self.correct = CorrectSection(ui, self._corrected, self.regrade)
+        self.take_away = TakeAwaySection(ui)
+        self.criteria = CriteriaSection(ui, self.load_sample)
+        self._show_key = qt.QShortcut(qt.QKeySequence("G"), ui.gradeDiscsButton.parent())
+        self._show_key.setContext(qt.Qt.WidgetWithChildrenShortcut)
+        self._show_key.connect("activated()", self.result.toggle_shown)
+        self._warm_up_timer = qt.QTimer()
+        self._warm_up_timer.setSingleShot(True)
+        self._warm_up_timer.setInterval(WARM_UP_DELAY_MS)
+        self._warm_up_timer.connect("timeout()", self._warm_up)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
+        self.addObserver(scene, scene.EndCloseEvent, self._scene_came)
+        self.addObserver(scene, scene.StartImportEvent, self._scene_loads)
+        self.addObserver(scene, scene.EndImportEvent, self._scene_came)
+        self.addObserver(scene, scene.NodeAddedEvent, self._node_added)
+        self.addObserver(scene, scene.NodeRemovedEvent, self._node_removed)
+
+    # -- the panel's life
+
+    def enter(self) -> None:
+        """Take up the scene when the user opens the module."""
+        self.entered = True
+        self._follow_scene()
+        self.result.watch_views()
+
+    def exit(self) -> None:
+        """Leave views and keys to the module that the user goes to; a run goes on."""
+        self.entered = False
+        self._warm_up_timer.stop()
+        self.correct.stop_editing()
+        self.result.leave_views()
+
+    def close(self) -> None:
+        """End with the panel (reload, quit): afterwards no thread works and nothing is observed."""
+        self.exit()
+        self.removeObservers()
+        self.run.close()
+        self.correct.close()
+        self._show_key.enabled = False
+        self.case = self._graded_volume = None
+        self.result.case = self.take_away.case = None
+        self.input.parameters = None
+
+    # -- runs
+
+    def grade(self) -> None:
+        """Grade the selected volume in the background."""
+        from slicer.i18n import tr as _
+
+        volumeNode = self.input.volumeNode
+        if self.run.running or volumeNode is None:
+            return
+        self.correct.stop_editing()
+        try:
+            self.logic.ensureDependencies()
+            voxels = copy_of_node(volumeNode)
+        except (DependencyError, ImagingError) as error:
+            self.run.say(str(error))
+            return
+        device, models = self.input.device, self._models()
+        slice_index, graders = self.input.slice_index, self.logic.graders
+
+        def work(progress: Progress) -> Any:
+            progress("prepare")
+            volume = voxels.sagittal_volume()
+            progress("load the networks")
+            return graders.run(lambda grader: grader.grade(volume, slice_index, progress), device, *models)
+
+        self._start(work, volumeNode, self._graded)
+        self.run.say(_("Grading {name}.").format(name=volumeNode.GetName()))
+
+    def regrade(self, level: str) -> None:
+        """Grade one disc again with the mask as it is drawn in the scene."""
+        from slicer.i18n import tr as _
+
+        case = self.case
+        if self.run.running or case is None or not case.is_alive():
+            return
+        mask = case.drawn_mask(level)
+        if not mask.any():
+            self.run.say(_("The mask of {level} is empty on the graded slice; draw it there.").format(level=level))
+            return
+        try:
+            self.logic.ensureDependencies()
+        except DependencyError as error:
+            self.run.say(str(error))
+            return
+        result, graders, device, models = case.result, self.logic.graders, self.input.device, self._models()
+
+        def work(progress: Progress) -> Any:
+            progress("load the networks")
+            grader = graders.grader(device, *models)
+            return grader.regrade(result.volume, result.slice_index, {level: mask}, progress)[0]
+
+        def done(run: BackgroundRun) -> None:
+            self._end()
+            if self._failed(run) or self.case is not case or not case.is_alive():
+                return
+            self.correct.stop_editing()
+            try:
+                case.correct(MaskEdited(run.value, mask))
+            except CorrectionError as error:
+                self.run.say(str(error))
+            self._show_case(case)
+
+        self._start(work, case.volumeNode, done)
+
+    def load_sample(self) -> None:
+        """Make the sample in the background and select it."""
+        from slicer.i18n import tr as _
+
+        if self.run.running:
+            return
+
+        def work(progress: Progress) -> Any:
+            progress("make the sample")
+            return sample_volume()
+
+        def done(run: BackgroundRun) -> None:
+            import slicer
+
+            self._end()
+            if self._failed(run) or self.input.parameters is None:
+                return
+            self.input.parameters.inputVolume = load_sample(slicer.mrmlScene, run.value)
+            self.input.parameters.sliceIndex = None
+            self.input.update()
+            self._input_changed()
+            self.run.say(_("The sample is loaded."))
+
+        self._start(work, None, done)
+
+    def _start(self, work: Any, volumeNode: Any, done: Any) -> None:
+        self._warm_up_timer.stop()
+        self._graded_volume = volumeNode
+        self.run.run(work, done)
+        self.input.set_enabled(False)
+        self._show_selected()
+
+    def _end(self) -> None:
+        self._graded_volume = None
+        self.input.set_enabled(True)
+        self._show_selected()
+
+    def _cancel(self, why: str) -> None:
+        if self.run.running:
+            self.run.cancel(why)
+            self._end()
+
+    def _graded(self, run: BackgroundRun) -> None:
+        volumeNode = self._graded_volume
+        self._end()
+        if self._failed(run) or volumeNode is None or volumeNode.GetScene() is None:
+            return
+        former = self.case if self.case is not None and self.case.volumeNode is volumeNode else None
+        try:
+            case = GradedCase.write_new(volumeNode, run.value, former)
+        except ImagingError as error:
+            self.run.say(str(error))
+            return
+        showGradedSlice(run.value, volumeNode)
+        self._warm = True
+        if self.input.parameters is not None:
+            self.input.parameters.segmentation = case.segmentationNode
+        self._show_case(case)
+        self.run.say("")
+
+    def _failed(self, run: BackgroundRun) -> bool:
+        """Tell what went wrong; known errors carry their sentence, others name themselves."""
+        from slicer.i18n import tr as _
+
+        if run.error is None:
+            return run.value is None
+        if isinstance(run.error, ValueError):
+            self.run.say(str(run.error))
+        else:
+            reason = (str(run.error).splitlines() or [type(run.error).__name__])[0]
+            self.run.say(_("The discs could not be graded ({reason}); try the CPU.").format(reason=reason))
+        return True
+
+    def _models(self) -> tuple[str, str]:
+        parameters = self.input.parameters
+        return (parameters.segmentationModel, parameters.gradingModel) if parameters is not None else ("", "")
+
+    # -- warm-up
+
+    def _warm_up(self) -> None:
+        """Load torch and the networks in the background while the user looks at the volume."""
+        if self._warm or self.run.running or not self.entered or self.input.volumeNode is None or not installed():
+            return
+        self._warm = True
+        device, models, graders = self.input.device, self._models(), self.logic.graders
+
+        def work(progress: Progress) -> Any:
+            progress("load the networks")
+            graders.grader(device, *models)
+            return find_devices()
+
+        def done(run: BackgroundRun) -> None:
+            if run.value is not None:
+                self.input.show_devices(run.value)
+
+        self.run.run_silently(work, done)
+
+    # -- what changes
+
+    def _follow_scene(self) -> None:
+        """Take up the scene's parameters and the result that it keeps of the selected volume."""
+        self.input.follow(Parameters(self.logic.getParameterNode().node))
+        self._input_changed()
+
+    def _input_changed(self) -> None:
+        from slicer.i18n import tr as _
+
+        volumeNode = self.input.volumeNode
+        if volumeNode is None:
+            self.run.allow(False, _("Select a sagittal T2-weighted volume first."))
+        elif self.input.refusal:
+            self.run.allow(False, self.input.refusal)
+        else:
+            self.run.allow(True, _("Segment and grade the lumbar discs of the selected volume."))
+            if not self._warm and self.entered:
+                self._warm_up_timer.start()
+        shown = self.case.volumeNode if self.case is not None and self.case.is_alive() else None
+        if shown is None or shown is not volumeNode:
+            self._show_case(self._case_of(volumeNode))
+
+    def _case_of(self, volumeNode: Any) -> GradedCase | None:
+        """Return the result that the scene keeps of a volume, the one shown last if there are several."""
+        if volumeNode is None:
+            return None
+        cases = [case for case in graded_cases(volumeNode.GetScene()) if case.volumeNode is volumeNode]
+        shown = self.input.parameters.segmentation if self.input.parameters is not None else None
+        return next((case for case in cases if case.segmentationNode is shown), cases[-1] if cases else None)
+
+    def _show_case(self, case: GradedCase | None) -> None:
+        self.case = case
+        self.result.show(case)
+        self.take_away.show(case)
+        self._show_selected()
+        if case is not None:
+            self.input.show_graded_slice(case.result.slice_index)
+
+    def _show_selected(self) -> None:
+        self.correct.show(self.case, self.result.level, allowed=not self.run.running)
+
+    def _disc_selected(self) -> None:
+        if self.case is not None:
+            self._show_selected()
+
+    def _corrected(self) -> None:
+        self._show_case(self.case)
+
+    # -- what happens to the scene
+
+    def _scene_closes(self, caller: Any, event: Any) -> None:
+        from slicer.i18n import tr as _
+
+        self._cancel(_("Canceled: the scene was closed."))
+        self._let_go()
+        self.input.follow(None)
+        self.run.allow(False, "")
+
+    def _scene_loads(self, caller: Any, event: Any) -> None:
+        from slicer.i18n import tr as _
+
+        self._cancel(_("Canceled: a scene is loaded."))
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget the case before its nodes go; nothing is written into a scene that goes."""
+        if self.case is not None:
+            self.case.abandon()
+        self._show_case(None)
+
+    def _scene_came(self, caller: Any, event: Any) -> None:
+        import slicer
+
+        if self.entered and not slicer.mrmlScene.IsClosing():
+            self._follow_scene()
+
+    def _node_added(self, caller: Any, event: Any) -> None:
+        import slicer
+
+        scene = slicer.mrmlScene
+        if not self.entered or self.run.running or scene.IsBatchProcessing() or self.input.parameters is None:
+            return
+        if self.input.volumeNode is None:
+            import qt
+
+            qt.QTimer.singleShot(0, self._pick_volume)  # when the volume has got its voxels and its name
+
+    def _pick_volume(self) -> None:
+        if self.entered and self.input.parameters is not None and self.input.volumeNode is None:
+            self.input.follow(self.input.parameters)
+            if self.input.volumeNode is not None:
+                self._input_changed()
+
+    def _node_removed(self, caller: Any, event: Any) -> None:
+        import slicer
+        from slicer.i18n import tr as _
+
+        scene = slicer.mrmlScene
+        if scene.IsClosing():
+            return
+        if self._graded_volume is not None and not scene.IsNodePresent(self._graded_volume):
+            self._cancel(_("Canceled: the volume was deleted."))
+        if self.case is not None and not self.case.is_alive():
+            self._let_go()
+        if self.entered and self.input.parameters is not None:
+            self.input.update()
+            self._input_changed()

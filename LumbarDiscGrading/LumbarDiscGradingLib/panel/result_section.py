@@ -1,0 +1,305 @@
+"""The section Result: the table of discs, linked both ways with the slice views, and how the discs are shown there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..grading.result import DiscGrade
+from ..pfirrmann import GROUPS, ROMAN_GRADES
+from ..report.tables import table_discs
+from ..scene.graded_case import GradedCase
+from ..scene.viewed_slice import center_views
+from .probability_bars import PROBABILITIES_ROLE, ProbabilityBars
+
+LEVEL, GROUP, GRADE, PROBABILITY, HEIGHT, SIGNAL = range(6)
+ROW_HEIGHT_PX = 38
+HIGHLIGHTED, SUBDUED = 1.0, 0.35
+"""Share of the fill's opacity of the selected disc and of the others."""
+
+
+class ResultSection:
+    """Shows a graded case.
+
+    Parameters
+    ----------
+    ui : object
+        The panel's widgets by name.
+    selected : callable
+        Called after the user has selected another disc.
+    """
+
+    def __init__(self, ui: Any, selected: Callable[[], None]) -> None:
+        self.ui, self._selected = ui, selected
+        self.case: GradedCase | None = None
+        self._showing = False
+        self._observations: list[tuple[Any, int]] = []
+        self._bars = ProbabilityBars()
+        self._set_up_table()
+        ui.resultTable.connect("itemSelectionChanged()", self._row_selected)
+        ui.showDiscsCheckBox.connect("toggled(bool)", self._shown_toggled)
+        ui.opacitySlider.connect("valueChanged(double)", self._opacity_slid)
+
+    def show(self, case: GradedCase | None) -> None:
+        """Show a case, or none; the selected level stays selected where there is one."""
+        level = self.level
+        self.case = case
+        self._showing = True
+        self.ui.resultCollapsibleButton.enabled = case is not None
+        self._fill_table()
+        self._show_summary()
+        self._show_display()
+        self._showing = False
+        self._select(level, center=False)
+
+    @property
+    def level(self) -> str | None:
+        """Level of the selected disc."""
+        row = self.ui.resultTable.currentRow()
+        item = self.ui.resultTable.item(row, LEVEL) if row >= 0 and self.ui.resultTable.selectedItems() else None
+        return item.data(PROBABILITIES_ROLE) if item is not None else None
+
+    def select(self, level: str | None) -> None:
+        """Select the disc of a level, as a click on its row does."""
+        self._select(level, center=True)
+
+    def watch_views(self) -> None:
+        """Select a disc when it is clicked in a slice view."""
+        import slicer
+
+        self.leave_views()
+        manager = slicer.app.layoutManager()
+        for name in manager.sliceViewNames() if manager is not None else ():
+            widget = manager.sliceWidget(name)
+            interactor = widget.sliceView().interactor()
+            tag = interactor.AddObserver("LeftButtonPressEvent", self._click_handler(widget.mrmlSliceNode()))
+            self._observations.append((interactor, tag))
+
+    def leave_views(self) -> None:
+        """Stop watching the slice views."""
+        for interactor, tag in self._observations:
+            interactor.RemoveObserver(tag)
+        self._observations = []
+
+    def toggle_shown(self) -> None:
+        """Show or hide the discs in the slice views."""
+        if self.case is not None:
+            self.ui.showDiscsCheckBox.checked = not self.ui.showDiscsCheckBox.checked
+
+    # -- what is shown
+
+    def _set_up_table(self) -> None:
+        import qt
+        from slicer.i18n import tr as _
+
+        table = self.ui.resultTable
+        table.setItemDelegateForColumn(PROBABILITY, self._bars)
+        header = table.horizontalHeader()
+        titles = (
+            (_("Level"), _("Disc level, counted from the lumbosacral junction.")),
+            (_("Group"), _("Mild: Pfirrmann I-II, moderate: III, serious: IV-V. A question mark: low confidence.")),
+            (_("Grade"), _("Pfirrmann grade.")),
+            (_("Probability"), _("Calibrated probabilities of mild, moderate and serious, from top to bottom.")),
+            (_("Height\nmm"), _("Mean height of the disc: its area over its anteroposterior diameter.")),
+            (_("Signal"), _("Median signal of the disc's central half over that of the fluid in the canal beside it.")),
+        )
+        table.columnCount = len(titles)
+        for column, (title, tip) in enumerate(titles):
+            item = qt.QTableWidgetItem(title)
+            item.setToolTip(tip)
+            table.setHorizontalHeaderItem(column, item)
+            mode = qt.QHeaderView.Stretch if column == PROBABILITY else qt.QHeaderView.ResizeToContents
+            header.setSectionResizeMode(column, mode)
+        header.setMinimumSectionSize(36)
+        table.verticalHeader().visible = False
+        self._fit_height()
+
+    def _fill_table(self) -> None:
+        table = self.ui.resultTable
+        discs = table_discs(self.case.result) if self.case is not None else ()
+        table.clearSelection()
+        table.rowCount = len(discs)
+        for row, disc in enumerate(discs):
+            self._fill_row(row, disc)
+        self._fit_height()
+
+    def _fill_row(self, row: int, disc: DiscGrade) -> None:
+        import qt
+        from slicer.i18n import tr as _
+
+        m = disc.measurements
+        mark = " *" if disc.changes else ""
+        doubt = "" if disc.confident or not disc.assessable else " ?"
+        texts = {
+            LEVEL: disc.level + mark,
+            GROUP: _(disc.group_word) + doubt,
+            GRADE: ROMAN_GRADES[disc.pfirrmann] if disc.assessable else "-",
+            PROBABILITY: "",
+            HEIGHT: f"{m.height_mm:.1f}" if _known(m.height_mm) else "-",
+            SIGNAL: f"{m.signal_to_canal:.2f}" if _known(m.signal_to_canal) else "-",
+        }
+        notes = [*(f"* {change}" for change in disc.changes), *disc.warnings]
+        tips = {
+            LEVEL: "\n".join(notes) or disc.level,
+            GROUP: "\n".join(notes) or disc.group_word,
+            GRADE: _("Probabilities of grades I to V: {p}").format(
+                p=", ".join(f"{100 * p:.0f}%" for p in disc.grade_probabilities)
+            ),
+            PROBABILITY: ", ".join(
+                f"{group.value} {100 * p:.0f}%" for group, p in zip(GROUPS, disc.group_probabilities, strict=True)
+            ),
+            HEIGHT: _measurement_tip(disc),
+            SIGNAL: _measurement_tip(disc),
+        }
+        for column, text in texts.items():
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(tips[column])
+            if column == LEVEL:
+                item.setData(PROBABILITIES_ROLE, disc.level)
+            if column == GROUP:
+                item.setIcon(qt.QIcon(_chip(disc.color)))
+            if column == PROBABILITY:
+                item.setData(PROBABILITIES_ROLE, " ".join(f"{p:.4f}" for p in disc.group_probabilities))
+            if column in (GRADE, HEIGHT, SIGNAL):
+                item.setTextAlignment(qt.Qt.AlignCenter)
+            self.ui.resultTable.setItem(row, column, item)
+
+    def _fit_height(self) -> None:
+        table = self.ui.resultTable
+        line = table.fontMetrics().height()
+        header, row = 2 * line + 8, max(ROW_HEIGHT_PX, 2 * line + 6)
+        table.horizontalHeader().setFixedHeight(header)
+        table.verticalHeader().setDefaultSectionSize(row)
+        table.setFixedHeight(header + table.rowCount * row + 2 * table.frameWidth)
+
+    def _show_summary(self) -> None:
+        from slicer.i18n import tr as _
+
+        if self.case is None:
+            self.ui.summaryLabel.text = ""
+            self.ui.resultWarningsLabel.visible = False
+            return
+        result = self.case.result
+        self.ui.summaryLabel.text = _("{name}, slice {slice}: {reason}. Graded on {device}.").format(
+            name=self.case.volumeNode.GetName(),
+            slice=result.stored_slice_index,
+            reason=result.slice_reason,
+            device=result.device,
+        )
+        unsure = [disc.level for disc in table_discs(result) if not disc.confident and disc.assessable]
+        warnings = list(result.warnings)
+        if unsure:
+            warnings.append(
+                _("Low confidence, read these yourself: {levels}.").format(levels=_unbroken(", ".join(unsure)))
+            )
+        self.ui.resultWarningsLabel.text = "\n".join(warnings)
+        self.ui.resultWarningsLabel.visible = bool(warnings)
+
+    def _show_display(self) -> None:
+        display = self.case.segmentationNode.GetDisplayNode() if self.case is not None else None
+        if display is not None:
+            self.ui.showDiscsCheckBox.checked = bool(display.GetVisibility())
+            self.ui.opacitySlider.value = round(100 * display.GetOpacity2DFill())
+
+    def _highlight(self, level: str | None) -> None:
+        display = self.case.segmentationNode.GetDisplayNode() if self.case is not None else None
+        if display is None:
+            return
+        for disc in self.case.result.discs:
+            share = HIGHLIGHTED if level in (None, disc.level) else SUBDUED
+            if display.GetSegmentOpacity2DFill(disc.level) != share:
+                display.SetSegmentOpacity2DFill(disc.level, share)
+
+    # -- what the user does
+
+    def _select(self, level: str | None, center: bool) -> None:
+        table = self.ui.resultTable
+        rows = [row for row in range(table.rowCount) if table.item(row, LEVEL).data(PROBABILITIES_ROLE) == level]
+        self._showing = True
+        if rows:
+            table.selectRow(rows[0])
+        else:
+            table.clearSelection()
+        self._showing = False
+        self._after_selection(center)
+
+    def _row_selected(self) -> None:
+        if not self._showing:
+            self._after_selection(center=True)
+
+    def _after_selection(self, center: bool) -> None:
+        level = self.level
+        disc = self.case.result.disc(level) if self.case is not None and level else None
+        self._highlight(level if disc is not None else None)
+        if disc is not None and center:
+            center_views(self.case.volumeNode.GetScene(), disc.center_lps_mm)
+        self._selected()
+
+    def _click_handler(self, sliceNode: Any) -> Callable[..., None]:
+        def clicked(interactor: Any, event: str) -> None:
+            if self.case is None or not self.case.is_alive():
+                return
+            x, y = interactor.GetEventPosition()
+            ras = sliceNode.GetXYToRAS().MultiplyPoint((float(x), float(y), 0.0, 1.0))
+            level = self._level_at((-ras[0], -ras[1], ras[2]))
+            if level is not None and level != self.level:
+                self._select(level, center=False)
+
+        return clicked
+
+    def _level_at(self, lps_mm: tuple[float, float, float]) -> str | None:
+        """Return the level of the disc at a point of the graded slice, None beside every disc and every slice."""
+        result = self.case.result
+        slice_index, row, column = np.linalg.inv(result.volume.index_to_lps)[:3] @ np.array([*lps_mm, 1.0])
+        place = round(float(row)), round(float(column))
+        inside = all(0 <= n < size for n, size in zip(place, result.label_slice.shape, strict=True))
+        if round(float(slice_index)) != result.slice_index or not inside:
+            return None
+        value = int(result.label_slice[place])
+        return next((disc.level for disc in result.discs if disc.label_value == value), None)
+
+    def _shown_toggled(self, shown: bool) -> None:
+        display = self.case.segmentationNode.GetDisplayNode() if self.case is not None else None
+        if display is not None and not self._showing:
+            display.SetVisibility(bool(shown))
+
+    def _opacity_slid(self, percent: float) -> None:
+        display = self.case.segmentationNode.GetDisplayNode() if self.case is not None else None
+        if display is not None and not self._showing:
+            display.SetOpacity2DFill(percent / 100)
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and bool(np.isfinite(value))
+
+
+def _measurement_tip(disc: DiscGrade) -> str:
+    from slicer.i18n import tr as _
+
+    m = disc.measurements
+    facts = (
+        (_("Height {value:.1f} mm: area over diameter"), m.height_mm),
+        (_("Diameter {value:.1f} mm: extent along the disc's axis, front to back"), m.diameter_mm),
+        (_("Area {value:.0f} mm2 on the slice"), m.area_mm2),
+        (
+            _("Disc height index {value:.2f}: height over that of the neighbouring vertebral bodies"),
+            m.disc_height_index,
+        ),
+        (_("Signal {value:.2f}: central half of the disc over fluid in the canal"), m.signal_to_canal),
+    )
+    return "\n".join(text.format(value=value) for text, value in facts if _known(value))
+
+
+def _unbroken(levels: str) -> str:
+    """Return level names that a line break does not part at their hyphen."""
+    return levels.replace("-", "\N{NON-BREAKING HYPHEN}")
+
+
+def _chip(color: tuple[int, int, int]) -> Any:
+    import qt
+
+    pixmap = qt.QPixmap(14, 14)
+    pixmap.fill(qt.QColor(*color))
+    return pixmap

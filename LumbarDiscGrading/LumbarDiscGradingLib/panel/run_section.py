@@ -1,0 +1,134 @@
+"""The section Run: *Grade Discs* becomes *Cancel*, progress by stage, the window alive throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .background_run import BackgroundRun, Progress
+
+POLL_MS = 40
+END_WAIT_S = 10.0
+"""How long the panel's end waits for a cancelled run; it stops at its next batch, about a second on two cores."""
+
+STAGE_PERCENT = {"prepare": 2, "load the networks": 8, "segment": 20, "find discs": 70, "grade": 80, "measure": 95}
+BATCH_PERCENT = 12
+"""A stage that goes on in batches moves the bar by so much for each."""
+
+
+class RunSection:
+    """Runs one piece of work at a time in the background and shows how far it is.
+
+    Parameters
+    ----------
+    ui : object
+        The panel's widgets by name.
+    start : callable
+        Called when the user clicks *Grade Discs*.
+    """
+
+    def __init__(self, ui: Any, start: Callable[[], None]) -> None:
+        import qt
+
+        self.ui, self._start = ui, start
+        self._run: BackgroundRun | None = None
+        self._silent: list[BackgroundRun] = []
+        self._seen, self._percent = (0, ""), 0
+        self._possible, self._hint = False, ""
+        self._timer = qt.QTimer()
+        self._timer.setInterval(POLL_MS)
+        self._timer.connect("timeout()", self._poll)
+        ui.gradeDiscsButton.connect("clicked()", self._clicked)
+
+    @property
+    def running(self) -> bool:
+        """Whether work goes on that the user sees."""
+        return self._run is not None
+
+    def run(self, work: Callable[[Progress], Any], done: Callable[[BackgroundRun], None]) -> None:
+        """Start work; `done` is called with the run on the main thread when it has ended and was not cancelled."""
+        self._seen, self._percent = (0, ""), 0
+        self._run = BackgroundRun(work, done).start()
+        self._timer.start()
+        self._show()
+
+    def run_silently(self, work: Callable[[Progress], Any], done: Callable[[BackgroundRun], None]) -> None:
+        """Start work that the user need not see."""
+        self._silent.append(BackgroundRun(work, done).start())
+        self._timer.start()
+
+    def cancel(self, why: str) -> None:
+        """Give the work up at once and say why; what it still computes is thrown away."""
+        if self._run is None:
+            return
+        self._run.cancel()
+        self._silent.append(self._run)
+        self._run = None
+        self._show()
+        self.say(why)
+
+    def close(self) -> None:
+        """Cancel everything and wait until no thread works any more."""
+        self._timer.stop()
+        runs = [*self._silent, *([self._run] if self._run else [])]
+        self._run = None
+        self._silent = []
+        for run in runs:
+            run.cancel()
+        for run in runs:
+            run.wait(END_WAIT_S)
+
+    def allow(self, possible: bool, hint: str) -> None:
+        """Say whether *Grade Discs* can be clicked, and why or why not."""
+        self._possible, self._hint = possible, hint
+        self._show()
+
+    def say(self, text: str) -> None:
+        """Tell the user something under the button."""
+        self.ui.statusLabel.text = text
+
+    # -- what happens
+
+    def _clicked(self) -> None:
+        from slicer.i18n import tr as _
+
+        if self.running:
+            self.cancel(_("Canceled; nothing was changed."))
+        else:
+            self._start()
+
+    def _poll(self) -> None:
+        for run in [run for run in self._silent if run.finished]:
+            self._silent.remove(run)
+            if not run.canceled:
+                run.done(run)
+        run = self._run
+        if run is not None and run.finished:
+            self._run = None
+            self._show()
+            run.done(run)
+        elif run is not None:
+            self._show_progress()
+        if self._run is None and not self._silent:
+            self._timer.stop()
+
+    def _show(self) -> None:
+        from slicer.i18n import tr as _
+
+        button = self.ui.gradeDiscsButton
+        button.text = _("Cancel") if self.running else _("Grade Discs")
+        button.enabled = self.running or self._possible
+        button.toolTip = _("Stop; the scene stays as it was.") if self.running else self._hint
+        self.ui.progressBar.visible = self.running
+        if self.running:
+            self._show_progress()
+
+    def _show_progress(self) -> None:
+        run = self._run
+        if (run.steps, run.stage) != self._seen:
+            again = run.stage == self._seen[1]
+            start = STAGE_PERCENT.get(run.stage, 0)
+            self._percent = min(self._percent + BATCH_PERCENT, 68) if again else max(start, self._percent)
+            self._seen = run.steps, run.stage
+        self.ui.progressBar.value = self._percent
+        self.ui.progressBar.format = f"{run.stage[:1].upper()}{run.stage[1:]} (%p%)" if run.stage else "%p%"

@@ -1,0 +1,120 @@
+"""A grading result and its corrections as text that a scene keeps, and back."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..grading.corrections import Correction, GradeSet, LevelSet, MaskEdited, NotAssessable
+from ..grading.result import DiscGrade, DiscMeasurements, GradingResult, ModelUse
+from ..imaging.volume import ImagingError, SagittalVolume
+from ..pfirrmann import Group
+
+LAYOUT = 1
+"""Version of the text's layout."""
+
+_CORRECTIONS = {cls.__name__: cls for cls in (LevelSet, GradeSet, NotAssessable)}
+
+
+class StoredResultError(ImagingError):
+    """What the scene keeps cannot be read back; the message is one sentence for the user."""
+
+
+def to_text(result: GradingResult, corrections: Sequence[Correction]) -> str:
+    """Return a result and its corrections as JSON; the volume itself is not in it."""
+    return json.dumps(
+        {
+            "layout": LAYOUT,
+            "input_sha256": result.volume.source.sha256,
+            "slice_index": result.slice_index,
+            "slice_reason": result.slice_reason,
+            "discs": [_disc_to_dict(disc) for disc in result.discs],
+            "label_slice": _packed(result.label_slice),
+            "tissue_slice": _packed(result.tissue_slice),
+            "missing_levels": result.missing_levels,
+            "warnings": result.warnings,
+            "models": [asdict(model) for model in result.models],
+            "device": result.device,
+            "timings_s": result.timings_s,
+            "versions": result.versions,
+            "corrections": [_correction_to_dict(correction) for correction in corrections],
+        }
+    )
+
+
+def from_text(text: str, volume: SagittalVolume) -> tuple[GradingResult, tuple[Correction, ...]]:
+    """Return the result and the corrections that `to_text` wrote, on their volume.
+
+    Raises
+    ------
+    StoredResultError
+        If the text is not readable, of a newer layout, or the volume is another one.
+    """
+    try:
+        stored = json.loads(text)
+        if stored["layout"] > LAYOUT:
+            raise StoredResultError("The grading in this scene was saved by a newer version; update LumbarDiscGrading.")
+        result = GradingResult(
+            volume=volume,
+            slice_index=stored["slice_index"],
+            slice_reason=stored["slice_reason"],
+            discs=tuple(_disc_from_dict(disc) for disc in stored["discs"]),
+            label_slice=_unpacked(stored["label_slice"]),
+            tissue_slice=_unpacked(stored["tissue_slice"]),
+            missing_levels=tuple(stored["missing_levels"]),
+            warnings=tuple(stored["warnings"]),
+            models=tuple(ModelUse(**model) for model in stored["models"]),
+            device=stored["device"],
+            timings_s=stored["timings_s"],
+            versions=stored["versions"],
+        )
+        corrections = tuple(_correction_from_dict(correction) for correction in stored["corrections"])
+    except (KeyError, TypeError, ValueError, zlib.error) as error:
+        if isinstance(error, StoredResultError):
+            raise
+        raise StoredResultError("The grading in this scene cannot be read back; grade the volume again.") from error
+    if result.label_slice.shape != volume.voxels.shape[1:] or not 0 <= result.slice_index < volume.slice_count:
+        raise StoredResultError("The grading in this scene was made from another volume; grade the volume again.")
+    return result, corrections
+
+
+def _packed(array: NDArray) -> dict[str, Any]:
+    content = np.ascontiguousarray(array, dtype=np.uint8)
+    return {"shape": list(content.shape), "zlib": base64.b64encode(zlib.compress(content.tobytes(), 6)).decode()}
+
+
+def _unpacked(packed: dict[str, Any]) -> NDArray[np.uint8]:
+    content = zlib.decompress(base64.b64decode(packed["zlib"]))
+    return np.frombuffer(content, dtype=np.uint8).reshape(packed["shape"]).copy()
+
+
+def _disc_to_dict(disc: DiscGrade) -> dict[str, Any]:
+    return {**asdict(disc), "group": disc.group.value}
+
+
+def _disc_from_dict(stored: dict[str, Any]) -> DiscGrade:
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
+    values["group"] = Group(stored["group"])
+    values["measurements"] = DiscMeasurements(**stored["measurements"])
+    return DiscGrade(**values)
+
+
+def _correction_to_dict(correction: Correction) -> dict[str, Any]:
+    if isinstance(correction, MaskEdited):
+        return {"kind": "MaskEdited", "disc": _disc_to_dict(correction.disc), "mask": _packed(correction.mask)}
+    return {"kind": type(correction).__name__, **asdict(correction)}
+
+
+def _correction_from_dict(stored: dict[str, Any]) -> Correction:
+    values = dict(stored)
+    kind = values.pop("kind")
+    if kind == "MaskEdited":
+        return MaskEdited(_disc_from_dict(values["disc"]), _unpacked(values["mask"]).astype(bool))
+    return _CORRECTIONS[kind](**values)

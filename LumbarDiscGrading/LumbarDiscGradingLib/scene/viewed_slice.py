@@ -1,0 +1,44 @@
+"""Which sagittal slice of a volume the user is looking at, and moving the views to a slice or a disc."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..imaging.volume import SagittalVolume
+from .show import READING_VIEW
+from .volumes import sagittal_geometry_of_node
+
+
+def viewed_slice(volumeNode: Any) -> int | None:
+    """Return the canonical index of the slice that the sagittal slice view shows, None where it lies outside.
+
+    Raises
+    ------
+    ImagingError
+        If the volume has no sagittal slices.
+    """
+    volume = sagittal_geometry_of_node(volumeNode)
+    view = volumeNode.GetScene().GetNodeByID(f"vtkMRMLSliceNode{READING_VIEW}")
+    if view is None:
+        return None
+    matrix = view.GetSliceToRAS()
+    center_lps = np.array([-matrix.GetElement(0, 3), -matrix.GetElement(1, 3), matrix.GetElement(2, 3), 1.0])
+    index = round(float((np.linalg.inv(volume.index_to_lps) @ center_lps)[0]))
+    return index if 0 <= index < volume.slice_count else None
+
+
+def show_slice(volumeNode: Any, volume: SagittalVolume, slice_index: int) -> None:
+    """Move the sagittal slice view to a slice of a volume; its place in the plane stays."""
+    view = volumeNode.GetScene().GetNodeByID(f"vtkMRMLSliceNode{READING_VIEW}")
+    if view is not None:
+        x, y, z = volume.slice_center_lps_mm(slice_index)
+        view.JumpSliceByOffsetting(-x, -y, z)
+
+
+def center_views(scene: Any, center_lps_mm: tuple[float, float, float]) -> None:
+    """Centre all slice views on a point."""
+    x, y, z = center_lps_mm
+    for n in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")):
+        scene.GetNthNodeByClass(n, "vtkMRMLSliceNode").JumpSliceByCentering(-x, -y, z)

@@ -1,0 +1,297 @@
+"""`SlicerHost`: Slicer's scene, application object and one scripted module with its panel, in a test."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import sys
+import tempfile
+import types
+from pathlib import Path
+from typing import Any
+
+import scripted_module
+import slicer
+
+from LumbarDiscGradingLib.headless.core import SLICE_VIEWS, SlicerCore
+
+from . import pythonqt
+from .pythonqt import VIOLATIONS, stray_attributes
+from .ui_loader import loader_of
+
+
+class ScriptedLoadableModuleWidget:
+    """As Slicer's class of that name, without the developer section."""
+
+    def __init__(self, parent: Any = None) -> None:
+        self.moduleName = type(self).__name__.removesuffix("Widget")
+        self.developerMode = False
+        self.parent = parent
+        self.layout = parent.layout()
+
+    def resourcePath(self, name: str) -> str:
+        return str(Path(slicer.util.modulePath(self.moduleName)).parent / "Resources" / name)
+
+    def setup(self) -> None:
+        pass
+
+    def cleanup(self) -> None:
+        pass
+
+    def onReload(self) -> None:
+        slicer.util.reloadScriptedModule(self.moduleName)
+
+
+class LayoutManager:
+    """Gives the slice widgets by name."""
+
+    def __init__(self, core: SlicerCore) -> None:
+        from .slice_views import SliceWidget
+
+        self._widgets = {name: SliceWidget(core, name) for name in SLICE_VIEWS}
+
+    def sliceViewNames(self) -> list[str]:
+        return list(self._widgets)
+
+    def sliceWidget(self, name: str) -> Any:
+        return self._widgets.get(name)
+
+    def close(self) -> None:
+        for widget in self._widgets.values():
+            widget.close()
+
+
+class Application:
+    """Stands for ``slicer.app``."""
+
+    applicationName = "Slicer"
+
+    def __init__(self, core: SlicerCore, qt_application: Any) -> None:
+        self._core, self._qt = core, qt_application
+        self._slots: dict[str, list[Any]] = {}
+        self._layout_manager = LayoutManager(core)
+        self._module_manager = types.SimpleNamespace(connect=lambda *_: True, disconnect=lambda *_: True)
+        self.hasMainWindow = True
+
+    def connect(self, signal: str, slot: Any) -> bool:
+        self._slots.setdefault(signal, []).append(slot)
+        return True
+
+    def disconnect(self, signal: str, slot: Any) -> bool:
+        self._slots[signal].remove(slot)
+        return True
+
+    def emit(self, signal: str) -> None:
+        for slot in list(self._slots.get(signal, [])):
+            slot()
+
+    def slots(self, signal: str) -> list[Any]:
+        return list(self._slots.get(signal, []))
+
+    def testingEnabled(self) -> bool:
+        return True
+
+    def layoutManager(self) -> Any:
+        return self._layout_manager if self.hasMainWindow else None
+
+    def moduleManager(self) -> Any:
+        return self._module_manager
+
+    def applicationLogic(self) -> Any:
+        return self._core.application_logic
+
+    def processEvents(self) -> None:
+        self._qt.processEvents()
+
+    def topLevelWidgets(self) -> list[Any]:
+        return self._qt.topLevelWidgets()
+
+    def clipboard(self) -> Any:
+        return self._qt.clipboard()
+
+    def setOverrideCursor(self, cursor: Any) -> None:
+        self._qt.setOverrideCursor(cursor)
+
+    def restoreOverrideCursor(self) -> None:
+        self._qt.restoreOverrideCursor()
+
+
+class SlicerHost:
+    """A started Slicer without its window, and the module that is loaded in it.
+
+    Parameters
+    ----------
+    path : Path
+        Main file of the scripted module.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.qt, self.qt_application = pythonqt.install()
+        from . import widgets
+
+        self._folder = tempfile.TemporaryDirectory()
+        self._route_settings()
+        self._install_modules(widgets)
+        self.core = SlicerCore()
+        self.scene = self.core.scene
+        self.app = Application(self.core, self.qt_application)
+        self._former = {name: getattr(slicer, name, None) for name in ("app", "mrmlScene", "modules")}
+        vars(slicer).update(app=self.app, mrmlScene=self.scene, modules=types.SimpleNamespace())
+        self.widgetClass = widgets.qMRMLWidget
+        self.representation: Any = None
+        self._load()
+        VIOLATIONS.clear()
+
+    # -- the module
+
+    def _load(self) -> None:
+        spec = importlib.util.spec_from_file_location(self.path.stem, self.path)
+        self.module = sys.modules[self.path.stem] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self.module)
+        entry = types.SimpleNamespace(path=str(self.path), widgetRepresentation=lambda: self.representation)
+        setattr(slicer.modules, self.path.stem.lower(), entry)
+        self.instance = getattr(self.module, self.path.stem)(types.SimpleNamespace(path=str(self.path)))
+
+    @property
+    def widget(self) -> Any:
+        """The module's widget object, as `slicer.modules.<Name>Widget` gives it."""
+        return getattr(slicer.modules, f"{self.path.stem}Widget")
+
+    @property
+    def ui(self) -> Any:
+        return self.widget.ui
+
+    def open(self, width: int = 400, height: int = 900) -> Any:
+        """Open the module's panel and return it."""
+        if self.representation is None:
+            parent = self.widgetClass()
+            parent.setLayout(self.qt.QVBoxLayout())
+            parent.setMRMLScene(self.scene)
+            parent.reload = self._make_widget
+            self.representation = parent
+            self._make_widget()
+        self.representation.isEntered = True
+        self.widget.enter()
+        self.representation.resize(width, height)
+        self.representation.show()
+        self.process_events()
+        return self.representation
+
+    def _make_widget(self) -> None:
+        module = sys.modules[self.path.stem]
+        widget = getattr(module, f"{self.path.stem}Widget")(self.representation)
+        self.representation.self = lambda: widget
+        setattr(slicer.modules, f"{self.path.stem}Widget", widget)
+        widget.setup()
+
+    def leave(self) -> None:
+        """Go to another module."""
+        self.representation.isEntered = False
+        self.widget.exit()
+        self.representation.hide()
+
+    def close_panel(self) -> None:
+        """Destroy the panel, as Slicer does when it quits."""
+        if self.representation is None:
+            return
+        if self.representation.isEntered:
+            self.leave()
+        self.widget.cleanup()
+        self.representation.setMRMLScene(None)
+        self.representation.close()
+        self.representation.deleteLater()
+        self.representation = None
+        self.process_events()
+
+    # -- events
+
+    def process_events(self) -> None:
+        self.qt_application.processEvents()
+
+    def wait_until(self, condition: Any, seconds: float = 60.0) -> None:
+        """Let events be handled until a condition holds."""
+        import time
+
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                raise TimeoutError("the condition did not come true")
+            self.qt_application.processEvents()
+            time.sleep(0.005)
+
+    def click(self, widget: Any) -> None:
+        """Click the middle of a widget that can be seen, of a check box its box."""
+        assert widget.isVisible(), f"{widget.objectName} is not visible"
+        place = widget.rect.center()
+        if isinstance(widget, self.qt.QCheckBox):
+            place.setX(8)
+        self.qt.QTest.mouseClick(widget, self.qt.Qt.LeftButton, self.qt.Qt.NoModifier, place)
+        self.process_events()
+
+    def press(self, widget: Any, key: str) -> None:
+        """Type a key into a widget that has the focus."""
+        widget.setFocus()
+        self.process_events()
+        self.qt.QTest.keyClick(widget, key)
+        self.process_events()
+
+    def answer_file_dialogs(self, path: str | Path) -> None:
+        """Let the user choose this path in every file dialog; an empty one cancels."""
+
+        def choose(*_: Any) -> str:
+            return str(path)
+
+        functions = ("getOpenFileName", "getSaveFileName")
+        self.qt.QFileDialog = type("QFileDialog", (), {name: staticmethod(choose) for name in functions})
+
+    # -- end
+
+    def violations(self) -> list[str]:
+        """Return what Slicer would have refused, printed or logged since the start."""
+        return [
+            *(f"connect: {text}" for text in VIOLATIONS.connects),
+            *(f"exception: {error!r}" for error in VIOLATIONS.exceptions),
+            *(f"attribute: {found}" for found in stray_attributes()),
+            *(f"VTK: {text}" for text in self.core.errors),
+        ]
+
+    def forget_violations(self) -> None:
+        VIOLATIONS.clear()
+        self.core.errors.clear()
+
+    def close(self) -> None:
+        self.close_panel()
+        self.app._layout_manager.close()
+        self.core.close()
+        vars(slicer).update(self._former)
+        self._folder.cleanup()
+        gc.collect()
+
+    # -- modules that Slicer has and the wheel has not
+
+    def _route_settings(self) -> None:
+        qt = self.qt
+        qt.QCoreApplication.setOrganizationName("test")
+        qt.QCoreApplication.setApplicationName("Slicer")
+        qt.QSettings.setPath(qt.QSettings.IniFormat, qt.QSettings.UserScope, self._folder.name)
+
+    def _install_modules(self, widgets: Any) -> None:
+        self.qt.QUiLoader = loader_of((*widgets.CTK, *widgets.MRML))
+        ctk = types.ModuleType("ctk")
+        for cls in widgets.CTK:
+            setattr(ctk, cls.__name__, cls)
+        for cls in widgets.MRML:
+            setattr(slicer, cls.__name__, cls)
+        i18n = types.ModuleType("slicer.i18n")
+        i18n.tr = lambda text: text
+        i18n.translate = lambda context, text: text
+        scripted = types.ModuleType("slicer.ScriptedLoadableModule")
+        for cls in (
+            scripted_module.ScriptedLoadableModule,
+            ScriptedLoadableModuleWidget,
+            scripted_module.ScriptedLoadableModuleLogic,
+            scripted_module.ScriptedLoadableModuleTest,
+        ):
+            setattr(scripted, cls.__name__, cls)
+        sys.modules.update({"ctk": ctk, "slicer.i18n": i18n, "slicer.ScriptedLoadableModule": scripted})

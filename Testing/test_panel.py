@@ -1,0 +1,720 @@
+"""The panel, through its widgets: what a radiologist does and the dangerous moments in between."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from LumbarDiscGradingLib.models.store import default_model_names
+
+slicer = pytest.importorskip("slicer")
+pytest.importorskip("PySide6", reason="PySide6 is not installed")
+
+pytestmark = [
+    pytest.mark.needs_library(name)
+    for name in ("libEGL.so.1", "libGL.so.1", "libxkbcommon.so.0", "libdbus-1.so.3", "libfontconfig.so.1")
+]
+needs_models = pytest.mark.skipif(
+    set(default_model_names()) != {"segmentation", "grading"}, reason="no trained models are in Resources/Models"
+)
+
+
+@pytest.fixture(scope="module")
+def started(checkout: Path) -> Iterator[Any]:
+    from slicer_host.application import SlicerHost
+
+    host = SlicerHost(checkout / "LumbarDiscGrading" / "LumbarDiscGrading.py")
+    yield host
+    host.close()
+
+
+@pytest.fixture(scope="module")
+def sample() -> Any:
+    from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
+
+    return lumbar_phantom().volume
+
+
+@pytest.fixture(scope="module")
+def graders() -> Any:
+    """Networks that are loaded once for all tests of this file."""
+    from LumbarDiscGradingLib.panel.graders import Graders
+
+    return Graders()
+
+
+@pytest.fixture
+def host(started: Any, graders: Any) -> Iterator[Any]:
+    """An empty scene and an open panel; nothing that Slicer would refuse may have happened at the end."""
+    started.core.clear()
+    started.forget_violations()
+    started.open()
+    started.widget.logic.graders = graders
+    yield started
+    started.close_panel()
+    started.core.clear()
+    assert started.violations() == []
+    assert started.app.slots("aboutToQuit()") == []
+
+
+def load(host: Any, volume: Any, name: str = "T2 sagittal") -> Any:
+    from LumbarDiscGradingLib.scene.volumes import volume_node_from
+
+    node = volume_node_from(volume, name, host.scene)
+    host.process_events()
+    return node
+
+
+def finish(host: Any) -> None:
+    host.wait_until(lambda: not host.widget.panel.run.running)
+    host.process_events()
+
+
+def grade(host: Any, volume: Any, name: str = "T2 sagittal") -> Any:
+    """Load a volume, click Grade Discs, wait, and return the volume node."""
+    node = load(host, volume, name)
+    host.click(host.ui.gradeDiscsButton)
+    finish(host)
+    assert host.ui.resultTable.rowCount >= 5, host.ui.statusLabel.text
+    return node
+
+
+def open_all(host: Any) -> None:
+    for section in (host.ui.correctCollapsibleButton, host.ui.takeAwayCollapsibleButton):
+        section.collapsed = False
+    host.representation.resize(400, 1300)
+    host.process_events()
+
+
+def table(host: Any) -> list[list[str]]:
+    widget = host.ui.resultTable
+    return [[widget.item(row, column).text() for column in range(widget.columnCount)] for row in range(widget.rowCount)]
+
+
+def click_row(host: Any, row: int) -> None:
+    widget = host.ui.resultTable
+    place = widget.visualItemRect(widget.item(row, 0)).center()
+    host.qt.QTest.mouseClick(widget.viewport(), host.qt.Qt.LeftButton, host.qt.Qt.NoModifier, place)
+    host.process_events()
+
+
+def row_of(host: Any, level: str) -> int:
+    return [cells[0].split()[0] for cells in table(host)].index(level)
+
+
+def segmentation(host: Any) -> Any:
+    return host.scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+
+
+def tag(host: Any, level: str, name: str) -> str:
+    import vtk
+
+    value = vtk.reference("")
+    assert segmentation(host).GetSegmentation().GetSegment(level).GetTag(f"LumbarDiscGrading.{name}", value)
+    return str(value)
+
+
+def scene_state(host: Any) -> list[str]:
+    """Everything a user could lose or find changed."""
+    nodes = (host.scene.GetNthNode(n) for n in range(host.scene.GetNumberOfNodes()))
+    return sorted(f"{node.GetID()} {node.GetName()}" for node in nodes)
+
+
+# -- opening and input
+
+
+def test_opening_the_panel_loads_no_torch(checkout: Path) -> None:
+    code = (
+        f"import sys; sys.path[:0] = {sys.path!r}\n"
+        "from pathlib import Path; from slicer_host.application import SlicerHost\n"
+        f"host = SlicerHost(Path({str(checkout / 'LumbarDiscGrading' / 'LumbarDiscGrading.py')!r}))\n"
+        "host.open(); print('torch' in sys.modules, host.violations()); host.close()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1:] == ["False []"], done.stderr
+
+
+def test_an_empty_scene_says_what_to_do_first(host: Any) -> None:
+    assert not host.ui.gradeDiscsButton.enabled
+    assert "Select" in host.ui.gradeDiscsButton.toolTip
+    assert not host.ui.resultCollapsibleButton.enabled
+
+
+def test_the_sagittal_t2_is_picked_among_the_loaded_volumes(host: Any, sample: Any) -> None:
+    host.leave()
+    for name in ("localizer", "T1 sag", "T2 TSE sag", "STIR sag"):
+        load(host, sample, name)
+    axial = host.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "T2 tra")
+    slicer.util.updateVolumeFromArray(axial, np.random.default_rng(1).integers(0, 900, (12, 64, 64), dtype=np.int16))
+    axial.SetSpacing(0.5, 0.5, 5.0)
+    host.open()
+    assert host.ui.inputSelector.currentNode().GetName() == "T2 TSE sag"
+    assert host.ui.gradeDiscsButton.enabled
+    assert not host.ui.inputDoubtsLabel.visible
+
+
+def test_a_volume_that_is_loaded_while_the_panel_is_open_is_taken(host: Any, sample: Any) -> None:
+    node = load(host, sample)
+    assert host.ui.inputSelector.currentNode() is node
+
+
+def test_doubts_are_said_before_anything_runs(host: Any, sample: Any) -> None:
+    load(host, sample, "T1 sag")
+    assert "another contrast than T2" in host.ui.inputDoubtsLabel.text
+    assert host.ui.inputDoubtsLabel.visible
+    assert host.ui.gradeDiscsButton.enabled
+
+
+def test_what_cannot_be_graded_is_refused_with_the_reason(host: Any) -> None:
+    axial = host.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "T2 tra")
+    slicer.util.updateVolumeFromArray(axial, np.random.default_rng(1).integers(0, 900, (12, 64, 64), dtype=np.int16))
+    axial.SetSpacing(0.5, 0.5, 5.0)
+    host.ui.inputSelector.setCurrentNode(axial)
+    assert "No sagittal slices" in host.ui.inputDoubtsLabel.text
+    assert not host.ui.gradeDiscsButton.enabled
+    assert "No sagittal slices" in host.ui.gradeDiscsButton.toolTip
+
+
+def test_the_slice_is_automatic_until_one_is_chosen(host: Any, sample: Any) -> None:
+    load(host, sample)
+    parameters = host.widget.panel.input
+    assert host.ui.automaticSliceCheckBox.checked
+    assert parameters.slice_index is None
+    host.click(host.ui.automaticSliceCheckBox)
+    host.ui.sliceSlider.value = 4
+    assert parameters.slice_index == 4
+    view = host.scene.GetNodeByID("vtkMRMLSliceNodeYellow")
+    assert -view.GetSliceToRAS().GetElement(0, 3) == pytest.approx(sample.slice_center_lps_mm(4)[0])
+    x, y, z = sample.slice_center_lps_mm(9)
+    view.JumpSliceByOffsetting(-x, -y, z)
+    host.click(host.ui.useViewedSliceButton)
+    assert parameters.slice_index == 9
+    assert host.ui.sliceSlider.value == 9
+    host.click(host.ui.automaticSliceCheckBox)
+    assert parameters.slice_index is None
+
+
+def test_looking_beside_the_volume_is_said(host: Any, sample: Any) -> None:
+    load(host, sample)
+    host.scene.GetNodeByID("vtkMRMLSliceNodeYellow").JumpSliceByOffsetting(500.0, 0.0, 0.0)
+    host.click(host.ui.useViewedSliceButton)
+    assert "shows no slice of this volume" in host.ui.statusLabel.text
+
+
+def test_the_chosen_device_is_remembered_by_the_next_panel(host: Any) -> None:
+    host.ui.modelsCollapsibleButton.collapsed = False
+    combo = host.ui.deviceComboBox
+    combo.setCurrentIndex(combo.findData("cpu"))
+    combo.activated.emit(combo.currentIndex)
+    host.close_panel()
+    host.open()
+    assert host.ui.deviceComboBox.itemData(host.ui.deviceComboBox.currentIndex) == "cpu"
+
+
+# -- run
+
+
+@needs_models
+def test_grading_colors_the_discs_and_fills_the_table(host: Any, sample: Any) -> None:
+    node = load(host, sample)
+    host.click(host.ui.gradeDiscsButton)
+    assert host.ui.gradeDiscsButton.text == "Cancel"
+    assert host.ui.progressBar.visible
+    assert not host.ui.inputCollapsibleButton.enabled
+    finish(host)
+    assert host.ui.gradeDiscsButton.text == "Grade Discs"
+    assert not host.ui.progressBar.visible
+    rows = table(host)
+    assert [row[0] for row in rows][-5:] == ["L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1"]
+    result = host.widget.panel.case.result
+    for cells, disc in zip(rows[-5:], result.discs[-5:], strict=True):
+        assert cells[1].startswith(disc.group.value)
+        assert ("?" in cells[1]) == (not disc.confident)
+        assert float(cells[4]) == pytest.approx(disc.measurements.height_mm, abs=0.05)
+        color = segmentation(host).GetSegmentation().GetSegment(disc.level).GetColor()
+        assert tuple(round(255 * c) for c in color) == disc.group.color
+    x = -host.scene.GetNodeByID("vtkMRMLSliceNodeYellow").GetSliceToRAS().GetElement(0, 3)
+    assert x == pytest.approx(result.slice_center_lps_mm[0])
+    assert node.GetName() in host.ui.summaryLabel.text
+    assert host.widget.logic.getParameterNode().segmentation is segmentation(host)
+
+
+@needs_models
+def test_a_chosen_slice_is_graded(host: Any, sample: Any) -> None:
+    load(host, sample)
+    host.click(host.ui.automaticSliceCheckBox)
+    host.ui.sliceSlider.value = 7
+    host.click(host.ui.gradeDiscsButton)
+    finish(host)
+    assert host.widget.panel.case.result.slice_index == 7
+    assert "given by the user" in host.ui.summaryLabel.text
+
+
+@needs_models
+def test_grading_again_uses_the_same_nodes(host: Any, sample: Any) -> None:
+    grade(host, sample)
+    before = scene_state(host)
+    host.click(host.ui.gradeDiscsButton)
+    finish(host)
+    assert scene_state(host) == before
+
+
+@needs_models
+def test_a_second_click_cancels_and_leaves_the_scene_as_it_was(host: Any, sample: Any) -> None:
+    load(host, sample)
+    before = scene_state(host)
+    host.click(host.ui.gradeDiscsButton)
+    host.click(host.ui.gradeDiscsButton)
+    assert host.ui.gradeDiscsButton.text == "Grade Discs"
+    assert "Canceled" in host.ui.statusLabel.text
+    host.wait_until(lambda: not host.widget.panel.run._silent)
+    assert scene_state(host) == before
+    host.click(host.ui.gradeDiscsButton)  # and it can be started again
+    finish(host)
+    assert host.ui.resultTable.rowCount >= 5
+
+
+@needs_models
+def test_closing_the_scene_during_a_run_stops_it(host: Any, sample: Any) -> None:
+    load(host, sample)
+    host.click(host.ui.gradeDiscsButton)
+    host.scene.Clear(False)
+    host.core.add_views()
+    assert not host.widget.panel.run.running
+    host.wait_until(lambda: not host.widget.panel.run._silent)
+    assert segmentation(host) is None
+    assert not host.ui.gradeDiscsButton.enabled
+    assert "scene was closed" in host.ui.statusLabel.text
+
+
+@needs_models
+def test_deleting_the_volume_during_a_run_stops_it(host: Any, sample: Any) -> None:
+    node = load(host, sample)
+    host.click(host.ui.gradeDiscsButton)
+    host.scene.RemoveNode(node)
+    assert not host.widget.panel.run.running
+    assert "volume was deleted" in host.ui.statusLabel.text
+    host.wait_until(lambda: not host.widget.panel.run._silent)
+    assert segmentation(host) is None
+
+
+@needs_models
+def test_deleting_the_segmentation_during_a_new_run_does_no_harm(host: Any, sample: Any) -> None:
+    grade(host, sample)
+    host.click(host.ui.gradeDiscsButton)
+    host.scene.RemoveNode(segmentation(host))
+    assert host.ui.resultTable.rowCount == 0
+    finish(host)
+    assert host.ui.resultTable.rowCount >= 5
+    assert segmentation(host) is not None
+
+
+@needs_models
+def test_deleting_the_segmentation_empties_the_table(host: Any, sample: Any) -> None:
+    grade(host, sample)
+    host.scene.RemoveNode(segmentation(host))
+    assert host.ui.resultTable.rowCount == 0
+    assert not host.ui.takeAwayCollapsibleButton.enabled
+
+
+@needs_models
+def test_quitting_during_a_run_waits_for_the_thread(host: Any, sample: Any) -> None:
+    import threading
+
+    load(host, sample)
+    host.click(host.ui.gradeDiscsButton)
+    host.app.emit("aboutToQuit()")
+    assert "LumbarDiscGrading" not in [thread.name for thread in threading.enumerate()]
+    host.process_events()
+    assert segmentation(host) is None
+
+
+@needs_models
+def test_reloading_the_module_during_a_run_gives_a_panel_that_works(host: Any, sample: Any) -> None:
+    former = {name: module for name, module in sys.modules.items() if name.startswith("LumbarDiscGrading")}
+    load(host, sample)
+    host.click(host.ui.gradeDiscsButton)
+    old = host.widget
+    try:
+        old.onReload()
+        host.widget.enter()
+        host.process_events()
+        assert host.widget is not old
+        assert host.ui.inputSelector.currentNode().GetName() == "T2 sagittal"
+        assert host.ui.gradeDiscsButton.text == "Grade Discs"
+        assert segmentation(host) is None
+    finally:
+        host.close_panel()
+        for name in [name for name in sys.modules if name.startswith("LumbarDiscGradingLib")]:
+            del sys.modules[name]
+        sys.modules.update(former)
+
+
+@needs_models
+def test_without_torch_the_user_hears_what_to_do_and_the_panel_stays_usable(
+    host: Any, sample: Any, monkeypatch: Any
+) -> None:
+    from LumbarDiscGradingLib.panel import dependencies
+
+    monkeypatch.setattr(dependencies, "find_spec", lambda name: None)
+    load(host, sample)
+    host.click(host.ui.gradeDiscsButton)
+    assert "install the PyTorch extension" in host.ui.statusLabel.text
+    assert host.ui.gradeDiscsButton.text == "Grade Discs"
+    declined = types.SimpleNamespace(installTorch=lambda **options: None)
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=lambda: declined))
+    host.click(host.ui.gradeDiscsButton)
+    assert "needs PyTorch, which was not installed" in host.ui.statusLabel.text
+    monkeypatch.undo()
+    host.click(host.ui.gradeDiscsButton)
+    finish(host)
+    assert host.ui.resultTable.rowCount >= 5
+
+
+@needs_models
+def test_a_graphics_card_without_memory_falls_back_to_the_cpu_and_says_so(
+    host: Any, sample: Any, graders: Any, monkeypatch: Any
+) -> None:
+    import torch
+
+    class FullCard(torch.nn.Module):
+        def forward(self, batch: Any) -> Any:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(graders.grader("auto").segmenter, "network", FullCard())
+    host.ui.deviceComboBox.setCurrentIndex(host.ui.deviceComboBox.findData("auto"))
+    grade(host, sample)
+    assert "graded on the CPU" in host.ui.resultWarningsLabel.text
+    assert "ran out of memory" in host.widget.panel.case.result.device
+
+
+@needs_models
+def test_an_unexpected_failure_is_told_in_one_line(host: Any, sample: Any, graders: Any, monkeypatch: Any) -> None:
+    import torch
+
+    class Broken(torch.nn.Module):
+        def forward(self, batch: Any) -> Any:
+            raise RuntimeError("something broke\nwith details")
+
+    monkeypatch.setattr(graders.grader("auto").segmenter, "network", Broken())
+    host.ui.deviceComboBox.setCurrentIndex(host.ui.deviceComboBox.findData("auto"))
+    load(host, sample)
+    host.click(host.ui.gradeDiscsButton)
+    finish(host)
+    assert "something broke" in host.ui.statusLabel.text
+    assert "\n" not in host.ui.statusLabel.text
+    assert host.ui.gradeDiscsButton.enabled
+
+
+def test_noise_is_refused_with_the_graders_sentence(host: Any, sample: Any) -> None:
+    from dataclasses import replace
+
+    blank = replace(sample, voxels=np.zeros_like(sample.voxels))
+    load(host, blank)
+    host.click(host.ui.gradeDiscsButton)
+    finish(host)
+    assert "blank" in host.ui.statusLabel.text
+    assert segmentation(host) is None
+
+
+# -- result
+
+
+@needs_models
+def test_rows_and_discs_select_each_other(host: Any, sample: Any) -> None:
+    grade(host, sample)
+    case = host.widget.panel.case
+    click_row(host, row_of(host, "L4-L5"))
+    disc = case.result.disc("L4-L5")
+    for view in ("Red", "Green", "Yellow"):
+        matrix = host.scene.GetNodeByID(f"vtkMRMLSliceNode{view}").GetSliceToRAS()
+        normal = np.array([matrix.GetElement(n, 2) for n in range(3)])
+        offset = np.array([matrix.GetElement(n, 3) for n in range(3)]) - np.array([-1, -1, 1]) * disc.center_lps_mm
+        assert abs(offset @ normal) < 0.01
+    display = segmentation(host).GetDisplayNode()
+    assert display.GetSegmentOpacity2DFill("L4-L5") > display.GetSegmentOpacity2DFill("L3-L4")
+    x, y, z = case.result.disc("L3-L4").center_lps_mm
+    host.app.layoutManager().sliceWidget("Yellow").click((-x, -y, z))
+    assert host.widget.panel.result.level == "L3-L4"
+    assert "L3-L4" in host.ui.selectedDiscLabel.text
+    host.app.layoutManager().sliceWidget("Yellow").click((900.0, 900.0, 900.0))  # beside the image: nothing happens
+    assert host.widget.panel.result.level == "L3-L4"
+
+
+@needs_models
+def test_one_key_hides_and_shows_and_the_slider_sets_the_opacity(host: Any, sample: Any) -> None:
+    grade(host, sample)
+    display = segmentation(host).GetDisplayNode()
+    host.press(host.ui.resultTable, "g")
+    assert not display.GetVisibility()
+    host.press(host.ui.resultTable, "g")
+    assert display.GetVisibility()
+    host.ui.opacitySlider.value = 60
+    assert display.GetOpacity2DFill() == pytest.approx(0.6)
+
+
+# -- corrections
+
+
+@needs_models
+def test_keys_1_to_5_set_the_grade_and_it_is_kept_everywhere(host: Any, sample: Any, tmp_path: Path) -> None:
+    grade(host, sample)
+    open_all(host)
+    click_row(host, row_of(host, "L4-L5"))
+    host.press(host.ui.resultTable, "3")
+    cells = table(host)[row_of(host, "L4-L5")]
+    assert cells[0] == "L4-L5 *"
+    assert cells[1:3] == ["moderate", "III"]
+    assert "L4-L5: Pfirrmann III set by reader" in host.ui.changesLabel.text
+    assert tag(host, "L4-L5", "Group") == "moderate"
+    assert "set by reader" in tag(host, "L4-L5", "ManualChanges")
+    host.answer_file_dialogs(tmp_path / "t.csv")
+    host.click(host.ui.saveTableButton)
+    rows = {row["level"]: row for row in csv.DictReader((tmp_path / "t.csv").open(encoding="utf-8"))}
+    assert (rows["L4-L5"]["pfirrmann"], rows["L4-L5"]["group"]) == ("3", "moderate")
+    assert "set by reader" in rows["L4-L5"]["manual_changes"]
+    host.answer_file_dialogs(tmp_path / "t.json")
+    host.click(host.ui.saveTableButton)
+    discs = {d["level"]: d for d in json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))["discs"]}
+    assert discs["L4-L5"]["pfirrmann"] == 3
+    assert discs["L4-L5"]["manual_changes"]
+    host.click(host.ui.copyReportButton)
+    report = host.app.clipboard().text()
+    assert "Pfirrmann III set by reader" in report
+    assert "research use" in report
+
+
+@needs_models
+def test_a_disc_is_marked_not_assessable_and_everything_is_undone(host: Any, sample: Any) -> None:
+    grade(host, sample)
+    open_all(host)
+    before = table(host)
+    click_row(host, row_of(host, "L5-S1"))
+    host.click(host.ui.notAssessableButton)
+    assert table(host)[-1][1] == "not assessable"
+    assert tuple(round(255 * c) for c in segmentation(host).GetSegmentation().GetSegment("L5-S1").GetColor()) == (
+        204,
+        121,
+        167,
+    )
+    host.click(host.ui.grade2Button)
+    assert table(host)[-1][1:3] == ["mild", "II"]
+    host.click(host.ui.undoButton)
+    assert table(host)[-1][1] == "not assessable"
+    host.click(host.ui.undoButton)
+    assert table(host) == before
+    assert not host.ui.undoButton.enabled
+
+
+@needs_models
+def test_setting_one_level_moves_the_others_along(host: Any, sample: Any) -> None:
+    grade(host, sample)
+    open_all(host)
+    before = [cells[0] for cells in table(host)]
+    click_row(host, row_of(host, "L5-S1"))
+    combo = host.ui.levelComboBox
+    combo.setCurrentIndex(combo.findText("L6-S1"))
+    host.click(host.ui.setLevelButton)
+    levels = [cells[0].removesuffix(" *") for cells in table(host)]
+    assert levels[-3:] == ["L4-L5", "L5-L6", "L6-S1"]
+    assert segmentation(host).GetSegmentation().GetSegment("L6-S1") is not None
+    assert "L5-S1" not in host.widget.panel.case.result.missing_levels
+    host.press(host.ui.resultTable, "1")  # no disc is selected any more under the old name
+    host.click(host.ui.undoButton)
+    assert [cells[0] for cells in table(host)] == before
+
+
+@needs_models
+def test_an_edited_mask_is_graded_again_alone(host: Any, sample: Any) -> None:
+    grade(host, sample)
+    open_all(host)
+    case = host.widget.panel.case
+    others = {disc.level: disc for disc in case.result.discs if disc.level != "L3-L4"}
+    before = case.result.disc("L3-L4")
+    click_row(host, row_of(host, "L3-L4"))
+    host.click(host.ui.editMaskButton)
+    editor = host.ui.segmentEditorWidget
+    assert editor.visible
+    assert editor.shortcutsInstalled
+    assert editor.mrmlSegmentEditorNode().GetSelectedSegmentID() == "L3-L4"
+    host.press(host.ui.resultTable, "5")  # this key is the editor's now
+    assert case.result.disc("L3-L4") == before
+    host.click(host.ui.regradeButton)
+    assert "has not been changed" in host.ui.statusLabel.text
+    draw(host, case, "L3-L4", lambda mask: np.roll(mask, 2, axis=0) | mask)
+    host.click(host.ui.regradeButton)
+    finish(host)
+    after = host.widget.panel.case.result.disc("L3-L4")
+    assert after.measurements.area_mm2 > before.measurements.area_mm2
+    assert "mask edited" in host.ui.changesLabel.text
+    assert {disc.level: disc for disc in case.result.discs if disc.level != "L3-L4"} == others
+    assert not editor.visible
+    assert not editor.shortcutsInstalled
+    assert editor.calls.count("removeViewObservations") == editor.calls.count("setupViewObservations")
+    host.click(host.ui.undoButton)
+    assert case.result.disc("L3-L4") == before
+    assert not case.mask_was_drawn("L3-L4")
+
+
+@needs_models
+def test_leaving_the_editor_takes_back_what_was_not_graded(host: Any, sample: Any) -> None:
+    grade(host, sample)
+    open_all(host)
+    click_row(host, row_of(host, "L3-L4"))
+    host.click(host.ui.editMaskButton)
+    draw(host, host.widget.panel.case, "L3-L4", lambda mask: np.zeros_like(mask))
+    host.click(host.ui.regradeButton)
+    assert "is empty" in host.ui.statusLabel.text
+    host.leave()
+    assert not host.ui.segmentEditorWidget.shortcutsInstalled
+    assert not host.widget.panel.case.mask_was_drawn("L3-L4")
+    host.open()
+    assert not host.ui.editMaskButton.checked
+
+
+def draw(host: Any, case: Any, level: str, change: Any) -> None:
+    """Change a segment as the Segment Editor does: a new labelmap on the volume's grid."""
+    from LumbarDiscGradingLib.scene.results import _oriented_image
+
+    volume = case.result.volume
+    labels = np.zeros(volume.voxels.shape, dtype=np.uint8)
+    labels[case.result.slice_index] = change(case.drawn_mask(level))
+    image = _oriented_image(volume.to_stored(labels), case.volumeNode)
+    segment = case.segmentationNode.GetSegmentation().GetSegment(level)
+    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    case.segmentationNode.GetSegmentation().SeparateSegmentLabelmap(level)
+    segment.SetLabelValue(1)
+    segment.AddRepresentation(name, image)
+    host.process_events()
+
+
+# -- take away, scene, models, sample
+
+
+@needs_models
+def test_everything_comes_back_with_a_saved_scene(host: Any, sample: Any, tmp_path: Path) -> None:
+    grade(host, sample)
+    open_all(host)
+    click_row(host, row_of(host, "L2-L3"))
+    host.press(host.ui.resultTable, "4")
+    before = table(host)
+    host.core.save_scene(tmp_path / "case.mrb")
+    host.core.clear()
+    host.process_events()
+    assert host.ui.resultTable.rowCount == 0
+    host.core.load_scene(tmp_path / "case.mrb")
+    host.process_events()
+    assert table(host) == before
+    assert host.ui.inputSelector.currentNode().GetName() == "T2 sagittal"
+    click_row(host, row_of(host, "L2-L3"))
+    assert "L2-L3" in host.ui.selectedDiscLabel.text
+    host.click(host.ui.undoButton)
+    assert "*" not in "".join(cells[0] for cells in table(host))
+
+
+@needs_models
+def test_segmentation_and_picture_are_saved(host: Any, sample: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    grade(host, sample)
+    open_all(host)
+    host.answer_file_dialogs(tmp_path / "x.seg.nrrd")
+    host.click(host.ui.saveSegmentationButton)
+    assert "Saved" in host.ui.statusLabel.text
+    loaded = host.core.module_logics["Segmentations"].LoadSegmentationFromFile(str(tmp_path / "x.seg.nrrd"))
+    assert loaded.GetSegmentation().GetSegment("L4-L5") is not None
+    host.answer_file_dialogs(tmp_path / "picture")
+    host.click(host.ui.savePictureButton)
+    with Image.open(tmp_path / "picture.png") as picture:
+        assert picture.width > 1000
+    host.answer_file_dialogs("")
+    host.ui.statusLabel.text = "before"
+    host.click(host.ui.savePictureButton)
+    assert host.ui.statusLabel.text == "before"
+
+
+@needs_models
+def test_what_cannot_be_saved_is_not_called_saved(host: Any, sample: Any, tmp_path: Path) -> None:
+    grade(host, sample)
+    open_all(host)
+    for button in (host.ui.saveSegmentationButton, host.ui.saveTableButton, host.ui.savePictureButton):
+        host.answer_file_dialogs(tmp_path / "no such folder" / "x.csv")
+        host.click(button)
+        assert "could not be saved" in host.ui.statusLabel.text
+
+
+@needs_models
+def test_a_model_is_installed_from_a_file_and_used(host: Any, sample: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    import shutil
+
+    from LumbarDiscGradingLib.models import store
+
+    monkeypatch.setenv(store.MODELS_VARIABLE, str(tmp_path / "models"))
+    source = store.find_model(None, "grading").folder
+    copy = tmp_path / "mine"
+    shutil.copytree(source, copy)
+    manifest = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))
+    manifest["name"] = "my-spinenet"
+    (copy / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    archive = shutil.make_archive(str(tmp_path / "mine"), "zip", copy)
+    host.ui.modelsCollapsibleButton.collapsed = False
+    host.process_events()
+    host.answer_file_dialogs(archive)
+    host.click(host.ui.installModelButton)
+    assert "installed" in host.ui.statusLabel.text
+    assert "my-spinenet" in host.ui.gradingModelComboBox.currentText
+    host.click(host.ui.modelCardButton)
+    assert host.ui.modelCardBrowser.visible
+    assert "Measured" in host.ui.modelCardBrowser.toPlainText()
+    grade(host, sample)
+    assert "my-spinenet" in [model.name for model in host.widget.panel.case.result.models]
+    (tmp_path / "bad.zip").write_text("no zip")
+    host.answer_file_dialogs(tmp_path / "bad.zip")
+    host.click(host.ui.installModelButton)
+    assert "not a readable zip" in host.ui.statusLabel.text
+
+
+def test_the_sample_is_made_by_code_and_selected(host: Any) -> None:
+    host.ui.criteriaCollapsibleButton.collapsed = False
+    host.process_events()
+    host.click(host.ui.loadSampleButton)
+    finish(host)
+    assert host.ui.inputSelector.currentNode().GetName() == "Lumbar phantom T2 sagittal"
+    assert host.ui.gradeDiscsButton.enabled
+
+
+def test_the_sample_is_registered_in_sample_data(host: Any, monkeypatch: Any) -> None:
+    registered = {}
+    logic = types.SimpleNamespace(registerCustomSampleDataSource=lambda **options: registered.update(options))
+    monkeypatch.setitem(sys.modules, "SampleData", types.SimpleNamespace(SampleDataLogic=logic))
+    slicer.modules.sampledata = object()
+    host.module.registerSample()
+    (node,) = registered["customDownloader"](None)
+    assert node.GetImageData().GetNumberOfPoints() > 1e6
+    assert Path(registered["thumbnailFileName"]).is_file()
+
+
+@needs_models
+def test_one_line_grades_without_a_main_window(host: Any, sample: Any, graders: Any) -> None:
+    host.close_panel()
+    host.app.hasMainWindow = False
+    try:
+        node = load(host, sample)
+        logic = host.module.LumbarDiscGradingLogic()
+        logic.graders = graders
+        results = logic.process(node, sliceIndex=6, device="cpu")
+        assert results.result.slice_index == 6
+        assert results.segmentationNode.GetSegmentation().GetNumberOfSegments() == len(results.result.discs)
+        host.open()
+        assert host.ui.resultTable.rowCount >= 5
+    finally:
+        host.app.hasMainWindow = True
