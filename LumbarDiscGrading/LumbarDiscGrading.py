@@ -58,7 +58,7 @@ def loadTerminology() -> None:
 def registerSample() -> None:
     """List the sample in the Sample Data module where Slicer has it."""
     if getattr(slicer.modules, "sampledata", None) is not None:
-        from LumbarDiscGradingLib.scene.sample import register_sample
+        from LumbarDiscGradingLib.panel.sample_data import register_sample
 
         register_sample()
 

@@ -45,6 +45,25 @@ def choose_device(name: str = "auto") -> tuple[torch.device, str]:
     return device, name
 
 
+GIGABYTE = 1024**3
+
+ALWAYS_THERE = (("auto", "Automatic"), ("cpu", "CPU"))
+"""Devices that can be offered before torch is loaded: name for `choose_device`, text for the user."""
+
+
+def available_devices() -> tuple[tuple[str, str], ...]:
+    """Return name and text of each device of this computer, cards with their free memory."""
+    import torch
+
+    cards = []
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        free, _ = torch.cuda.mem_get_info(index)
+        cards.append((f"cuda:{index}", f"{torch.cuda.get_device_name(index)} ({free / GIGABYTE:.1f} GB free)"))
+    if torch.backends.mps.is_available():
+        cards.append(("mps", "Apple graphics processor"))
+    return (ALWAYS_THERE[0], *cards, ALWAYS_THERE[1])
+
+
 def _problem(device: torch.device) -> str | None:
     """Run one small convolution: a card may be there without kernels for it in the installed torch."""
     import torch

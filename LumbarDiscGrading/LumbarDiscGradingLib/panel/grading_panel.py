@@ -7,6 +7,7 @@ from typing import Any
 from slicer.util import VTKObservationMixin
 
 from ..grading.corrections import CorrectionError, MaskEdited
+from ..grading.device import available_devices
 from ..imaging.volume import ImagingError
 from ..scene.graded_case import GradedCase, graded_cases
 from ..scene.sample import load_sample, sample_volume
@@ -16,7 +17,6 @@ from .background_run import BackgroundRun, Progress
 from .correct_section import CorrectSection
 from .criteria_section import CriteriaSection
 from .dependencies import DependencyError, installed
-from .devices import find_devices
 from .input_section import InputSection
 from .parameters import Parameters
 from .result_section import ResultSection
@@ -248,7 +248,7 @@ class GradingPanel(VTKObservationMixin):
         def work(progress: Progress) -> Any:
             progress("load the networks")
             graders.grader(device, *models)
-            return find_devices()
+            return available_devices()
 
         def done(run: BackgroundRun) -> None:
             if run.value is not None:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..grading.device import ALWAYS_THERE
 from ..imaging.volume import ImagingError
 from ..models.manifest import TASKS, ModelError
 from ..models.store import available_models, default_model_names, install_model, unusable_models
 from ..scene.input_choice import input_doubts, likely_volume
 from ..scene.viewed_slice import show_slice, viewed_slice
 from ..scene.volumes import sagittal_geometry_of_node
-from .devices import ALWAYS_THERE
 from .parameters import Parameters, prefer_device, preferred_device
 
 

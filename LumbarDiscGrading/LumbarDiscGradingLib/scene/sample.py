@@ -1,4 +1,4 @@
-"""The built-in lumbar phantom as a volume of the scene, and its entry in Slicer's Sample Data module."""
+"""The built-in lumbar phantom as a volume of the scene."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from typing import Any
 
 from ..imaging.phantom import lumbar_phantom
 from ..imaging.volume import SagittalVolume
-from ..resources import resource_path
 from .volumes import volume_node_from
 
 SAMPLE_NODE_NAME = "Lumbar phantom T2 sagittal"
-SAMPLE_CATEGORY = "Lumbar Disc Grading"
 
 
 def sample_volume() -> SagittalVolume:
@@ -30,17 +28,3 @@ def load_sample(scene: Any, volume: SagittalVolume | None = None) -> Any:
     for n in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
         scene.GetNthNodeByClass(n, "vtkMRMLSliceCompositeNode").SetBackgroundVolumeID(node.GetID())
     return node
-
-
-def register_sample() -> None:
-    """List the sample in Slicer's Sample Data module; it is made by code there too, nothing is downloaded."""
-    import SampleData
-    import slicer
-
-    SampleData.SampleDataLogic.registerCustomSampleDataSource(
-        category=SAMPLE_CATEGORY,
-        sampleName="LumbarPhantom",
-        nodeNames=SAMPLE_NODE_NAME,
-        thumbnailFileName=str(resource_path("Icons", "LumbarDiscGrading.png")),
-        customDownloader=lambda source: [load_sample(slicer.mrmlScene)],
-    )
