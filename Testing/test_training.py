@@ -17,6 +17,7 @@ from LumbarDiscGradingLib.imaging.volume import SagittalVolume
 from LumbarDiscGradingLib.models.folder import TrainedModel
 from LumbarDiscGradingLib.training import recipes
 from LumbarDiscGradingLib.training.grading import fit_temperature, ordinal_loss
+from LumbarDiscGradingLib.training.model_export import record_metrics
 from LumbarDiscGradingLib.training.segmentation import SegmentationData, train_segmentation
 from LumbarDiscGradingLib.training.slices import (
     IGNORED,
@@ -76,16 +77,25 @@ def test_segmentation_trains_without_reading_test_patients_and_yields_a_model_th
     assert torch.isfinite(output).all()
 
 
-def test_training_goes_on_from_the_last_finished_epoch(phantoms, tmp_path):
-    datasets = [LabelledDataset.open(phantoms)]
-    first = train_segmentation(datasets, TINY, tmp_path, device="cpu")
-    assert first.trainer.global_step == TINY.steps_per_epoch
-    resumed = train_segmentation(datasets, replace(TINY, epochs=3), tmp_path, resume=True, device="cpu")
+def test_a_run_that_was_broken_off_goes_on_to_exactly_the_same_weights(phantoms, tmp_path, monkeypatch):
+    datasets, recipe = [LabelledDataset.open(phantoms)], replace(TINY, epochs=3)
+    whole = train_segmentation(datasets, recipe, tmp_path / "whole", device="cpu")
+    draw = SlicePatches.__getitem__
+
+    def break_off_in_the_second_epoch(patches, index):
+        if patches.epoch == 1:
+            raise KeyError("broken off")
+        return draw(patches, index)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyError):
+        patched.setattr(SlicePatches, "__getitem__", break_off_in_the_second_epoch)
+        train_segmentation(datasets, recipe, tmp_path / "broken", device="cpu")
+    resumed = train_segmentation(datasets, recipe, tmp_path / "broken", resume=True, device="cpu")
     assert resumed.trainer.global_step == 3 * TINY.steps_per_epoch
-    assert resumed.trainer.current_epoch == 3
-    again = train_segmentation(datasets, replace(TINY, epochs=3), tmp_path, resume=True, device="cpu")
-    for name, value in resumed.state_dict().items():
-        assert torch.equal(value, again.state_dict()[name]), name
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    with (tmp_path / "broken" / "metrics-resumed-1" / "metrics.csv").open() as file:
+        assert {row["epoch"] for row in csv.DictReader(file)} == {"1", "2"}
 
 
 def test_cases_without_masks_are_labelled_by_the_network_only_after_the_given_epoch(phantoms, tmp_path):
@@ -134,6 +144,23 @@ def tiny_segmentation_model(phantoms, tmp_path):
 
     datasets = [LabelledDataset.open(phantoms)]
     return save_segmentation_model(SegmentationModule(TINY), tmp_path / "unet", "tiny", "0", datasets).folder
+
+
+def test_measured_figures_get_into_the_card_of_their_model_and_leave_the_weights(phantoms, tiny_segmentation_model):
+    model = TrainedModel.open(tiny_segmentation_model)
+    dice = {
+        "name": "median disc Dice",
+        "value": 0.9,
+        "interval": [0.8, 0.95],
+        "n": 10,
+        "data": "phantoms, 1 test patient",
+    }
+    kappa = {**dice, "name": "quadratic kappa of the groups"}
+    recorded = record_metrics(model, [dice, kappa], [LabelledDataset.open(phantoms)])
+    assert recorded.sha256 == model.sha256
+    assert [metric["name"] for metric in recorded.manifest["metrics"]] == ["median disc Dice"]
+    assert "0.900 | 0.800 to 0.950 | 10 | phantoms, 1 test patient" in recorded.card
+    recorded.load("cpu")
 
 
 def test_patches_of_an_epoch_can_be_repeated_exactly_and_differ_between_epochs():

@@ -25,6 +25,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     parser.add_argument("--model", action="append", default=[], metavar="NAME|FOLDER", help="model; once for each task")
+    parser.add_argument(
+        "--write-cards", action="store_true", help="write the figures into the cards of models given as folders"
+    )
     parser.set_defaults(func=_evaluate)
 
 
@@ -63,6 +66,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["patient"])
         writer.writeheader()
         writer.writerows(rows)
+    if arguments.write_cards:
+        from ..models.store import open_model
+        from ..training.model_export import record_metrics
+
+        for model in map(open_model, arguments.model):
+            record_metrics(model, metrics, datasets)
     for metric in metrics:
         interval = metric["interval"]
         between = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""

@@ -113,14 +113,21 @@ class TrainedModel:
         from safetensors import SafetensorError
         from safetensors.torch import load
 
-        content = self._verified_weights()
+        content = self.verified_weights()
         try:
             tensors = load(content)
         except (SafetensorError, ValueError, KeyError):
             raise ModelError(f"The weights of model {self.name} are damaged; install it again.") from None
         return _network(self.manifest, _as_float32(tensors)).to(device).eval()
 
-    def _verified_weights(self) -> bytes:
+    def verified_weights(self) -> bytes:
+        """Return the content of the weights file.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be read or does not have the hash of the manifest.
+        """
         try:
             content = (self.folder / WEIGHTS_NAME).read_bytes()
         except OSError:
@@ -173,11 +180,29 @@ def save_model(
     _network(complete, _as_float32(tensors))
     if folder.exists() and not (folder / MANIFEST_NAME).is_file() and any(folder.iterdir()):
         raise ModelError(f"{folder} exists and is not a model; choose another folder.")
+    return _write_folder(folder, content, complete, card)
+
+
+def rewrite_manifest(model: TrainedModel, manifest: Mapping[str, Any], card: str) -> TrainedModel:
+    """Replace a model's manifest and card, whole or not at all; the weights and their hash stay.
+
+    Raises
+    ------
+    ModelError
+        If the manifest breaks the schema, names other weights, or the folder cannot be written.
+    """
+    check_manifest(manifest, "The changed model")
+    if manifest["sha256"] != model.sha256:
+        raise ModelError(f"The manifest names other weights than those of the model {model.name}; train it again.")
+    return _write_folder(model.folder, model.verified_weights(), manifest, card)
+
+
+def _write_folder(folder: Path, weights: bytes, manifest: Mapping[str, Any], card: str) -> TrainedModel:
     try:
         with building(folder) as partial:
-            (partial / WEIGHTS_NAME).write_bytes(content)
+            (partial / WEIGHTS_NAME).write_bytes(weights)
             (partial / CARD_NAME).write_text(card, encoding="utf-8")
-            text = json.dumps(complete, indent=2, ensure_ascii=False) + "\n"
+            text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
             (partial / MANIFEST_NAME).write_text(text, encoding="utf-8")
     except OSError as error:
         raise ModelError(f"{folder} cannot be written ({error.strerror}); choose another folder.") from None

@@ -7,8 +7,7 @@ from pathlib import Path
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.callbacks import TQDMProgressBar
 from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,6 +17,7 @@ from ..networks import SpineNet
 from ..pfirrmann import GRADES, GROUPS, group_of_grade
 from .disc_samples import DiscCrops, DiscSample
 from .recipes import GradingRecipe
+from .run_folder import RunFolder
 
 
 class GradingModule(L.LightningModule):
@@ -147,22 +147,18 @@ def train_grading(
         crops, recipe.batch_size, shuffle=sampler is None, sampler=sampler, num_workers=1, drop_last=True
     )
     tuning_loader = DataLoader(DiscCrops(tuning, recipe, training=False), 64)
+    run = RunFolder(run_folder, resume)
     trainer = L.Trainer(
         accelerator=device,
         devices=1,
         max_epochs=recipe.epochs,
         precision=recipe.precision,
-        logger=CSVLogger(run_folder, name="", version="metrics"),
-        callbacks=[
-            ModelCheckpoint(run_folder, filename="last", enable_version_counter=False),
-            TQDMProgressBar(refresh_rate=10),
-        ],
+        logger=run.logger(),
+        callbacks=[run.checkpoint_callback(), TQDMProgressBar(refresh_rate=10)],
         num_sanity_val_steps=0,
         log_every_n_steps=10,
     )
-    last = run_folder / "last.ckpt"
-    resume_from = last if resume and last.exists() else None
-    trainer.fit(module, loader, tuning_loader, ckpt_path=resume_from, weights_only=True)
+    trainer.fit(module, loader, tuning_loader, ckpt_path=run.checkpoint, weights_only=True)
     return module
 
 

@@ -13,7 +13,7 @@ from ..grading.classifier import CROP_NORMALIZATION
 from ..grading.segmenter import SLICE_NORMALIZATION
 from ..imaging.canvas import CANVAS_SHAPE
 from ..imaging.crop import CROP_PIXEL_SIZE_MM, CROP_SHAPE
-from ..models.folder import TrainedModel, save_model
+from ..models.folder import TrainedModel, rewrite_manifest, save_model
 from ..pfirrmann import GROUPS, ROMAN_GRADES, Tissue
 from .grading import GradingModule
 from .recipes import recipe_settings
@@ -115,6 +115,37 @@ def save_grading_model(
         "metrics": list(metrics),
     }
     return save_model(folder, module.network, manifest, model_card(manifest, datasets))
+
+
+SEGMENTATION_METRICS = ("Dice", "IoU", "found")
+"""Metrics with one of these words in their name are the segmentation model's, the others the grading model's."""
+
+
+def record_metrics(
+    model: TrainedModel, metrics: Sequence[Mapping[str, Any]], datasets: Sequence[LabelledDataset]
+) -> TrainedModel:
+    """Write measured figures into a model's manifest and card; the weights stay as they are.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    metrics : sequence of mapping
+        From `evaluation.metrics_of`, of both networks; those of the model's task are taken.
+    datasets : sequence of LabelledDataset
+        Those it was trained on, for the card.
+
+    Raises
+    ------
+    ModelError
+        If the folder cannot be written.
+    """
+    own = [
+        dict(metric)
+        for metric in metrics
+        if (model.task == "segmentation") == any(word in metric["name"] for word in SEGMENTATION_METRICS)
+    ]
+    manifest = {**model.manifest, "metrics": own}
+    return rewrite_manifest(model, manifest, model_card(manifest, datasets))
 
 
 def _provenance(settings: Mapping[str, Any], datasets: Sequence[LabelledDataset], seed: int) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from pathlib import Path
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.callbacks import TQDMProgressBar
 from monai.losses import MaskedDiceLoss
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,6 +18,7 @@ from ..imaging.canvas import Grid, normalized_slice
 from ..networks import UNet
 from ..pfirrmann import Tissue
 from .recipes import SegmentationRecipe
+from .run_folder import RunFolder
 from .slices import (
     IGNORED,
     LANDMARK_LUMBOSACRAL,
@@ -230,21 +230,20 @@ def train_segmentation(
     if recipe.steps_per_epoch == 0:
         data.patches = _whole_slices(data, recipe, seed)
     module = SegmentationModule(recipe)
-    checkpoint = ModelCheckpoint(run_folder, filename="last", save_last=False, enable_version_counter=False)
+    run = RunFolder(run_folder, resume)
     trainer = L.Trainer(
         accelerator=device,
         devices=1,
         max_epochs=recipe.epochs,
         precision=recipe.precision,
-        logger=CSVLogger(run_folder, name="", version="metrics"),
-        callbacks=[checkpoint, TQDMProgressBar(refresh_rate=10)],
+        logger=run.logger(),
+        callbacks=[run.checkpoint_callback(), TQDMProgressBar(refresh_rate=10)],
         reload_dataloaders_every_n_epochs=1,
         check_val_every_n_epoch=1 if data.tuning else recipe.epochs + 1,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
     )
-    last = run_folder / "last.ckpt"
-    trainer.fit(module, data, ckpt_path=last if resume and last.exists() else None, weights_only=True)
+    trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
     return module
 
 
