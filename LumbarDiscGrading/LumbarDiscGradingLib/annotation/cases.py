@@ -111,6 +111,8 @@ class StudyCase:
         if hashlib.sha256(content).hexdigest() != self.image_sha256:
             raise StudyError(f"{path} has been changed since it was imported; restore it from a backup.")
         array, matrix, _ = parse_nrrd(content, str(path), self.shape)
+        if array.shape != self.shape:
+            raise StudyError(f"{path} has another size than {CASE_NAME} says; restore it from a backup.")
         source = VolumeSource(self.id, str(path), self.image_sha256, "MR", window=self.window)
         try:
             return SagittalVolume.from_stored(array, matrix, source, (), self.scale_known)

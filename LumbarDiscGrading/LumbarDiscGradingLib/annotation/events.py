@@ -147,6 +147,11 @@ def _is_usable(event: Event) -> bool:
     return all(isinstance(event[key], types) for key, types in _TYPES_BY_KEY if key in event)
 
 
+def valid_events(path: Path) -> list[Event]:
+    """Return the events of a log that follow the whole schema."""
+    return [event for event in EventLog(path).new_events() if not first_violation(event, schema_of("event"))]
+
+
 def checked_events(path: Path) -> list[Event]:
     """Read a whole log and refuse it if any line is no valid event.
 

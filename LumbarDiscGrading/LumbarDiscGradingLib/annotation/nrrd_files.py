@@ -112,7 +112,7 @@ def parse_nrrd(
     where : str
         Named in messages.
     shape : tuple of int, optional
-        The shape (k, j, i) that is expected; another is refused before anything is unpacked.
+        The largest shape (k, j, i) that makes sense; a larger one is refused before anything is unpacked.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def parse_nrrd(
     Raises
     ------
     StudyError
-        If it is damaged, names other files, is no 3-D grid of numbers, or is not of the expected shape.
+        If it is damaged, names other files, is no 3-D grid of numbers, or is larger than expected.
     """
     header, pairs, data = _parse_header(content, where)
     try:
@@ -142,7 +142,7 @@ def parse_nrrd(
         raise _damaged(where, "its header is not that of a single 3-D grid") from None
     if len(sizes) != 3 or min(sizes) < 1 or np.prod(sizes, dtype=float) > MAX_VOXELS:
         raise _damaged(where, "its size is not possible")
-    if shape is not None and sizes != tuple(shape):
+    if shape is not None and any(size > limit for size, limit in zip(sizes, shape, strict=True)):
         raise _damaged(where, f"it has {sizes} voxels, the image {tuple(shape)}")
     raw = _unpacked(data, encoding, int(np.prod(sizes)) * dtype.itemsize, where)
     dtype = dtype.newbyteorder(">" if header.get("endian", "little").lower() == "big" else "<")

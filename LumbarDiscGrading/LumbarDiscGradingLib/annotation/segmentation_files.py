@@ -93,7 +93,7 @@ def segmentation_bytes(
     extent = " ".join(f"0 {size - 1}" for size in labels.shape[::-1])
     fields = {
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
-        "Segmentation_ConversionParameters": "",
+        "Segmentation_ConversionParameters": _reference_geometry(labels.shape, index_to_lps),
         "Segmentation_MasterRepresentation": "Binary labelmap",
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
@@ -135,8 +135,8 @@ def parse_segmentation(
         If it is damaged, has another grid than the image, or a segment that is no disc level.
     """
     stored, matrix, fields = parse_nrrd(content, where, shape)
-    corners = np.array([(i, j, k, 1) for k in (0, shape[0]) for j in (0, shape[1]) for i in (0, shape[2])]).T
-    if np.abs((matrix - index_to_lps) @ corners).max() > GEOMETRY_TOLERANCE_MM:
+    place = _place_on_image(stored.shape, matrix, shape, index_to_lps)
+    if place is None:
         raise StudyError(f"{where} does not lie on the image's voxels; save it with the image as reference geometry.")
     if stored.dtype.kind not in "ui" or stored.min() < 0 or stored.max() > 65535:
         raise StudyError(f"{where} holds values that are no labels; restore it from a backup.")
@@ -153,7 +153,40 @@ def parse_segmentation(
     labels = values[stored]
     if np.any((labels == 0) & (stored != 0)):
         raise StudyError(f"{where} has voxels that belong to no segment; restore it from a backup.")
-    return labels
+    if labels.shape == tuple(shape):
+        return labels
+    whole = np.zeros(shape, dtype=np.uint8)
+    whole[place] = labels
+    return whole
+
+
+def _place_on_image(
+    part: tuple[int, ...], matrix: NDArray[np.float64], shape: tuple[int, ...], index_to_lps: NDArray[np.float64]
+) -> tuple[slice, ...] | None:
+    """Return where a grid lies on that of the image, None if it does not; Slicer may save just the part in use."""
+    try:
+        offset = np.linalg.solve(index_to_lps, matrix[:, 3])[:3]
+    except np.linalg.LinAlgError:
+        return None
+    first = np.rint(offset).astype(int)[::-1]
+    corners = np.array([(i, j, k, 1) for k in (0, part[0]) for j in (0, part[1]) for i in (0, part[2])], dtype=float).T
+    moved = corners + np.append(first[::-1], 0)[:, None]
+    if np.abs(matrix @ corners - index_to_lps @ moved).max() > GEOMETRY_TOLERANCE_MM:
+        return None
+    if np.any(first < 0) or np.any(first + part > np.array(shape)):
+        return None
+    return tuple(slice(int(start), int(start) + size) for start, size in zip(first, part, strict=True))
+
+
+def _reference_geometry(shape: tuple[int, ...], index_to_lps: NDArray[np.float64]) -> str:
+    """Return the image's grid as Slicer notes it, so that a segmentation saved again keeps the whole of it.
+
+    Format: ``vtkSegmentationConverter::SerializeImageGeometry``, the matrix to RAS, then the extent.
+    """
+    to_ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ index_to_lps
+    numbers = [repr(float(value) + 0.0) for value in to_ras.ravel()]
+    extent = [str(end) for size in shape[::-1] for end in (0, size - 1)]
+    return f"Reference image geometry|{';'.join([*numbers, *extent])};|Geometry of the image.&"
 
 
 def _tag_value(text: str) -> str:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from . import dataset_command, evaluate_command, grade_command, models_command, train_command
+from . import dataset_command, evaluate_command, grade_command, models_command, study_command, train_command
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -19,7 +19,14 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (grade_command, models_command, dataset_command, train_command, evaluate_command):
+    for module in (
+        grade_command,
+        models_command,
+        dataset_command,
+        train_command,
+        evaluate_command,
+        study_command,
+    ):
         module.add_parser(commands)
     return parser
 

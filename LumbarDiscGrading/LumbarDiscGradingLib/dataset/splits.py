@@ -40,7 +40,10 @@ def read_splits(path: Path) -> dict[str, list[str]]:
 
 
 def split_patients(
-    patients: Iterable[str], frozen: Mapping[str, Iterable[str]] | None = None, seed: int = 0
+    patients: Iterable[str],
+    frozen: Mapping[str, Iterable[str]] | None = None,
+    seed: int = 0,
+    proportions: Mapping[str, float] = STUDY_PROPORTIONS,
 ) -> dict[str, list[str]]:
     """Part patients into training, tuning and test sets, each patient in one.
 
@@ -50,7 +53,9 @@ def split_patients(
     frozen : mapping of str to iterable of str, optional
         Splits already fixed; they stay, and name the split of the patients that they know.
     seed : int
-        For the random order of the other patients, who are parted in the study's proportions 300/72/94.
+        For the random order of the other patients.
+    proportions : mapping of str to float
+        Of training, tuning and test patients among them; by default the study's 300/72/94.
 
     Returns
     -------
@@ -64,10 +69,11 @@ def split_patients(
     remaining -= {patient for split in SPLITS for patient in result[split]}
     order = sorted(remaining)
     random.Random(seed).shuffle(order)
-    share = len(order) / sum(STUDY_PROPORTIONS.values())
-    least = int(len(order) >= len(SPLITS))  # with enough patients no set is left empty
+    share = len(order) / sum(proportions[split] for split in SPLITS)
+    wanted = sum(proportions[split] > 0 for split in SPLITS)
     for split in ("test", "tune"):
-        count = max(round(share * STUDY_PROPORTIONS[split]), least)
+        least = int(len(order) >= wanted and proportions[split] > 0)  # with enough patients no set is left empty
+        count = max(round(share * proportions[split]), least)
         result[split] = sorted(result[split] + order[:count])
         order = order[count:]
     result["train"] = sorted(result["train"] + order)

@@ -1,0 +1,292 @@
+"""Import into a study and export out of it: de-identified, whole or refused, readable by other tools' own loaders."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from dicom_files import SAGITTAL, T2_TIMES, Series, write_series
+from example_studies import make_study, protocol, read_grades, read_masks, truth_masks
+from test_study import eroded
+
+from LumbarDiscGradingLib.annotation.agreement import study_agreement
+from LumbarDiscGradingLib.annotation.consensus import consensus_grades, consensus_masks
+from LumbarDiscGradingLib.annotation.errors import StudyError
+from LumbarDiscGradingLib.annotation.export import export_study
+from LumbarDiscGradingLib.annotation.export_import import import_export
+from LumbarDiscGradingLib.annotation.export_layouts import Layout
+from LumbarDiscGradingLib.annotation.importing import import_sources
+from LumbarDiscGradingLib.annotation.protocol import Reader, Role, Task
+from LumbarDiscGradingLib.annotation.session import ReaderSession
+from LumbarDiscGradingLib.annotation.states import CaseState, StudyStates
+from LumbarDiscGradingLib.annotation.study import Study
+from LumbarDiscGradingLib.annotation.verification import verify_export, verify_study
+from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
+from LumbarDiscGradingLib.pfirrmann import LUMBAR_LEVELS, Tissue
+
+SECRETS = (b"doe", b"jane", b"secret-4711", b"19700101", b"study of")
+
+
+def voxels(seed: int, shape: tuple[int, int, int] = (5, 64, 48)) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 800, shape).astype(np.uint16)
+
+
+def all_bytes(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Study:
+    return Study.create(tmp_path / "study", protocol())
+
+
+def test_a_dicom_folder_is_imported_without_anything_that_names_the_patient(empty, tmp_path):
+    attributes = {
+        **T2_TIMES,
+        "PatientBirthDate": "19700101",
+        "StudyDescription": "study of Doe",
+        "StudyDate": "19700101",
+    }
+    attributes |= {"Manufacturer": "SIEMENS Doe", "MagneticFieldStrength": 1.5, "MRAcquisitionType": "2D"}
+    write_series(tmp_path / "in" / "jane", Series(voxels(0), SAGITTAL, attributes=attributes))
+    report = import_sources(empty, [tmp_path / "in"])
+    assert report.added == ["C0001"] and not report.failed
+    case = Study.open(empty.folder).case("C0001")
+    assert np.array_equal(np.sort(case.volume().voxels, axis=None), np.sort(voxels(0), axis=None))
+    assert case.acquisition == {
+        "manufacturer": "siemens",
+        "magnetic_field_strength_t": 1.5,
+        "repetition_time_ms": 3500.0,
+        "echo_time_ms": 105.0,
+        "slice_thickness_mm": 4.0,
+        "modality": "MR",
+        "acquisition_type": "2D",
+    }
+    for name, content in all_bytes(empty.folder).items():
+        assert not any(secret in content.lower() or secret.decode() in name.lower() for secret in SECRETS), name
+    mapping = tmp_path / "study-mapping.csv"
+    assert "SECRET-4711" in mapping.read_text()
+    assert os.name == "nt" or mapping.stat().st_mode & 0o077 == 0
+
+
+def test_studies_of_two_patients_in_one_folder_become_two_cases_and_one_patient_stays_one(empty, tmp_path):
+    for number, (patient, study_uid) in enumerate((("P-AAAA", "1.2"), ("P-BBBB", "1.3"), ("P-AAAA", "1.4"))):
+        attributes = {**T2_TIMES, "PatientID": patient, "StudyInstanceUID": study_uid}
+        names = [f"{number}_{i}.dcm" for i in range(5)]
+        write_series(tmp_path / "in", Series(voxels(number), SAGITTAL, attributes=attributes), names)
+    report = import_sources(empty, [tmp_path / "in"])
+    assert len(report.added) == 3 and not report.failed, report.failed
+    patients = [empty.case(case).patient for case in report.added]
+    assert len(set(patients)) == 2
+    with (tmp_path / "study-mapping.csv").open(newline="") as stream:
+        rows = {row["case"]: row for row in csv.DictReader(stream)}
+    same = [case for case in rows if rows[case]["source_patient"] == "P-AAAA"]
+    assert len(same) == 2 and empty.case(same[0]).patient == empty.case(same[1]).patient
+
+
+def write_volume(path: Path, array: np.ndarray, comment: str = "") -> None:
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing((1.5, 1.5, 4.0))
+    image.SetDirection((0, 0, 1, 1, 0, 0, 0, -1, 0))
+    if comment:
+        image.SetMetaData("comment", comment)
+    sitk.WriteImage(image, str(path))
+
+
+def test_the_same_voxels_are_imported_once_whatever_the_format(empty, tmp_path):
+    write_volume(tmp_path / "doe.nrrd", voxels(1), "Doe Jane 19700101")
+    write_volume(tmp_path / "copy.mha", voxels(1).astype(np.int16))
+    write_volume(tmp_path / "other.nii.gz", voxels(2).astype(np.float32))
+    first = import_sources(empty, [tmp_path / "doe.nrrd"])
+    second = import_sources(Study.open(empty.folder), [tmp_path / "copy.mha", tmp_path / "other.nii.gz"])
+    assert first.added == ["C0001"] and second.added == ["C0002"]
+    assert second.duplicates == [(str(tmp_path / "copy.mha"), "C0001")]
+    for content in all_bytes(empty.folder).values():
+        assert b"doe" not in content.lower()
+
+
+def labelled_folder(folder: Path, patients: int = 2) -> Path:
+    folder.mkdir()
+    rows = ["patient,level,pfirrmann,group"]
+    for number in range(patients):
+        mask = np.where(truth_masks() > 0, int(Tissue.DISC), 0).astype(np.uint8)
+        mask[:, :, 40:44] = Tissue.CANAL
+        random = np.random.default_rng(number)
+        write_volume(folder / f"p{number}_t2.nrrd", random.integers(0, 500, mask.shape).astype(np.int16))
+        write_volume(folder / f"p{number}_labels.nrrd", mask)
+        rows += [f"p{number},{level},{1 + i % 5},x" for i, level in enumerate(LUMBAR_LEVELS)]
+    (folder / "grades.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def one_reader(**changes: object):
+    readers = (Reader("spider", (Role.ANNOTATOR, Role.GRADER), 7),)
+    return protocol(**{"readers": readers, "double_grades": False, "peer_review": False, **changes})
+
+
+def test_label_maps_and_grades_become_a_readers_signed_readings(tmp_path):
+    study = Study.create(tmp_path / "study", one_reader())
+    report = import_sources(study, [labelled_folder(tmp_path / "in")], reader="spider")
+    assert (len(report.added), report.readings, report.failed) == (2, 4, [])
+    states = StudyStates(Study.open(study.folder))
+    assert states.state("C0001", Task.MASKS) is CaseState.SIGNED
+    assert np.array_equal(consensus_masks(states, "C0001"), truth_masks())
+    assert consensus_grades(states, "C0001") == {level: 1 + i for i, level in enumerate(LUMBAR_LEVELS)}
+    assert verify_study(states.study) == []
+    log = (study.folder / "readers" / "spider" / "events.jsonl").read_text()
+    assert log.count('"imported":true') == 4
+
+
+def test_labels_without_a_named_reader_are_left_out_and_said_so(empty, tmp_path):
+    report = import_sources(empty, [labelled_folder(tmp_path / "in")])
+    assert report.readings == 0 and "name their reader" in report.notes[0]
+
+
+def test_one_bad_file_does_not_stop_an_import(empty, tmp_path):
+    (tmp_path / "broken.nrrd").write_bytes(b"NRRD0004\nnonsense")
+    write_volume(tmp_path / "good.nrrd", voxels(3))
+    report = import_sources(empty, [tmp_path / "broken.nrrd", tmp_path / "good.nrrd"])
+    assert report.added == ["C0001"] and report.failed[0][0].endswith("broken.nrrd")
+
+
+def test_the_mapping_may_not_lie_inside_the_study(empty, tmp_path):
+    write_volume(tmp_path / "good.nrrd", voxels(3))
+    with pytest.raises(StudyError, match="inside the study"):
+        import_sources(empty, [tmp_path / "good.nrrd"], mapping=empty.folder / "mapping.csv")
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Study:
+    """Eight cases read, reviewed and adjudicated; a ninth is only begun."""
+    folder = tmp_path / "finished"
+    make_study(folder, cases=9)
+    for number in range(1, 9):
+        case = f"C{number:04d}"
+        read_masks(folder, "anna", case, truth_masks())
+        review = ReaderSession.open(folder, "ben").open_review(case, "anna")
+        for level in LUMBAR_LEVELS[:4]:
+            review.accept(level)
+        corrected = eroded(truth_masks(), "L5-S1", number % 3) == truth_masks().max()
+        review.correct("L5-S1", corrected)
+        review.sign()
+        read_grades(folder, "carl", case, [1, 2, 3, 4, 5])
+        read_grades(folder, "dora", case, [1, 2, 3, 4, 5 - number % 2])
+    for number in range(1, 9, 2):
+        adjudication = ReaderSession.open(folder, "emil").open_adjudication(f"C{number:04d}", Task.GRADES)
+        adjudication.decide("L5-S1", "own", "bone on bone", grade=5)
+        adjudication.sign()
+    read_grades(folder, "carl", "C0009", [1, 1, 1, 1, 1])
+    return Study.open(folder)
+
+
+def test_an_export_is_a_data_set_with_reference_readings_and_splits(finished, tmp_path):
+    report = export_study(finished, tmp_path / "out", seed=3, licence="CC BY 4.0", attribution="Us")
+    assert report.unfinished == ("C0009",) and (report.masks, report.grades) == (8, 40)
+    dataset = LabelledDataset.open(tmp_path / "out")
+    assert sorted(len(dataset.cases_in(split)) for split in ("train", "tune", "test")) == [1, 2, 5]
+    assert report.splits == {split: [c.patient for c in dataset.cases_in(split)] for split in report.splits}
+    case = next(case for case in dataset.cases if case.patient == "C0001")
+    assert case.grades == {"L1-L2": 1, "L2-L3": 2, "L3-L4": 3, "L4-L5": 4, "L5-S1": 5}
+    assert np.array_equal(case.mask(), eroded(truth_masks(), "L5-S1", 1))
+    assert np.array_equal(case.volume().voxels, finished.case("C0001").volume().voxels)
+    rows = list(csv.DictReader((tmp_path / "out" / "grades.csv").open()))
+    assert {row["pfirrmann"] for row in rows if (row["patient"], row["level"]) == ("C0001", "L5-S1")} == {"4", "5"}
+    assert {row["reader"] for row in rows} == {"", "carl", "dora"}
+    assert "CC BY 4.0" in (tmp_path / "out" / "README.md").read_text()
+    assert verify_export(tmp_path / "out") == []
+    again = export_study(finished, tmp_path / "again", seed=3)
+    assert again.splits == report.splits
+    other = export_study(finished, tmp_path / "other", proportions={"train": 1, "tune": 0, "test": 1})
+    assert [len(other.splits[split]) for split in ("train", "tune", "test")] == [4, 0, 4]
+
+
+def test_verify_tells_a_broken_export_from_a_whole_one(finished, tmp_path):
+    export_study(finished, tmp_path / "whole")
+    breaks = {
+        "missing": lambda f: (f / "masks" / "C0001.nrrd").unlink(),
+        "changed": lambda f: (f / "grades.csv").write_text((f / "grades.csv").read_text().replace(",5,", ",4,")),
+        "not part": lambda f: (f / "images" / "extra.nrrd").write_bytes(b"x"),
+        "has been changed": lambda f: (f / "README.md").write_text("other"),
+    }
+    for number, (message, break_it) in enumerate(breaks.items()):
+        folder = shutil.copytree(tmp_path / "whole", tmp_path / f"broken{number}")
+        break_it(folder)
+        assert any(message in problem for problem in verify_export(folder)), message
+    with pytest.raises(StudyError, match="no export"):
+        verify_export(tmp_path)
+
+
+def test_nothing_is_exported_that_holds_an_original_identifier(finished, tmp_path):
+    (tmp_path / "finished-mapping.csv").write_text("case,patient,source_patient,source\nC0001,C0001,Bone on,x\n")
+    with pytest.raises(StudyError, match="identifier"):
+        export_study(finished, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_export_imported_again_gives_the_same_study(finished, tmp_path):
+    export_study(finished, tmp_path / "out")
+    again = Study.create(tmp_path / "again", finished.protocol)
+    report = import_export(again, tmp_path / "out")
+    assert (len(report.added), report.readings) == (8, 24)
+    one, two = StudyStates(finished), StudyStates(again)
+    for case in report.added:
+        for task in Task:
+            assert one.state(case, task) is two.state(case, task)
+            assert [(r.reader, r.sha256) for r in one.signed_readings(case, task)] == [
+                (r.reader, r.sha256) for r in two.signed_readings(case, task)
+            ]
+        assert consensus_grades(one, case) == consensus_grades(two, case)
+        assert np.array_equal(consensus_masks(one, case), consensus_masks(two, case))
+    assert repr(study_agreement(again, 50).grades) == repr(study_agreement(finished, 50).grades)
+    assert verify_study(again) == []
+    repeated = import_export(again, tmp_path / "out")
+    assert (repeated.added, repeated.readings, len(repeated.duplicates)) == ([], 0, 8)
+    (tmp_path / "out" / "grades.csv").unlink()
+    with pytest.raises(StudyError, match="not whole"):
+        import_export(Study.create(tmp_path / "third", finished.protocol), tmp_path / "out")
+
+
+def test_an_nnunet_export_follows_the_rules_of_its_documentation(finished, tmp_path):
+    """Rules of documentation/dataset_format.md; nnU-Net itself is too heavy a dependency for a test."""
+    report = export_study(finished, tmp_path / "Dataset001_Discs", Layout.NNUNET)
+    folder = tmp_path / "Dataset001_Discs"
+    content = json.loads((folder / "dataset.json").read_text())
+    assert {"channel_names", "labels", "numTraining", "file_ending"} <= set(content)
+    assert sorted(content["labels"].values()) == list(range(6)) and content["labels"]["background"] == 0
+    training = sorted(path.name for path in (folder / "imagesTr").iterdir())
+    assert training == sorted(f"{case}_0000.nii.gz" for split in ("train", "tune") for case in report.splits[split])
+    assert content["numTraining"] == len(training)
+    assert sorted(p.name for p in (folder / "labelsTr").iterdir()) == [n.replace("_0000", "") for n in training]
+    for name in training:
+        image = sitk.ReadImage(str(folder / "imagesTr" / name))
+        label = sitk.ReadImage(str(folder / "labelsTr" / name.replace("_0000", "")))
+        assert image.GetSize() == label.GetSize()
+        assert np.allclose(image.GetDirection(), label.GetDirection())
+        assert np.allclose(image.GetOrigin(), label.GetOrigin())
+        assert set(np.unique(sitk.GetArrayFromImage(label))) == set(range(6))
+    (fold,) = json.loads((folder / "splits_final.json").read_text())
+    assert (fold["train"], fold["val"]) == (report.splits["train"], report.splits["tune"])
+    assert verify_export(folder) == []
+
+
+def test_a_monai_export_is_read_by_monais_own_loader(finished, tmp_path):
+    monai_data = pytest.importorskip("monai.data")
+    report = export_study(finished, tmp_path / "monai", Layout.MONAI)
+    path = str(tmp_path / "monai" / "datalist.json")
+    for split, section in (("train", "training"), ("tune", "validation"), ("test", "test")):
+        items = monai_data.load_decathlon_datalist(path, True, section)
+        assert [Path(item["image"]).name for item in items] == [f"{case}.nii.gz" for case in report.splits[split]]
+        for item in items:
+            image, label = (sitk.ReadImage(str(item[key])) for key in ("image", "label"))
+            assert image.GetSize() == label.GetSize() and np.allclose(image.GetDirection(), label.GetDirection())
+            assert set(np.unique(sitk.GetArrayFromImage(label))) == set(range(6))
+            assert item["pfirrmann"]["L4-L5"] == 4
+    properties = monai_data.load_decathlon_properties(path, ["labels", "modality", "numTraining"])
+    assert properties["labels"]["5"] == "L5-S1"
+    assert verify_export(tmp_path / "monai") == []
