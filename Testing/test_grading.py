@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import permutations, product
+from itertools import groupby, permutations, product
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from LumbarDiscGradingLib.grading.fallback import grade_or_fall_back
 from LumbarDiscGradingLib.grading.grader import DiscGrader, NoDiscsError
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.imaging.volume import ImagingError, SagittalVolume
@@ -205,7 +206,8 @@ def test_progress_names_the_stages_and_can_stop_the_grading(grader, phantom):
 
     with pytest.raises(StoppedError):
         grader.grade(phantom.volume, progress=stop)
-    assert stages == ["segment", "find discs", "grade"]
+    assert [stage for stage, _ in groupby(stages)] == ["segment", "find discs", "grade"]
+    assert stages.count("segment") > 1  # once for each batch of slices, so that it can be stopped in between
 
 
 def test_the_result_names_both_models_with_their_hashes(result):
@@ -222,3 +224,47 @@ def test_a_model_of_the_other_task_is_refused(grader):
 def test_a_device_that_is_not_there_is_refused_with_what_to_do():
     with pytest.raises(ValueError, match="--device"):
         DiscGrader("cuda:77")
+
+
+def test_a_given_mask_is_graded_as_the_grader_would_itself(grader, phantom, result):
+    """The masks of a result give its own grades again; a larger mask gives a larger disc."""
+    masks = {disc.level: result.label_slice == disc.label_value for disc in result.discs}
+    again = grader.regrade(phantom.volume, result.slice_index, masks)
+    for disc, graded in zip(result.discs, again, strict=True):
+        assert graded.level == disc.level
+        assert graded.grade_probabilities == pytest.approx(disc.grade_probabilities, abs=0.02)
+        assert graded.measurements.height_mm == pytest.approx(disc.measurements.height_mm, rel=0.01)
+    grown = masks["L4-L5"] | np.roll(masks["L4-L5"], 2, axis=0)
+    (larger,) = grader.regrade(phantom.volume, result.slice_index, {"L4-L5": grown})
+    assert larger.measurements.area_mm2 > result.disc("L4-L5").measurements.area_mm2
+    with pytest.raises(ImagingError, match="mask of L4-L5 is empty"):
+        grader.regrade(phantom.volume, result.slice_index, {"L4-L5": np.zeros_like(grown)})
+
+
+def test_a_failing_graphics_card_is_replaced_by_the_cpu_once(grader, phantom, monkeypatch):
+    torch = pytest.importorskip("torch")
+    asked = []
+
+    def grade(device):
+        asked.append(device)
+        if device != "cpu":
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return grader.grade(phantom.volume, 6)
+
+    result = grade_or_fall_back(lambda device: device, "cuda", grade)
+    assert asked == ["cuda", "cpu"]
+    assert "ran out of memory" in result.device
+    assert any("graded on the CPU" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize("error", [ImagingError("no discs"), RuntimeError("a bug")])
+def test_other_errors_do_not_fall_back(error):
+    asked = []
+
+    def grade(device):
+        asked.append(device)
+        raise error
+
+    with pytest.raises(type(error)):
+        grade_or_fall_back(lambda device: device, "cuda", grade)
+    assert asked == ["cuda"]

@@ -151,9 +151,10 @@ def _with_levels(result: GradingResult, correction: LevelSet) -> GradingResult:
             renamed[disc.level] = disc.level
         elif 0 <= position + shift < len(new):
             renamed[disc.level] = new[position + shift]
-    if len(set(renamed.values())) < len(renamed):
+    order = [new.index(level) if level in new else -1 for level in reversed(renamed.values())]  # from the feet up
+    if -1 in order or order != sorted(set(order)):
         raise CorrectionError(
-            f"{correction.new_level} is already the level of a disc below; let the discs below follow."
+            f"{correction.new_level} does not fit the levels of the discs below; let the discs below follow."
         )
     labels = np.zeros_like(result.label_slice)
     discs = []

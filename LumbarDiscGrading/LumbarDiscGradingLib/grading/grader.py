@@ -106,10 +106,9 @@ class DiscGrader:
         """
         watch = _Stopwatch(progress)
         watch.start("segment")
-        segmentation, reason, scale = self._segment(volume, slice_index, watch.tell)
+        segmentation, (regions, tissues), reason, scale = self._segment(volume, slice_index, watch.tell)
         watch.start("find discs")
         slice_2d = volume.thick_slice(segmentation.slice_index)
-        regions, tissues = regions_of(segmentation, slice_2d.shape)
         spacing = segmentation.spacing_mm
         named = _without_cut_thoracic(name_levels(regions, (slice_2d.shape[0] - 1) * spacing[0]))
         if not named.discs:
@@ -182,9 +181,8 @@ class DiscGrader:
             raise ImagingError(f"The mask of {', '.join(empty)} is empty on the graded slice; draw it there.")
         watch = _Stopwatch(progress)
         watch.start("segment")
-        segmentation, _, _ = self._segment(volume, slice_index, watch.tell)
+        segmentation, (regions, _), _, _ = self._segment(volume, slice_index, watch.tell)
         slice_2d = volume.thick_slice(segmentation.slice_index)
-        regions, _ = regions_of(segmentation, slice_2d.shape)
         spacing = segmentation.spacing_mm
         watch.start("grade")
         discs = tuple(region_of_mask(np.asarray(mask, dtype=bool), spacing) for mask in masks.values())
@@ -199,8 +197,11 @@ class DiscGrader:
 
     def _segment(
         self, volume: SagittalVolume, slice_index: int | None, before_batch: Callable[[], None]
-    ) -> tuple[SliceSegmentation, str, float]:
-        """Choose the slice and segment it, upright and, for a picture without scale, at the scale of its anatomy."""
+    ) -> tuple[SliceSegmentation, tuple[SpineRegions, NDArray[np.uint8]], str, float]:
+        """Choose the slice and segment it, upright and, for a picture without scale, at the scale of its anatomy.
+
+        Returns the segmentation, its regions and tissues (`regions_of`), the reason for the slice, and the scale.
+        """
         scale = 1.0
         if slice_index is not None:
             if not 0 <= slice_index < volume.slice_count:
@@ -217,12 +218,14 @@ class DiscGrader:
                 scale = estimate
                 before_batch()
                 segmentation = self.segmenter.segment(volume, [segmentation.slice_index], scale)[0]
-        tilt = spine_tilt_degrees(regions_of(segmentation, shape)[0])
+        found = regions_of(segmentation, shape)
+        tilt = spine_tilt_degrees(found[0])
         if abs(tilt - USUAL_TILT_DEGREES) > UPRIGHT_DEGREES:
             rotation = tilt - USUAL_TILT_DEGREES
             before_batch()
             segmentation = self.segmenter.segment(volume, [segmentation.slice_index], scale, rotation)[0]
-        return segmentation, reason, scale
+            found = regions_of(segmentation, shape)
+        return segmentation, found, reason, scale
 
     def _grade_probabilities(
         self, slice_2d: NDArray, named: NamedDiscs, fluids: list[float | None], spacing: tuple[float, float]

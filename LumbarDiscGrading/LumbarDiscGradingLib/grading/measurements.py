@@ -73,8 +73,9 @@ def measure_disc(
     diameter = extent_mm(disc.mask, disc.axis.along, spacing_mm)
     height = disc.area_mm2 / diameter
     heights = [body.area_mm2 / extent_mm(body.mask, disc.axis.along, spacing_mm) for body in _neighbours(disc, bodies)]
-    along = (np.argwhere(disc.mask) * spacing_mm - disc.center_mm) @ disc.axis.along
-    central = np.argwhere(disc.mask)[np.abs(along) <= diameter / 4]
+    pixels = np.argwhere(disc.mask)
+    along = (pixels * spacing_mm - disc.center_mm) @ disc.axis.along
+    central = pixels[np.abs(along) <= diameter / 4]
     signal = float(np.median(slice_2d[central[:, 0], central[:, 1]])) if len(central) else None
     return DiscMeasurements(
         height_mm=round(height, 2) if scale_known else None,

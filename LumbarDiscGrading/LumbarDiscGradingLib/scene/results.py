@@ -120,6 +120,8 @@ class LumbarDiscGradingResults:
 
         modified = segmentationNode.StartModify()
         segmentation = segmentationNode.GetSegmentation()
+        for n in range(segmentation.GetNumberOfSegments()):  # else each is wiped from the shared image, voxel by voxel
+            segmentation.GetNthSegment(n).RemoveAllRepresentations()
         segmentation.RemoveAllSegments()
         segmentationNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
         segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
