@@ -528,7 +528,7 @@ def test_setting_one_level_moves_the_others_along(host: Any, sample: Any) -> Non
     assert levels[-3:] == ["L4-L5", "L5-L6", "L6-S1"]
     assert segmentation(host).GetSegmentation().GetSegment("L6-S1") is not None
     assert "L5-S1" not in host.widget.panel.case.result.missing_levels
-    host.press(host.ui.resultTable, "1")  # no disc is selected any more under the old name
+    assert host.widget.panel.result.level == "L6-S1"  # the same disc under its new name
     host.click(host.ui.undoButton)
     assert [cells[0] for cells in table(host)] == before
 

@@ -138,7 +138,7 @@ class SlicerHost:
         self.app = Application(self.core, self.qt_application)
         self._former = {name: getattr(slicer, name, None) for name in ("app", "mrmlScene", "modules")}
         vars(slicer).update(app=self.app, mrmlScene=self.scene, modules=types.SimpleNamespace())
-        self.widgetClass = widgets.qMRMLWidget
+        self.widgetClass, self.sceneWidgetClass = widgets.qMRMLWidget, widgets.SceneWidget
         self.representation: Any = None
         self._load()
         VIOLATIONS.clear()
@@ -198,7 +198,8 @@ class SlicerHost:
         if self.representation.isEntered:
             self.leave()
         self.widget.cleanup()
-        self.representation.setMRMLScene(None)
+        for widget in [self.representation, *self.representation.findChildren(self.sceneWidgetClass)]:
+            widget.setMRMLScene(None)  # as the C++ widgets do when they are destroyed
         self.representation.close()
         self.representation.deleteLater()
         self.representation = None

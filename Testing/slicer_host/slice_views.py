@@ -21,6 +21,7 @@ class SliceWidget:
     def __init__(self, core: Any, name: str) -> None:
         self.core, self.name = core, name
         self._interactor = vtk.vtkGenericRenderWindowInteractor()
+        self._interactor.SetInteractorStyle(None)
         self._drawing: Any = None
 
     def sliceView(self) -> SliceWidget:

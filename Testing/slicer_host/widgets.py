@@ -122,7 +122,7 @@ class ctkSliderWidget(QtWidgets.QWidget):
     suffix = Property(str, lambda self: self.spinBox.suffix, lambda self, v: self.spinBox.setSuffix(v))
 
 
-class _SceneWidget(QtWidgets.QWidget):
+class SceneWidget(QtWidgets.QWidget):
     """Follows a scene; its observers leave with it."""
 
     mrmlSceneChanged = Signal(object)
@@ -150,7 +150,7 @@ class _SceneWidget(QtWidgets.QWidget):
         """Nothing to follow here."""
 
 
-class qMRMLWidget(_SceneWidget):
+class qMRMLWidget(SceneWidget):
     """The module's panel; `isEntered` is set by Slicer while the module is open."""
 
     isEntered = False
@@ -166,7 +166,7 @@ def _option(name: str, type_name: Any, default: Any) -> Any:
     return Property(type_name, lambda self: self._options.get(name, default), write)
 
 
-class qMRMLNodeComboBox(_SceneWidget):
+class qMRMLNodeComboBox(SceneWidget):
     """Selects a node of the scene."""
 
     currentNodeChanged, currentNodeIDChanged = Signal(object), Signal(str)
@@ -247,7 +247,7 @@ class qMRMLNodeComboBox(_SceneWidget):
     currentNodeID = Property(str, lambda self: self._id, setCurrentNodeID)
 
 
-class qMRMLSegmentEditorWidget(_SceneWidget):
+class qMRMLSegmentEditorWidget(SceneWidget):
     """Stands where the Segment Editor is; its state is in the real vtkMRMLSegmentEditorNode, effects are not here.
 
     `calls` records what was installed on the main window and the views.

@@ -119,8 +119,8 @@ def network_grade(disc: DiscGrade) -> tuple[Group, int]:
 
 
 def possible_levels(result: GradingResult, level: str) -> tuple[str, ...]:
-    """Return the levels that the disc of a level may be given, head to feet."""
-    names = [name for name in DISC_LABELS if name in (*LUMBAR_LEVELS, *SIX_LUMBAR_LEVELS, *_THORACIC)]
+    """Return the levels that the disc of a level may be given, head to feet: those that tables list."""
+    names = [name for name in DISC_LABELS if name in ("T12-L1", *LUMBAR_LEVELS, *SIX_LUMBAR_LEVELS)]
     return tuple(names) if result.disc(level) is not None else ()
 
 

@@ -23,12 +23,12 @@ class CorrectSection:
     ui : object
         The panel's widgets by name.
     corrected : callable
-        Called after the case has changed.
+        Called after the case has changed, with the level to be selected then.
     regrade : callable
         Called with the level whose mask is to be graded again.
     """
 
-    def __init__(self, ui: Any, corrected: Callable[[], None], regrade: Callable[[str], None]) -> None:
+    def __init__(self, ui: Any, corrected: Callable[[str | None], None], regrade: Callable[[str], None]) -> None:
         self.ui, self._corrected, self._regrade = ui, corrected, regrade
         self.case: GradedCase | None = None
         self.level: str | None = None
@@ -79,8 +79,9 @@ class CorrectSection:
         if self.case is None or not self._allowed:
             return
         self.stop_editing()
-        if self.case.undo() is not None:
-            self._corrected()
+        undone = self.case.undo()
+        if undone is not None:
+            self._corrected(undone.level)
             self.ui.statusLabel.text = _("The last change was taken back.")
 
     def set_grade(self, grade: int) -> None:
@@ -92,13 +93,14 @@ class CorrectSection:
         """Apply a correction; where it is not possible the user hears why."""
         if self.case is None or not self._allowed:
             return
+        self.stop_editing()
         try:
             self.case.correct(correction)
         except CorrectionError as error:
             self.ui.statusLabel.text = str(error)
             return
         self.ui.statusLabel.text = ""
-        self._corrected()
+        self._corrected(correction.new_level if isinstance(correction, LevelSet) else correction.level)
 
     def stop_editing(self) -> None:
         """Leave the mask editor, its keys and its hold on the views; what was drawn and not graded is taken back."""

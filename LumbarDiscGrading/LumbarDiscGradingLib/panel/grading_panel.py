@@ -287,9 +287,9 @@ class GradingPanel(VTKObservationMixin):
         shown = self.input.parameters.segmentation if self.input.parameters is not None else None
         return next((case for case in cases if case.segmentationNode is shown), cases[-1] if cases else None)
 
-    def _show_case(self, case: GradedCase | None) -> None:
+    def _show_case(self, case: GradedCase | None, level: str | None = None) -> None:
         self.case = case
-        self.result.show(case)
+        self.result.show(case, level)
         self.take_away.show(case)
         self._show_selected()
         if case is not None:
@@ -302,8 +302,8 @@ class GradingPanel(VTKObservationMixin):
         if self.case is not None:
             self._show_selected()
 
-    def _corrected(self) -> None:
-        self._show_case(self.case)
+    def _corrected(self, level: str | None) -> None:
+        self._show_case(self.case, level)
 
     # -- what happens to the scene
 

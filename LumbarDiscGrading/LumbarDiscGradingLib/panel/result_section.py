@@ -42,9 +42,9 @@ class ResultSection:
         ui.showDiscsCheckBox.connect("toggled(bool)", self._shown_toggled)
         ui.opacitySlider.connect("valueChanged(double)", self._opacity_slid)
 
-    def show(self, case: GradedCase | None) -> None:
-        """Show a case, or none; the selected level stays selected where there is one."""
-        level = self.level
+    def show(self, case: GradedCase | None, level: str | None = None) -> None:
+        """Show a case, or none, with the disc of a level selected; the one that was selected if none is given."""
+        level = level or self.level
         self.case = case
         self._showing = True
         self.ui.resultCollapsibleButton.enabled = case is not None
