@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from ..imaging.reading import read_volume
 from ..imaging.volume import ImagingError, SagittalVolume
 from ..pfirrmann import LEVELS_BY_LABEL, Tissue
 from .cases import StudyCase, content_sha256
+from .comparison_log import log_comparisons
 from .deidentification import Mapping, MappingRow
 from .durable_files import make_folder, write_durable
 from .errors import StudyError
@@ -26,6 +28,7 @@ from .events import Event, now
 from .protocol import READING_ROLE, Task
 from .readings import DiscGrading, codes, grades_bytes
 from .segmentation_files import mask_levels, segmentation_bytes
+from .session import ReaderSession
 from .sources import ImportSource, find_sources
 from .study import Study
 
@@ -221,4 +224,7 @@ def _signed(study: Study, case: StudyCase, reader: str, task: Task, content: byt
     sha256 = hashlib.sha256(content).hexdigest()
     event = {"kind": "signed", "at": now(), "case": case.id, "task": task.value, "round": 1, "sha256": sha256}
     history.append({**event, **facts, "imported": True})
+    if task is Task.MASKS:
+        with contextlib.suppress(StudyError):  # a comparison can be made again at any time
+            log_comparisons(ReaderSession(study, reader), case.id)
     return 1
