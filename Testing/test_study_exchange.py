@@ -137,10 +137,27 @@ def test_label_maps_and_grades_become_a_readers_signed_readings(tmp_path):
     states = StudyStates(Study.open(study.folder))
     assert states.state("C0001", Task.MASKS) is CaseState.SIGNED
     assert np.array_equal(consensus_masks(states, "C0001"), truth_masks())
+    export_study(states.study, tmp_path / "out")
+    exported = LabelledDataset.open(tmp_path / "out").cases[0].mask()  # the canal comes back out: training needs it
+    expected = truth_masks()
+    expected[:, :, 40:44] = Tissue.CANAL
+    assert np.array_equal(exported, expected)
+    again = Study.create(tmp_path / "again", study.protocol)
+    import_export(again, tmp_path / "out")
+    assert again.case("C0001").surroundings_sha256 == study.case("C0001").surroundings_sha256 is not None
     assert consensus_grades(states, "C0001") == {level: 1 + i for i, level in enumerate(LUMBAR_LEVELS)}
     assert verify_study(states.study) == []
     log = (study.folder / "readers" / "spider" / "events.jsonl").read_text()
     assert log.count('"imported":true') == 4
+
+
+def test_readings_may_come_after_the_images(tmp_path):
+    study = Study.create(tmp_path / "study", one_reader())
+    folder = labelled_folder(tmp_path / "in")
+    assert import_sources(study, [folder]).readings == 0
+    report = import_sources(Study.open(study.folder), [folder], reader="spider")
+    assert (report.added, report.readings, len(report.duplicates)) == ([], 4, 2)
+    assert import_sources(Study.open(study.folder), [folder], reader="spider").readings == 0
 
 
 def test_labels_without_a_named_reader_are_left_out_and_said_so(empty, tmp_path):

@@ -18,14 +18,17 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..imaging.volume import ImagingError, SagittalVolume, VolumeSource
+from ..pfirrmann import Tissue
 from .documents import read_document, write_document
 from .durable_files import TEMPORARY_SUFFIX, make_folder, not_saved, read_limited, write_durable
 from .errors import StudyError
 from .nrrd_files import MAX_HEADER_BYTES, nrrd_bytes, nrrd_matrix, parse_nrrd
 
-CASE_NAME, IMAGE_NAME = "case.json", "image.nrrd"
+CASE_NAME, IMAGE_NAME, SURROUNDINGS_NAME = "case.json", "image.nrrd", "surroundings.nrrd"
 CASE_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 LARGEST_IMAGE_BYTES = 1 << 30
+SURROUNDING_VALUES = {int(tissue) for tissue in Tissue if tissue is not Tissue.DISC}
+"""What may stand in ``surroundings.nrrd``: background, vertebra, canal."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class StudyCase:
         Of the image file, and of the voxels in canonical order.
     shape : tuple of int
         Stored shape (k, j, i).
+    surroundings_sha256 : str or None
+        Of the file with vertebrae and canal, None where nobody has labelled them.
     scale_known : bool
         False when the pixel size is only nominal.
     window : tuple of float or None
@@ -59,6 +64,7 @@ class StudyCase:
     image_sha256: str
     content_sha256: str
     shape: tuple[int, int, int]
+    surroundings_sha256: str | None
     scale_known: bool
     window: tuple[float, float] | None
     acquisition: dict[str, Any]
@@ -88,6 +94,7 @@ class StudyCase:
             image["sha256"],
             image["content_sha256"],
             tuple(image["shape"]),
+            document["surroundings_sha256"],
             document["scale_known"],
             (float(window[0]), float(window[1])) if window else None,
             document["acquisition"],
@@ -104,20 +111,45 @@ class StudyCase:
             If it is missing, has been changed, or is not a sagittal volume.
         """
         path = self.folder / IMAGE_NAME
-        try:
-            content = read_limited(path, LARGEST_IMAGE_BYTES)
-        except FileNotFoundError:
-            raise StudyError(f"{path} is missing; restore it from a backup.") from None
-        if hashlib.sha256(content).hexdigest() != self.image_sha256:
-            raise StudyError(f"{path} has been changed since it was imported; restore it from a backup.")
-        array, matrix, _ = parse_nrrd(content, str(path), self.shape)
-        if array.shape != self.shape:
-            raise StudyError(f"{path} has another size than {CASE_NAME} says; restore it from a backup.")
+        array, matrix = self._grid(path, self.image_sha256)
         source = VolumeSource(self.id, str(path), self.image_sha256, "MR", window=self.window)
         try:
             return SagittalVolume.from_stored(array, matrix, source, (), self.scale_known)
         except ImagingError as error:
             raise StudyError(f"The image of case {self.id} is not usable: {error}") from None
+
+    def surroundings(self) -> NDArray[np.uint8] | None:
+        """Read the vertebrae and the spinal canal that came with the image, None for none.
+
+        Returns
+        -------
+        ndarray of uint8, shape (slices, rows, columns)
+            `pfirrmann.Tissue` values without discs, canonical order.
+
+        Raises
+        ------
+        StudyError
+            If the file is missing or has been changed.
+        """
+        if self.surroundings_sha256 is None:
+            return None
+        path = self.folder / SURROUNDINGS_NAME
+        array, matrix = self._grid(path, self.surroundings_sha256)
+        if not set(np.unique(array).tolist()) <= SURROUNDING_VALUES:
+            raise StudyError(f"{path} holds more than vertebrae and canal; restore it from a backup.")
+        return SagittalVolume.from_stored(array.astype(np.uint8), matrix).voxels
+
+    def _grid(self, path: Path, sha256: str) -> tuple[NDArray, NDArray[np.float64]]:
+        try:
+            content = read_limited(path, LARGEST_IMAGE_BYTES)
+        except FileNotFoundError:
+            raise StudyError(f"{path} is missing; restore it from a backup.") from None
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise StudyError(f"{path} has been changed since it was imported; restore it from a backup.")
+        array, matrix, _ = parse_nrrd(content, str(path), self.shape)
+        if array.shape != self.shape:
+            raise StudyError(f"{path} has another size than {CASE_NAME} says; restore it from a backup.")
+        return array, matrix
 
     def index_to_lps(self) -> NDArray[np.float64]:
         """Read the (4, 4) matrix from stored (i, j, k, 1) to LPS mm from the image's header.
@@ -152,6 +184,7 @@ def add_case(
     acquisition: Mapping[str, Any],
     source_kind: str,
     case_id: str | None = None,
+    surroundings: NDArray[np.uint8] | None = None,
 ) -> StudyCase:
     """Write a new case; its folder appears whole under its name or not at all.
 
@@ -161,6 +194,8 @@ def add_case(
         Pseudonym of the patient; None for a new patient, who gets the name of the case.
     case_id : str, optional
         By default the next free number.
+    surroundings : ndarray of uint8, shape (slices, rows, columns), optional
+        Vertebrae and canal as `pfirrmann.Tissue` values; anything else in it is dropped.
 
     Raises
     ------
@@ -172,7 +207,10 @@ def add_case(
     stored = volume.to_stored(volume.voxels)
     if stored.dtype.kind not in "iuf" or stored.dtype.itemsize > 4 or stored.dtype == np.float16:
         stored = stored.astype(np.float32)
-    content = nrrd_bytes(stored, volume.stored_index_to_lps)
+    content, around = nrrd_bytes(stored, volume.stored_index_to_lps), None
+    if surroundings is not None and surroundings.any():
+        kept = np.where(np.isin(surroundings, sorted(SURROUNDING_VALUES)), surroundings, 0).astype(np.uint8)
+        around = nrrd_bytes(volume.to_stored(kept), volume.stored_index_to_lps)
     document = {
         "kind": kind,
         "image": {
@@ -180,6 +218,7 @@ def add_case(
             "content_sha256": content_sha256(volume),
             "shape": list(stored.shape),
         },
+        "surroundings_sha256": hashlib.sha256(around).hexdigest() if around else None,
         "scale_known": volume.scale_known,
         "window": list(volume.source.window) if volume.source.window else None,
         "acquisition": dict(acquisition),
@@ -188,6 +227,8 @@ def add_case(
     try:
         make_folder(partial)
         write_durable(partial / IMAGE_NAME, content)
+        if around:
+            write_durable(partial / SURROUNDINGS_NAME, around)
         while True:
             name = case_id or _next_id(cases_folder)
             write_document(partial / CASE_NAME, "case", {"case": name, "patient": patient or name, **document})

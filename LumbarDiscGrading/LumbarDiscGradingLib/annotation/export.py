@@ -16,7 +16,7 @@ from ..dataset.manifest import SPLITS, DatasetError
 from ..dataset.splits import STUDY_PROPORTIONS, split_patients
 from ..dataset.writing import CaseToWrite, Reading, write_dataset
 from ..pfirrmann import LEVELS_BY_LABEL
-from .cases import CASE_NAME, StudyCase
+from .cases import CASE_NAME, SURROUNDINGS_NAME, StudyCase
 from .consensus import consensus_grades, consensus_masks
 from .deidentification import Mapping as IdentifierMapping
 from .documents import read_document, write_document
@@ -208,11 +208,13 @@ def _write_dataset(
 
 def _case_to_write(reference: ReferenceCase) -> CaseToWrite:
     case, masks = reference.case, reference.masks
+    around = case.surroundings() if masks is not None else None
+    labels = masks if around is None else np.where(masks == 0, around, masks).astype(np.uint8)
     there = set() if masks is None else {LEVELS_BY_LABEL[v] for v in np.unique(masks).tolist() if v}
     missing = [level for level in reference.grades if masks is not None and level not in there]
     notes = (f"Graded but without a mask: {', '.join(missing)}.",) if missing else ()
     return CaseToWrite(
-        case.id, case.volume(), masks, reference.grades, reference.readings, case.kind, masks is not None, notes
+        case.id, case.volume(), labels, reference.grades, reference.readings, case.kind, masks is not None, notes
     )
 
 
@@ -224,6 +226,8 @@ def _write_readings(study: Study, folder: Path, cases: Sequence[str]) -> None:
     for case in cases:
         document = read_document(study.case(case).folder / CASE_NAME, "case")
         write_document(folder / "cases" / f"{case}.json", "case", document)
+        if document["surroundings_sha256"]:
+            shutil.copyfile(study.case(case).folder / SURROUNDINGS_NAME, folder / "cases" / f"{case}.nrrd")
     for reader in study.protocol.readers:
         source = study.reader_folder(reader.id)
         if not (source / LOG_NAME).exists():

@@ -7,14 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..dataset.labelled import LabelledDataset
 from ..dataset.manifest import DatasetError
 from ..imaging.volume import SagittalVolume
+from .cases import LARGEST_IMAGE_BYTES
 from .documents import read_document
 from .durable_files import append_line, make_folder, read_limited, write_durable
 from .errors import StudyError
 from .events import LOG_NAME, checked_events, event_line, valid_events
 from .importing import ImportReport, PassThrough
+from .nrrd_files import parse_nrrd
 from .study import LARGEST_READING_BYTES, STUDY_NAME, Study
 from .verification import MANIFEST_NAME, READINGS_FOLDER, verify_export
 
@@ -47,7 +52,8 @@ def import_export(study: Study, folder: Path, progress: PassThrough = lambda cas
         known = {study.case(case).content_sha256: case for case in study.case_ids}
         for case in progress(dataset.cases):
             document = read_document(readings / "cases" / f"{case.patient}.json", "case")
-            _import_case(study, case.volume(), document, known, report, str(folder))
+            around = _surroundings(readings / "cases" / f"{case.patient}.nrrd", document)
+            _import_case(study, case.volume(), around, document, known, report, str(folder))
     except DatasetError as error:
         raise StudyError(str(error)) from None
     except FileNotFoundError as error:
@@ -59,6 +65,14 @@ def import_export(study: Study, folder: Path, progress: PassThrough = lambda cas
     return report
 
 
+def _surroundings(path: Path, document: dict[str, Any]) -> NDArray[np.uint8] | None:
+    if document["surroundings_sha256"] is None:
+        return None
+    shape = tuple(document["image"]["shape"])
+    array, matrix, _ = parse_nrrd(read_limited(path, LARGEST_IMAGE_BYTES), str(path), shape)
+    return SagittalVolume.from_stored(array, matrix).voxels
+
+
 def _content(readings: Path, case: str) -> str:
     return read_document(readings / "cases" / f"{case}.json", "case")["image"]["content_sha256"]
 
@@ -66,6 +80,7 @@ def _content(readings: Path, case: str) -> str:
 def _import_case(
     study: Study,
     volume: SagittalVolume,
+    surroundings: NDArray[np.uint8] | None,
     document: dict[str, Any],
     known: dict[str, str],
     report: ImportReport,
@@ -85,6 +100,7 @@ def _import_case(
         acquisition=document["acquisition"],
         source_kind=document["provenance"]["source_kind"],
         case_id=name,
+        surroundings=surroundings,
     )
     known[case.content_sha256] = case.id
     report.added.append(case.id)

@@ -77,8 +77,8 @@ def import_sources(
     Parameters
     ----------
     reader : str, optional
-        Masks and grades that come with the images become this reader's signed readings; grades with a reader of their
-        own become that reader's. Without it such masks and grades are left out.
+        Discs and grades that come with the images become this reader's signed readings; grades with a reader of their
+        own become that reader's. Without it they are left out. Vertebrae and canal are kept with the image.
     mapping : Path, optional
         By default ``<study>-mapping.csv`` beside the study.
     pixel_size_mm : float, optional
@@ -98,7 +98,7 @@ def import_sources(
     for source in progress(sources):
         try:
             case = _import_image(study, source, table, known, pixel_size_mm, report)
-            if case is not None and reader is not None:
+            if reader is not None:
                 report.readings += _import_readings(study, case, source, reader, report)
         except (ImagingError, DatasetError) as error:
             report.failed.append((str(source.path), str(error)))
@@ -114,25 +114,37 @@ def _import_image(
     known: dict[str, str],
     pixel_size_mm: float | None,
     report: ImportReport,
-) -> StudyCase | None:
-    """Add an image; None if the study has it already."""
+) -> StudyCase:
+    """Add an image, or return the case that has the same voxels."""
     volume = read_volume(source.path, pixel_size_mm if source.kind == "picture" else None, source.series_uid)
     volume = replace(volume, voxels=_storable(volume.voxels), notes=())
     content = content_sha256(volume)
     if content in known:
         report.duplicates.append((str(source.path), known[content]))
-        return None
+        return study.case(known[content])
     case = study.add_case(
         volume,
         kind="picture" if source.kind == "picture" else "volume",
         patient=table.patient_of(source.source_patient),
         acquisition=source.acquisition,
         source_kind=source.kind,
+        surroundings=_surroundings(source, volume),
     )
     table.add(MappingRow(case.id, case.patient, source.source_patient, str(source.path)))
     known[content] = case.id
     report.added.append(case.id)
     return case
+
+
+def _surroundings(source: ImportSource, volume: SagittalVolume) -> NDArray[np.uint8] | None:
+    """Read vertebrae and canal from the label map that came along."""
+    if source.labels is None:
+        return None
+    array, matrix = read_stored(source.labels)
+    stored_shape = volume.to_stored(volume.voxels).shape
+    require_same_grid(array.shape, matrix, stored_shape, volume.stored_index_to_lps, source.labels.name)
+    labels = SagittalVolume.from_stored(array, matrix).voxels
+    return np.where(np.isin(labels, (Tissue.VERTEBRA, Tissue.CANAL)), labels, 0).astype(np.uint8)
 
 
 def _storable(voxels: NDArray) -> NDArray:

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..imaging.volume import SagittalVolume
 from .cases import StudyCase, add_case, is_case_name
 from .documents import read_document, write_document
@@ -124,8 +127,15 @@ class Study:
         acquisition: Mapping[str, Any] | None = None,
         source_kind: str = "volume",
         case_id: str | None = None,
+        surroundings: NDArray[np.uint8] | None = None,
     ) -> StudyCase:
         """Add an image as a new case; nothing but its voxels, geometry and `acquisition` is kept.
+
+        Parameters
+        ----------
+        surroundings : ndarray of uint8, shape (slices, rows, columns), optional
+            Vertebrae and canal as `pfirrmann.Tissue` values, where a label map came with the image. They are no
+            reading, but training on an export needs them.
 
         Raises
         ------
@@ -143,6 +153,7 @@ class Study:
             acquisition=acquisition or {},
             source_kind=source_kind,
             case_id=case_id,
+            surroundings=surroundings,
         )
         self._case_ids = tuple(sorted({*self._case_ids, case.id}))
         self._cases[case.id] = case

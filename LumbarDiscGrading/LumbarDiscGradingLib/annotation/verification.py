@@ -12,7 +12,7 @@ from typing import Any
 
 from ..dataset.labelled import LabelledDataset
 from ..dataset.manifest import DatasetError, file_sha256
-from .cases import IMAGE_NAME
+from .cases import IMAGE_NAME, SURROUNDINGS_NAME
 from .documents import read_document
 from .durable_files import read_limited, require_inside
 from .errors import StudyError
@@ -93,6 +93,9 @@ def verify_study(study: Study) -> list[str]:
             case = study.case(case_id)
             if file_sha256(case.folder / IMAGE_NAME) != case.image_sha256:
                 problems.append(f"Case {case_id}: the image has been changed since it was imported.")
+            around = case.surroundings_sha256
+            if around and file_sha256(case.folder / SURROUNDINGS_NAME) != around:
+                problems.append(f"Case {case_id}: vertebrae and canal have been changed since they were imported.")
         except (StudyError, OSError) as error:
             problems.append(f"Case {case_id}: {error}")
     for reader, history in study.histories.items():

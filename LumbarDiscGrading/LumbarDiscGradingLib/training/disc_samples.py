@@ -64,11 +64,12 @@ class DiscSample:
 
 
 def samples_of_case(case: LabelledCase, segmenter: Segmenter) -> list[DiscSample]:
-    """Return the graded discs of a case, found by its mask if its levels are trusted, else by the network."""
+    """Return the graded discs of a case, found by its mask if that has sure levels and the canal, else by the network."""
     volume = case.volume()
     spacing = volume.spacing_mm[1:]
-    if case.has_mask and case.levels_trusted:
-        return _samples_by_mask(case, volume, case.mask())
+    labels = case.mask() if case.levels_trusted else None
+    if labels is not None and (labels == Tissue.CANAL).any():  # signals are relative to the canal's fluid
+        return _samples_by_mask(case, volume, labels)
     if volume.scale_known:
         segmentation = choose_slice(volume, segmenter)[0]
     else:
