@@ -64,7 +64,7 @@ class DiscSample:
 
 
 def samples_of_case(case: LabelledCase, segmenter: Segmenter) -> list[DiscSample]:
-    """Return the graded discs of a case, found by its mask if that has sure levels and the canal, else by the network."""
+    """Return the graded discs of a case, found by a mask with sure levels and a canal, else by the network."""
     volume = case.volume()
     spacing = volume.spacing_mm[1:]
     labels = case.mask() if case.levels_trusted else None
