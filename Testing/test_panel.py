@@ -500,7 +500,7 @@ def test_a_disc_is_marked_not_assessable_and_everything_is_undone(host: Any, sam
     before = table(host)
     click_row(host, row_of(host, "L5-S1"))
     host.click(host.ui.notAssessableButton)
-    assert table(host)[-1][1] == "not assessable"
+    assert table(host)[-1][1] == "not\nassessable"
     assert tuple(round(255 * c) for c in segmentation(host).GetSegmentation().GetSegment("L5-S1").GetColor()) == (
         204,
         121,
@@ -509,7 +509,7 @@ def test_a_disc_is_marked_not_assessable_and_everything_is_undone(host: Any, sam
     host.click(host.ui.grade2Button)
     assert table(host)[-1][1:3] == ["mild", "II"]
     host.click(host.ui.undoButton)
-    assert table(host)[-1][1] == "not assessable"
+    assert table(host)[-1][1] == "not\nassessable"
     host.click(host.ui.undoButton)
     assert table(host) == before
     assert not host.ui.undoButton.enabled

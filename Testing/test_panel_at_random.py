@@ -198,7 +198,7 @@ def observers_of(host: Any) -> int:
     return sum(
         panel.hasObserver(scene, event, getattr(panel, name))
         for event, name in zip(events, ("_scene_closes", "_scene_came", "_scene_loads", "_node_removed"), strict=True)
-    ) + sum(view.interactor().HasObserver("LeftButtonPressEvent") for view in views)
+    ) + sum(view.GetInteractor().HasObserver("LeftButtonPressEvent") for view in views)
 
 
 def play(host: Any, volume: Any, seed: int, actions: int, folder: Path) -> None:
@@ -218,7 +218,7 @@ def play(host: Any, volume: Any, seed: int, actions: int, folder: Path) -> None:
         host.close_panel()
         host.core.clear()
     views = [host.app.layoutManager().sliceWidget(name) for name in ("Red", "Yellow", "Green")]
-    assert not any(view.interactor().HasObserver("LeftButtonPressEvent") for view in views)
+    assert not any(view.GetInteractor().HasObserver("LeftButtonPressEvent") for view in views)
     assert panel.Observations == []
     assert host.violations() == []
 

@@ -27,7 +27,10 @@ class SliceWidget:
     def sliceView(self) -> SliceWidget:
         return self
 
-    def interactor(self) -> Any:
+    def renderWindow(self) -> SliceWidget:
+        return self
+
+    def GetInteractor(self) -> Any:
         return self._interactor
 
     def mrmlSliceNode(self) -> Any:

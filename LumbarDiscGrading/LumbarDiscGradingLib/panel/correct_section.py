@@ -10,7 +10,7 @@ from ..pfirrmann import GRADES
 from ..scene.graded_case import GradedCase
 
 EDITOR_NODE_TAG = "LumbarDiscGradingSegmentEditor"
-EFFECTS = ("Paint", "Draw", "Erase", "Scissors", "Islands", "Smoothing")
+EFFECTS = ["Paint", "Draw", "Erase", "Scissors", "Islands", "Smoothing"]
 """What is useful on one slice; the others of the Segment Editor are left out."""
 UNDO_STATES = 10
 
@@ -113,6 +113,8 @@ class CorrectSection:
         editor.removeViewObservations()
         editor.setSegmentationNode(None)
         editor.setSourceVolumeNode(None)
+        editor.setMRMLScene(None)
+        editor.setMRMLSegmentEditorNode(None)
         editor.visible = False
         self.ui.editMaskButton.checked = False
         self.ui.regradeButton.enabled = False
@@ -123,7 +125,6 @@ class CorrectSection:
     def close(self) -> None:
         """Let go of the scene and of the keys."""
         self.stop_editing()
-        self.ui.segmentEditorWidget.setMRMLSegmentEditorNode(None)
         for shortcut in self._shortcuts.values():
             shortcut.enabled = False
         self.case = self.level = None
@@ -193,7 +194,8 @@ class CorrectSection:
         editor = self.ui.segmentEditorWidget
         self._edited = self.level
         self._enable_shortcuts()
-        editor.setMRMLSegmentEditorNode(_editor_node(slicer.mrmlScene))
+        editor.setMRMLSegmentEditorNode(_editor_node(slicer.mrmlScene))  # first the node, then the scene
+        editor.setMRMLScene(slicer.mrmlScene)
         editor.setSegmentationNode(self.case.segmentationNode)
         editor.setSourceVolumeNode(self.case.volumeNode)
         editor.setCurrentSegmentID(self.level)

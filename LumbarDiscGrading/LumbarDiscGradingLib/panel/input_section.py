@@ -32,6 +32,7 @@ class InputSection:
         self.parameters: Parameters | None = None
         self.refusal = ""
         self._volume: Any = None
+        self._slider_of = ""
         self._showing = False
         self._models = {"segmentation": ui.segmentationModelComboBox, "grading": ui.gradingModelComboBox}
         self.show_devices(ALWAYS_THERE)
@@ -141,8 +142,11 @@ class InputSection:
         if volume is not None:
             self.ui.sliceSlider.maximum = volume.slice_count - 1
             middle = volume.stored_slice_index(volume.middle_slice_index)
-            if stored is not None or self.ui.sliceSlider.value > volume.slice_count - 1:
-                self.ui.sliceSlider.value = middle if stored is None else stored
+            if stored is not None:
+                self.ui.sliceSlider.value = stored
+            elif self._slider_of != self.volumeNode.GetID():
+                self.ui.sliceSlider.value = middle
+            self._slider_of = self.volumeNode.GetID()
 
     def _model_names(self) -> dict[str, str]:
         if self.parameters is None:

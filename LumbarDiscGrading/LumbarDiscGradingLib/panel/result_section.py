@@ -73,7 +73,7 @@ class ResultSection:
         manager = slicer.app.layoutManager()
         for name in manager.sliceViewNames() if manager is not None else ():
             widget = manager.sliceWidget(name)
-            interactor = widget.sliceView().interactor()
+            interactor = widget.sliceView().renderWindow().GetInteractor()
             tag = interactor.AddObserver("LeftButtonPressEvent", self._click_handler(widget.mrmlSliceNode()))
             self._observations.append((interactor, tag))
 
@@ -113,6 +113,7 @@ class ResultSection:
             mode = qt.QHeaderView.Stretch if column == PROBABILITY else qt.QHeaderView.ResizeToContents
             header.setSectionResizeMode(column, mode)
         header.setMinimumSectionSize(36)
+        header.setHighlightSections(False)
         table.verticalHeader().visible = False
         self._fit_height()
 
@@ -134,7 +135,7 @@ class ResultSection:
         doubt = "" if disc.confident or not disc.assessable else " ?"
         texts = {
             LEVEL: disc.level + mark,
-            GROUP: _(disc.group_word) + doubt,
+            GROUP: _(disc.group_word).replace(" ", "\n") + doubt,  # two words in two lines: the column stays narrow
             GRADE: ROMAN_GRADES[disc.pfirrmann] if disc.assessable else "-",
             PROBABILITY: "",
             HEIGHT: f"{m.height_mm:.1f}" if _known(m.height_mm) else "-",
@@ -159,7 +160,7 @@ class ResultSection:
             if column == LEVEL:
                 item.setData(PROBABILITIES_ROLE, disc.level)
             if column == GROUP:
-                item.setIcon(qt.QIcon(_chip(disc.color)))
+                item.setIcon(_chip(disc.color))
             if column == PROBABILITY:
                 item.setData(PROBABILITIES_ROLE, " ".join(f"{p:.4f}" for p in disc.group_probabilities))
             if column in (GRADE, HEIGHT, SIGNAL):
@@ -302,4 +303,6 @@ def _chip(color: tuple[int, int, int]) -> Any:
 
     pixmap = qt.QPixmap(14, 14)
     pixmap.fill(qt.QColor(*color))
-    return pixmap
+    icon = qt.QIcon(pixmap)
+    icon.addPixmap(pixmap, qt.QIcon.Selected)  # else the colour is tinted in the selected row
+    return icon
