@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from example_studies import SHAPE, image, make_study, protocol, read_grades, read_masks, truth_masks
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from LumbarDiscGradingLib.annotation.consensus import consensus_grades, consensus_masks
 from LumbarDiscGradingLib.annotation.errors import BlindedError, ChangedElsewhereError, StudyError, WorkflowError
@@ -17,6 +21,7 @@ from LumbarDiscGradingLib.annotation.protocol import AdjudicationRule, Reader, R
 from LumbarDiscGradingLib.annotation.session import MODEL, Duty, ReaderSession
 from LumbarDiscGradingLib.annotation.states import CaseState
 from LumbarDiscGradingLib.annotation.study import Study
+from LumbarDiscGradingLib.annotation.verification import verify_study
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS
 
 
@@ -394,3 +399,56 @@ def test_a_protocol_that_cannot_work_is_refused():
         protocol(readers=(Reader("anna", (Role.ANNOTATOR,)),), tasks=(Task.MASKS,))
     with pytest.raises(StudyError, match="twice"):
         protocol(readers=(Reader("anna", (Role.ANNOTATOR,)), Reader("anna", (Role.GRADER,))))
+
+
+@settings(max_examples=6)
+@given(st.randoms(use_true_random=False))
+def test_whatever_readers_do_all_see_the_same_states_as_one_who_opens_the_study_now(dice):
+    """Readers act at random; sessions that follow the logs line by line agree with a study read from the start."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place, "study")
+        make_study(folder, cases=2)
+        sessions = {reader.id: session(folder, reader.id) for reader in protocol().readers}
+        for _ in range(60):
+            acting = sessions[dice.choice(sorted(sessions))]
+            with contextlib.suppress(WorkflowError):
+                act_at_random(acting, dice)
+            onlooker = sessions[dice.choice(sorted(sessions))]
+            onlooker.refresh()
+            fresh = session(folder, "emil").states
+            for case in ("C0001", "C0002"):
+                for task in Task:
+                    assert onlooker.states.state(case, task) is fresh.state(case, task)
+                    assert consensus_grades(onlooker.states, case) == consensus_grades(fresh, case)
+        assert verify_study(Study.open(folder)) == []
+
+
+def act_at_random(acting: ReaderSession, dice) -> None:
+    acting.refresh()
+    case, task = dice.choice(("C0001", "C0002")), dice.choice(list(Task))
+    duty = dice.choice(("read", "read", "review", "adjudicate", "lock", "unlock"))
+    if duty == "read":
+        with acting.open_case(case) as opened:
+            if opened.is_signed(opened.tasks[0]):
+                opened.reopen(opened.tasks[0], "again")
+            elif opened.tasks[0] is Task.MASKS:
+                opened.set_masks(eroded(truth_masks(), dice.choice(LUMBAR_LEVELS), dice.randrange(4)))
+            else:
+                for level in LUMBAR_LEVELS:
+                    opened.grade(level, dice.randrange(1, 3))
+            if dice.random() < 0.7:
+                opened.sign(opened.tasks[0])
+    elif duty == "review":
+        review = acting.open_review(case, "anna")
+        for level in review.undecided:
+            review.accept(level)
+        review.sign()
+    elif duty == "adjudicate":
+        adjudication = acting.open_adjudication(case, task)
+        for found in adjudication.disagreements:
+            adjudication.decide(found.level, dice.choice("AB"), "at random")
+        adjudication.sign()
+    elif duty == "lock":
+        acting.lock(case, task)
+    else:
+        acting.unlock(case, task, "at random")

@@ -160,6 +160,15 @@ def test_readings_may_come_after_the_images(tmp_path):
     assert import_sources(Study.open(study.folder), [folder], reader="spider").readings == 0
 
 
+def test_an_import_that_was_broken_off_is_completed_by_the_next_one(empty, tmp_path):
+    write_volume(tmp_path / "a.nrrd", voxels(3))
+    import_sources(empty, [tmp_path / "a.nrrd"])
+    (tmp_path / "study-mapping.csv").unlink()  # killed before the mapping was written
+    report = import_sources(Study.open(empty.folder), [tmp_path / "a.nrrd"])
+    assert report.duplicates == [(str(tmp_path / "a.nrrd"), "C0001")]
+    assert "C0001,C0001" in (tmp_path / "study-mapping.csv").read_text()
+
+
 def test_labels_without_a_named_reader_are_left_out_and_said_so(empty, tmp_path):
     report = import_sources(empty, [labelled_folder(tmp_path / "in")])
     assert report.readings == 0 and "name their reader" in report.notes[0]

@@ -120,8 +120,11 @@ def _import_image(
     volume = replace(volume, voxels=_storable(volume.voxels), notes=())
     content = content_sha256(volume)
     if content in known:
-        report.duplicates.append((str(source.path), known[content]))
-        return study.case(known[content])
+        case = study.case(known[content])
+        if not any(row.case == case.id for row in table.rows):  # an earlier import was broken off before it
+            table.add(MappingRow(case.id, case.patient, source.source_patient, str(source.path)))
+        report.duplicates.append((str(source.path), case.id))
+        return case
     case = study.add_case(
         volume,
         kind="picture" if source.kind == "picture" else "volume",

@@ -11,7 +11,7 @@ from ..pfirrmann import DISC_LABELS
 from .assignment import assigned_readers
 from .comparison import Overlap, compare_masks
 from .history import DecisionRecord
-from .protocol import AdjudicationRule, Task
+from .protocol import AdjudicationRule, Role, Task
 from .study import Study
 
 
@@ -139,9 +139,11 @@ class StudyStates:
         """Return the peer reviewer and the review of an annotator's masks as signed now; a signed one goes first."""
         signed = self.study.histories[annotator].reading(case_id, Task.MASKS).sha256
         found = [
-            (reviewer, record)
-            for reviewer, history in self.study.histories.items()
-            if (record := history.reviews.get((case_id, annotator))) and record.against == (signed,)
+            (reviewer.id, record)
+            for reviewer in self.study.protocol.with_role(Role.PEER_REVIEWER)
+            if reviewer.id != annotator
+            and (record := self.study.histories[reviewer.id].reviews.get((case_id, annotator)))
+            and record.against == (signed,)
         ]
         return min(found, key=lambda entry: (not entry[1].signed, entry[1].at, entry[0]), default=None)
 
@@ -207,9 +209,11 @@ class StudyStates:
         """Return the adjudicator and the signed adjudication of the readings as signed now."""
         against = tuple(reading.sha256 for reading in self.signed_readings(case_id, task))
         found = [
-            (reader, record)
-            for reader, history in self.study.histories.items()
-            if (record := history.adjudications.get((case_id, task))) and record.signed and record.against == against
+            (reader.id, record)
+            for reader in self.study.protocol.with_role(Role.ADJUDICATOR)
+            if (record := self.study.histories[reader.id].adjudications.get((case_id, task)))
+            and record.signed
+            and record.against == against
         ]
         return min(found, key=lambda entry: (entry[1].at, entry[0]), default=None)
 
