@@ -42,8 +42,8 @@ def mask_levels(labels: NDArray) -> tuple[str, ...]:
     StudyError
         If the mask has a value that is no disc level.
     """
-    values = np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist()
-    unknown = set(values) - set(LEVELS_BY_LABEL) - {0}
+    values = np.flatnonzero(np.bincount(labels[labels != 0], minlength=256)).tolist()
+    unknown = set(values) - set(LEVELS_BY_LABEL)
     if unknown:
         raise StudyError(f"The mask has the values {sorted(unknown)}, which are no disc levels; rename the segments.")
     return tuple(level for level, value in DISC_LABELS.items() if value in values)

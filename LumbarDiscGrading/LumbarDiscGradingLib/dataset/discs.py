@@ -122,9 +122,9 @@ def _grown_back(seeds: NDArray[np.int32], region: NDArray[np.bool_]) -> NDArray[
 
 def _centroid_rows(pieces: NDArray[np.int32]) -> NDArray[np.float64]:
     """Return the mean row of each piece."""
-    counts = [np.bincount(row.ravel(), minlength=int(pieces.max()) + 1) for row in np.moveaxis(pieces, 1, 0)]
-    by_row = np.array(counts)[:, 1:]
-    return (np.arange(len(counts)) @ by_row) / by_row.sum(axis=0)
+    inside = pieces > 0
+    numbers, rows = pieces[inside], np.nonzero(inside)[1]
+    return np.bincount(numbers, weights=rows)[1:] / np.bincount(numbers)[1:]
 
 
 def _are_discs(pieces: NDArray[np.int32]) -> bool:
