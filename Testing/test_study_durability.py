@@ -14,6 +14,7 @@ from example_studies import make_study, truth_masks
 
 from LumbarDiscGradingLib.annotation.durable_files import append_line, write_durable
 from LumbarDiscGradingLib.annotation.errors import NotSavedError
+from LumbarDiscGradingLib.annotation.events import valid_events
 from LumbarDiscGradingLib.annotation.protocol import Task
 from LumbarDiscGradingLib.annotation.session import ReaderSession
 from LumbarDiscGradingLib.annotation.study import Study
@@ -89,7 +90,8 @@ def test_on_a_full_disk_the_reader_is_told_and_keeps_the_work(tmp_path: Path) ->
         from pathlib import Path
         from example_studies import truth_masks
         from LumbarDiscGradingLib.annotation.errors import NotSavedError
-        from LumbarDiscGradingLib.annotation.protocol import Task
+        from LumbarDiscGradingLib.annotation.events import valid_events
+from LumbarDiscGradingLib.annotation.protocol import Task
         from LumbarDiscGradingLib.annotation.session import ReaderSession
         place = Path(sys.argv[1])
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -140,7 +142,8 @@ def test_in_a_read_only_study_the_reader_is_told_and_keeps_the_work() -> None:
             import os, sys
             from pathlib import Path
             from LumbarDiscGradingLib.annotation.errors import NotSavedError
-            from LumbarDiscGradingLib.annotation.protocol import Task
+            from LumbarDiscGradingLib.annotation.events import valid_events
+from LumbarDiscGradingLib.annotation.protocol import Task
             from LumbarDiscGradingLib.annotation.session import ReaderSession
             if os.geteuid() == 0:
                 os.setuid(65534)  # to the superuser nothing is read-only
@@ -177,6 +180,7 @@ def test_a_line_torn_by_a_crash_is_passed_over_and_the_next_one_is_whole(tmp_pat
             case.grade("L2-L3", 3)
         history = Study.open(folder).histories["carl"]
         assert history.log.unreadable_lines == 1
+        assert len(valid_events(log)) == whole.count(b"\n") + 3  # opened, saved, closed: none fused with the torn one
         assert history.reading("C0001", Task.GRADES).grades == {"L1-L2": 2, "L2-L3": 3}
         assert verify_study(Study.open(folder)) == ["carl: 1 lines of the event log cannot be read."]
 
