@@ -29,6 +29,7 @@ from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS
 READER = "anna"
 CASES = 3
 LONGEST_LIFE_SECONDS = 0.25
+KILLS_A_STUDY = 100
 CALLS = ("write", "fsync", "replace")
 GRADES, MASKS, SIGNED = "grades", "masks", "signed"
 
@@ -69,6 +70,7 @@ def read_until_killed(folder: Path, seed: int, pipe: int) -> None:
     """Save again and again; tell the parent what is tried, and what is confirmed as saved."""
     dice, tell = random.Random(seed), os.write
     session = ReaderSession.open(folder, READER)
+    tell(pipe, b"ready - - - -\n")
     if dice.random() < 0.5:
         die_inside_a_call(dice)
     while True:
@@ -107,9 +109,10 @@ def kill_once(folder: Path, seed: int, confirmed: dict, tried: dict) -> int:
         finally:
             os._exit(3)
     os.close(writing)
-    time.sleep(random.Random(-seed).uniform(0.0, LONGEST_LIFE_SECONDS))
-    os.kill(child, signal.SIGKILL)
     with os.fdopen(reading) as stream:
+        stream.readline()  # its life begins when it has opened the study
+        time.sleep(random.Random(-seed).uniform(0.0, LONGEST_LIFE_SECONDS))
+        os.kill(child, signal.SIGKILL)
         lines = [line.split() for line in stream if line.endswith("\n")]
     _, status = os.waitpid(child, 0)
     if not os.WIFSIGNALED(status):
@@ -146,19 +149,21 @@ def lost(folder: Path, confirmed: dict, tried: dict) -> list[str]:
 
 
 def run(kills: int, seed: int = 0) -> tuple[Counter, list[str]]:
-    """Kill readers of one study again and again; return counts and what was lost."""
-    counts, problems = Counter(), []
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place, "study")
-        study_for_one_reader(folder)
-        confirmed: dict = {}
-        tried: dict = {}
-        for number in range(kills):
-            counts["saves confirmed"] += kill_once(folder, seed + number, confirmed, tried)
-            counts["killed during a save"] += bool(tried)
-            problems += [f"after kill {number}: {problem}" for problem in lost(folder, confirmed, tried)]
-        counts["kills"] = kills
-        counts["lines torn and passed over"] = Study.open(folder).histories[READER].log.unreadable_lines
+    """Kill readers again and again, a hundred in each study; return counts and what was lost."""
+    counts: Counter = Counter()
+    problems: list[str] = []
+    for first in range(0, kills, KILLS_A_STUDY):
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place, "study")
+            study_for_one_reader(folder)
+            confirmed: dict = {}
+            tried: dict = {}
+            for number in range(first, min(first + KILLS_A_STUDY, kills)):
+                counts["saves confirmed"] += kill_once(folder, seed + number, confirmed, tried)
+                counts["killed during a save"] += bool(tried)
+                problems += [f"after kill {number}: {problem}" for problem in lost(folder, confirmed, tried)]
+                counts["kills"] += 1
+            counts["lines torn and passed over"] += Study.open(folder).histories[READER].log.unreadable_lines
     return counts, problems
 
 
