@@ -82,7 +82,30 @@ def measure(folder: Path) -> None:
     found["next case, median s"] = statistics.median(seconds)
     found["next case, 95th percentile s"] = float(np.quantile(seconds, 0.95))
     found["memory after 20 cases, MB"], found["memory after 200 cases, MB"] = memory[19], memory[-1]
+    found |= saving_seconds(folder)
     print(json.dumps(found))
+
+
+def saving_seconds(folder: Path) -> dict[str, float]:
+    """Return how long a reader waits for a grade and for a stroke to be on the disk, median of 20."""
+    from LumbarDiscGradingLib.annotation.session import ReaderSession
+
+    found = {}
+    for reader, task, name in (("carl", Task.GRADES, "grade"), ("anna", Task.MASKS, "stroke")):
+        session, seconds = ReaderSession.open(folder, reader), []
+        item = session.next_item(task)
+        with session.open_case(item.case) as case:
+            labels = np.zeros(case.volume.voxels.shape, np.uint8)
+            for number in range(20):
+                labels[7, 100 + number, 100:150] = DISC_LABELS["L4-L5"]
+                since = time.perf_counter()
+                if task is Task.GRADES:
+                    case.grade("L4-L5", 1 + number % 5)
+                else:
+                    case.set_masks(labels)
+                seconds.append(time.perf_counter() - since)
+        found[f"save a {name}, s"] = statistics.median(seconds)
+    return found
 
 
 def resident_mb() -> float:
