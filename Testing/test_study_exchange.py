@@ -151,6 +151,21 @@ def test_label_maps_and_grades_become_a_readers_signed_readings(tmp_path):
     assert log.count('"imported":true') == 4
 
 
+def test_grades_of_several_readers_in_one_table_become_each_readers_own(empty, tmp_path):
+    folder = labelled_folder(tmp_path / "in", patients=1)
+    rows = ["patient,level,pfirrmann,reader"]
+    for reader, lowest in (("carl", 5), ("dora", 4), ("zoe", 1)):
+        rows += [
+            f"p0,{level},{i + 1 if level != 'L5-S1' else lowest},{reader}" for i, level in enumerate(LUMBAR_LEVELS)
+        ]
+    (folder / "grades.csv").write_text("\n".join(rows) + "\n")
+    report = import_sources(empty, [folder], reader="anna")
+    assert report.readings == 3  # anna's masks, carl's and dora's grades
+    assert len(report.notes) == 1 and "'zoe' were left out" in report.notes[0]
+    found = StudyStates(Study.open(empty.folder)).disagreements("C0001", Task.GRADES)
+    assert [(d.level, d.first, d.second) for d in found] == [("L5-S1", 5, 4)]
+
+
 def test_readings_may_come_after_the_images(tmp_path):
     study = Study.create(tmp_path / "study", one_reader())
     folder = labelled_folder(tmp_path / "in")
