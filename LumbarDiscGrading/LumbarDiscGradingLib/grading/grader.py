@@ -221,7 +221,7 @@ class DiscGrader:
         found = regions_of(segmentation, shape)
         tilt = spine_tilt_degrees(found[0])
         if abs(tilt - USUAL_TILT_DEGREES) > UPRIGHT_DEGREES:
-            rotation = tilt - USUAL_TILT_DEGREES
+            rotation = USUAL_TILT_DEGREES - tilt  # a grid turned so far has its rows along the leaning spine
             before_batch()
             segmentation = self.segmenter.segment(volume, [segmentation.slice_index], scale, rotation)[0]
             found = regions_of(segmentation, shape)
