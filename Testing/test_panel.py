@@ -718,3 +718,13 @@ def test_one_line_grades_without_a_main_window(host: Any, sample: Any, graders: 
         assert host.ui.resultTable.rowCount >= 5
     finally:
         host.app.hasMainWindow = True
+
+
+def test_the_modules_own_test_passes_with_a_panel(host: Any) -> None:
+    import unittest
+
+    suite = unittest.defaultTestLoader.loadTestsFromTestCase(host.module.LumbarDiscGradingTest)
+    outcome = unittest.TestResult()
+    suite.run(outcome)
+    assert outcome.testsRun >= 4
+    assert [text for _, text in outcome.failures + outcome.errors] == []

@@ -9,7 +9,18 @@ if TYPE_CHECKING:
 
 
 class DeviceError(ValueError):
-    """The device asked for is not there; the message is one sentence for the user."""
+    """The device asked for cannot be used; the message is one sentence for the user.
+
+    Parameters
+    ----------
+    message : str
+    reason : str
+        What is wrong with it, as torch says; empty where it is no device at all.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def choose_device(name: str = "auto") -> tuple[torch.device, str]:
@@ -41,7 +52,7 @@ def choose_device(name: str = "auto") -> tuple[torch.device, str]:
         raise DeviceError(f"{name!r} is not a device; use auto, cpu, cuda, cuda:N or mps.") from error
     problem = _problem(device)
     if problem is not None:
-        raise DeviceError(f"The device {name} cannot be used ({problem}); use --device auto or cpu.")
+        raise DeviceError(f"The device {name} cannot be used ({problem}); use --device auto or cpu.", problem)
     return device, name
 
 

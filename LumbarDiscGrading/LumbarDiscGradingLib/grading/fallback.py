@@ -4,49 +4,75 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from .result import GradingResult
+from .device import DeviceError
+from .result import DiscGrade, GradingResult
 
 if TYPE_CHECKING:
     from .grader import DiscGrader
 
+T = TypeVar("T")
 CARD_PROBLEMS = ("out of memory", "CUDA error", "no kernel image", "cuDNN", "CUBLAS", "MPS backend")
 """Parts of the messages by which torch says that it is the card, not the image, that does not work."""
 
 
 def card_problem(error: BaseException) -> str | None:
     """Return in words what is wrong with the graphics card, None where the error is another one."""
+    if isinstance(error, DeviceError):
+        return error.reason or None
     text = str(error)
     if not isinstance(error, RuntimeError) or not any(part.lower() in text.lower() for part in CARD_PROBLEMS):
         return None
     return "it ran out of memory" if "out of memory" in text.lower() else text.splitlines()[0]
 
 
-def grade_or_fall_back(
-    grader_on: Callable[[str], DiscGrader], device: str, grade: Callable[[DiscGrader], GradingResult]
-) -> GradingResult:
-    """Grade on a device; if the graphics card fails, once more on the CPU.
+def run_or_fall_back(
+    grader_on: Callable[[str], DiscGrader], device: str, work: Callable[[DiscGrader], T]
+) -> tuple[T, str | None]:
+    """Run a grader on a device; if the graphics card fails, once more on the CPU.
 
     Parameters
     ----------
     grader_on : callable
         Returns the grader of a device.
     device : str
-    grade : callable
-        Runs a grader.
+    work : callable
+        Is given the grader.
 
     Returns
     -------
-    GradingResult
-        Its `device` and warnings tell when the CPU stepped in.
+    value
+        What `work` returned.
+    problem : str or None
+        What was wrong with the card, None where it ran as asked.
     """
     try:
-        return grade(grader_on(device))
-    except RuntimeError as error:
+        return work(grader_on(device)), None
+    except (RuntimeError, DeviceError) as error:
         problem = card_problem(error)
         if problem is None or device == "cpu":
             raise
-    result = grade(grader_on("cpu"))
+    return work(grader_on("cpu")), problem
+
+
+def grade_or_fall_back(
+    grader_on: Callable[[str], DiscGrader], device: str, grade: Callable[[DiscGrader], GradingResult]
+) -> GradingResult:
+    """Grade a volume; the result's device and warnings tell when the CPU stepped in (see `run_or_fall_back`)."""
+    result, problem = run_or_fall_back(grader_on, device, grade)
+    if problem is None:
+        return result
     note = f"The graphics card was not used ({problem}); the discs were graded on the CPU."
     return replace(result, device=f"cpu (the graphics card failed: {problem})", warnings=(*result.warnings, note))
+
+
+def regrade_or_fall_back(
+    grader_on: Callable[[str], DiscGrader], device: str, regrade: Callable[[DiscGrader], tuple[DiscGrade, ...]]
+) -> tuple[DiscGrade, ...]:
+    """Grade given masks; the discs' warnings tell when the CPU stepped in (see `run_or_fall_back`)."""
+    discs, problem = run_or_fall_back(grader_on, device, regrade)
+    if problem is None:
+        return discs
+    note = f"graded on the CPU (the graphics card failed: {problem})."
+    return tuple(replace(disc, warnings=(*disc.warnings, f"{disc.level}: {note}")) for disc in discs)

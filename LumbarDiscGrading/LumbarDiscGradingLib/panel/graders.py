@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..grading.fallback import grade_or_fall_back
-from ..grading.result import GradingResult
+from ..grading.fallback import grade_or_fall_back, regrade_or_fall_back
+from ..grading.result import DiscGrade, GradingResult
 
 if TYPE_CHECKING:
     from ..grading.grader import DiscGrader
@@ -36,13 +36,24 @@ class Graders:
                 self._graders[key] = DiscGrader(device, segmentation_model or None, grading_model or None)
             return self._graders[key]
 
-    def run(
+    def grade(
         self,
-        grade: Callable[[DiscGrader], GradingResult],
+        work: Callable[[DiscGrader], GradingResult],
         device: str,
         segmentation_model: str = "",
         grading_model: str = "",
     ) -> GradingResult:
-        """Run a grader, on the CPU if the graphics card fails; see `grading.fallback`."""
+        """Grade a volume, on the CPU if the graphics card fails; see `grading.fallback`."""
         with self._computing:
-            return grade_or_fall_back(lambda name: self.grader(name, segmentation_model, grading_model), device, grade)
+            return grade_or_fall_back(lambda name: self.grader(name, segmentation_model, grading_model), device, work)
+
+    def regrade(
+        self,
+        work: Callable[[DiscGrader], tuple[DiscGrade, ...]],
+        device: str,
+        segmentation_model: str = "",
+        grading_model: str = "",
+    ) -> tuple[DiscGrade, ...]:
+        """Grade given masks, on the CPU if the graphics card fails; see `grading.fallback`."""
+        with self._computing:
+            return regrade_or_fall_back(lambda name: self.grader(name, segmentation_model, grading_model), device, work)

@@ -118,7 +118,7 @@ class GradingPanel(VTKObservationMixin):
             progress("prepare")
             volume = voxels.sagittal_volume()
             progress("load the networks")
-            return graders.run(lambda grader: grader.grade(volume, slice_index, progress), device, *models)
+            return graders.grade(lambda grader: grader.grade(volume, slice_index, progress), device, *models)
 
         self._start(work, volumeNode, self._graded)
         self.run.say(_("Grading {name}.").format(name=volumeNode.GetName()))
@@ -143,8 +143,11 @@ class GradingPanel(VTKObservationMixin):
 
         def work(progress: Progress) -> Any:
             progress("load the networks")
-            grader = graders.grader(device, *models)
-            return grader.regrade(result.volume, result.slice_index, {level: mask}, progress)[0]
+            masks = {level: mask}
+            (disc,) = graders.regrade(
+                lambda grader: grader.regrade(result.volume, result.slice_index, masks, progress), device, *models
+            )
+            return disc
 
         def done(run: BackgroundRun) -> None:
             self._end()
@@ -283,7 +286,7 @@ class GradingPanel(VTKObservationMixin):
         """Return the result that the scene keeps of a volume, the one shown last if there are several."""
         if volumeNode is None:
             return None
-        cases = [case for case in graded_cases(volumeNode.GetScene()) if case.volumeNode is volumeNode]
+        cases = graded_cases(volumeNode)
         shown = self.input.parameters.segmentation if self.input.parameters is not None else None
         return next((case for case in cases if case.segmentationNode is shown), cases[-1] if cases else None)
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..grading.corrections import Correction, corrected
 from ..grading.result import GradingResult
+from ..imaging.volume import ImagingError
 from .results import TABLE_REFERENCE_ROLE, TAG_PREFIX, LumbarDiscGradingResults, segment_array
 from .stored_result import from_text, to_text
 from .volumes import sagittal_volume_from_node
@@ -146,15 +147,17 @@ class GradedCase:
         self.segmentationNode.SetAttribute(STORED_RESULT_ATTRIBUTE, to_text(self.original, self.corrections))
 
 
-def graded_cases(scene: Any) -> list[GradedCase]:
-    """Return the cases that a scene keeps and that can be read back, newest last."""
-    from .stored_result import StoredResultError
-
+def graded_cases(volumeNode: Any) -> list[GradedCase]:
+    """Return the cases of a volume that its scene keeps and that can be read back, newest last."""
+    scene = volumeNode.GetScene()
     cases = []
     for n in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
+        node = scene.GetNthNodeByClass(n, "vtkMRMLSegmentationNode")
+        if node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is not volumeNode:
+            continue
         try:
-            case = GradedCase.from_segmentation(scene.GetNthNodeByClass(n, "vtkMRMLSegmentationNode"))
-        except StoredResultError:
+            case = GradedCase.from_segmentation(node)
+        except ImagingError:
             continue
         if case is not None:
             cases.append(case)
