@@ -86,6 +86,20 @@ def test_links_in_place_of_files_are_refused(folder, tmp_path, name):
 
 
 @links
+def test_a_reading_that_is_a_link_is_neither_shown_nor_exported(folder, tmp_path):
+    read_grades(folder, "dora", "C0001", [1, 2, 3, 4, 5])
+    path = folder / "readers" / "dora" / "cases" / "C0001" / "grades.json"
+    secret = tmp_path / "secret"
+    path.rename(secret)
+    path.symlink_to(secret)
+    with pytest.raises(StudyError, match="is a link"):
+        ReaderSession.open(folder, "dora").open_case("C0001")
+    with pytest.raises(StudyError, match="is a link"):
+        export_study(Study.open(folder), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@links
 def test_a_pipe_in_place_of_a_file_does_not_hang_the_reader(folder):
     (folder / "cases" / "C0001" / "case.json").unlink()
     os.mkfifo(folder / "cases" / "C0001" / "case.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,11 @@ from ..dataset.manifest import SPLITS, DatasetError
 from ..dataset.splits import STUDY_PROPORTIONS, split_patients
 from ..dataset.writing import CaseToWrite, Reading, write_dataset
 from ..pfirrmann import LEVELS_BY_LABEL
-from .cases import CASE_NAME, SURROUNDINGS_NAME, StudyCase
+from .cases import CASE_NAME, LARGEST_IMAGE_BYTES, SURROUNDINGS_NAME, StudyCase
 from .consensus import consensus_grades, consensus_masks
 from .deidentification import Mapping as IdentifierMapping
 from .documents import read_document, write_document
-from .durable_files import make_folder, not_saved, write_durable
+from .durable_files import make_folder, not_saved, read_limited, write_durable
 from .errors import StudyError
 from .events import LOG_NAME, event_line, valid_events
 from .export_card import card
@@ -28,7 +27,7 @@ from .export_layouts import Layout, write_monai, write_nnunet
 from .protocol import Task
 from .readings import NOT_ASSESSABLE
 from .states import StudyStates
-from .study import STUDY_NAME, Study
+from .study import LARGEST_READING_BYTES, STUDY_NAME, Study
 from .verification import MANIFEST_NAME, READINGS_FOLDER, identity_problems, list_files
 
 PassThrough = Callable[[Sequence[Any]], Iterable[Any]]
@@ -227,7 +226,8 @@ def _write_readings(study: Study, folder: Path, cases: Sequence[str]) -> None:
         document = read_document(study.case(case).folder / CASE_NAME, "case")
         write_document(folder / "cases" / f"{case}.json", "case", document)
         if document["surroundings_sha256"]:
-            shutil.copyfile(study.case(case).folder / SURROUNDINGS_NAME, folder / "cases" / f"{case}.nrrd")
+            around = read_limited(study.case(case).folder / SURROUNDINGS_NAME, LARGEST_IMAGE_BYTES)
+            write_durable(folder / "cases" / f"{case}.nrrd", around)
     for reader in study.protocol.readers:
         source = study.reader_folder(reader.id)
         if not (source / LOG_NAME).exists():
@@ -254,4 +254,4 @@ def _copy_reading(study: Study, reader: str, case: str, target: Path) -> None:
     for path, sha256 in named:
         if sha256 is not None:
             make_folder(target)
-            shutil.copyfile(path, target / path.name)
+            write_durable(target / path.name, read_limited(study.safe(path), LARGEST_READING_BYTES))

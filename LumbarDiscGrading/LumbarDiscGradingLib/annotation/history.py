@@ -94,11 +94,14 @@ class ReaderHistory:
         By (case, task): time, and hashes of the files that were locked or None for unlocked.
     overlaps : dict
         Comparisons of masks by the hashes of their two files.
+    events : int
+        How many events have been taken in.
     """
 
     def __init__(self, reader: str, folder: Path) -> None:
         self.reader = reader
         self.log = EventLog(folder / LOG_NAME)
+        self.events = 0
         self.readings: dict[ReadingKey, ReadingRecord] = {}
         self.reviews: dict[tuple[str, str], DecisionRecord] = {}
         self.adjudications: dict[tuple[str, Task], DecisionRecord] = {}
@@ -109,6 +112,7 @@ class ReaderHistory:
         """Take in the events that were added since the last call."""
         for event in self.log.new_events():
             self._take(event)
+            self.events += 1
 
     def append(self, event: Event) -> None:
         """Log an event; when this returns it is on the disk and taken in, with what came before it.

@@ -231,7 +231,7 @@ def import_grades(study: Study, case: StudyCase, reader: str, grades: dict[str, 
 def _signed(study: Study, case: StudyCase, reader: str, task: Task, content: bytes, facts: Event) -> int:
     if READING_ROLE[task] not in study.protocol.reader(reader).roles or task not in study.protocol.tasks:
         raise StudyError(f"{reader} is no {READING_ROLE[task].value} of this study; add the role or name another.")
-    history, path = study.histories[reader], study.reading_path(reader, case.id, task)
+    history, path = study.histories[reader], study.safe(study.reading_path(reader, case.id, task))
     if history.reading(case.id, task).begun:
         return 0
     make_folder(path.parent)

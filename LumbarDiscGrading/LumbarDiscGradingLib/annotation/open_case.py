@@ -68,6 +68,7 @@ class OpenCase:
         self._volume: SagittalVolume | None = None
         self._on_disk: dict[Task, str | None] = {}
         self._model_sha256 = ""
+        session.study.safe(self._path(tasks[0]))
         self._seconds = {task: self._record(task).seconds for task in tasks}
         self.slice_index = next((s for task in tasks if (s := self._record(task).slice_index) is not None), None)
         recovered = [task for task in tasks if self._load(task)]
@@ -214,7 +215,7 @@ class OpenCase:
         NotSavedError
             If it could not be saved.
         """
-        content, path = self._content(task), self._path(task)
+        content, path = self._content(task), self._session.study.safe(self._path(task))
         make_folder(path.parent)
         with one_writer(self._session.folder):
             self._session.history.refresh()

@@ -132,7 +132,7 @@ class _Decisions:
         content = segmentation_bytes(
             volume.to_stored(labels), volume.stored_index_to_lps, tags={"Reader": self._session.reader.id}
         )
-        make_folder(path.parent)
+        make_folder(self._session.study.safe(path).parent)
         write_durable(path, content)
         self._sha256 = hashlib.sha256(content).hexdigest()
 

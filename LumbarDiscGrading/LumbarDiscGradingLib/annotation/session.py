@@ -99,6 +99,8 @@ class ReaderSession:
     ----------
     study : Study
     reader : str
+    states : StudyStates, optional
+        Of the same study, so that what it has worked out need not be worked out again.
 
     Raises
     ------
@@ -113,10 +115,10 @@ class ReaderSession:
     ...     case.grade("L4-L5", 3, seconds=2.5)
     """
 
-    def __init__(self, study: Study, reader: str) -> None:
+    def __init__(self, study: Study, reader: str, states: StudyStates | None = None) -> None:
         self.study = study
         self.reader = study.protocol.reader(reader)
-        self.states = StudyStates(study)
+        self.states = states or StudyStates(study)
         self.folder = study.reader_folder(reader)
 
     @classmethod

@@ -87,6 +87,8 @@ class StudyStates:
     def __init__(self, study: Study) -> None:
         self.study = study
         self._computed: dict[tuple[str, ...], dict[str, Overlap]] = {}
+        self._known: dict[tuple[str, Task], CaseState] = {}
+        self._known_at = -1
 
     def readers_of(self, case_id: str, task: Task) -> tuple[str, ...]:
         """Return who reads a case."""
@@ -95,6 +97,13 @@ class StudyStates:
 
     def state(self, case_id: str, task: Task) -> CaseState:
         """Return the state of a case."""
+        if self._known_at != self.study.revision:
+            self._known, self._known_at = {}, self.study.revision
+        if (case_id, task) not in self._known:
+            self._known[case_id, task] = self._state(case_id, task)
+        return self._known[case_id, task]
+
+    def _state(self, case_id: str, task: Task) -> CaseState:
         readers = self.readers_of(case_id, task)
         records = [self.study.histories[reader].reading(case_id, task) for reader in readers]
         if not all(record.signed for record in records):

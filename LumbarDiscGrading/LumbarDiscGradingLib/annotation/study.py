@@ -96,6 +96,11 @@ class Study:
         """Names of the cases, sorted."""
         return self._case_ids
 
+    @property
+    def revision(self) -> int:
+        """How many events have been taken in: as long as it stays the same, so do all states."""
+        return sum(history.events for history in self.histories.values())
+
     def refresh(self) -> None:
         """Take in the cases and events that were added since the last call."""
         self._case_ids = _case_names(self.folder / CASES_FOLDER)
@@ -166,18 +171,29 @@ class Study:
         return folder
 
     def reading_path(self, reader: str, case_id: str, task: Task, round_number: int = 1) -> Path:
-        """Return the path of a reading's file."""
+        """Return the path of a reading's file; `safe` before anything is read or written there."""
         suffix = "" if round_number == 1 else f".{round_number}"
         name = f"masks{suffix}.seg.nrrd" if task is Task.MASKS else f"grades{suffix}.json"
         return self._case_folder(reader, case_id) / name
 
     def review_path(self, reviewer: str, case_id: str, annotator: str) -> Path:
-        """Return the path of the masks that a peer reviewer corrected."""
+        """Return the path of the masks that a peer reviewer corrected; `safe` before use."""
         return self._case_folder(reviewer, case_id) / f"review-{self.protocol.reader(annotator).id}.seg.nrrd"
 
     def adjudication_path(self, adjudicator: str, case_id: str) -> Path:
-        """Return the path of an adjudicator's masks."""
+        """Return the path of an adjudicator's masks; `safe` before use."""
         return self._case_folder(adjudicator, case_id) / "adjudication.seg.nrrd"
+
+    def safe(self, path: Path) -> Path:
+        """Return a path of the study after looking whether its folder, links followed, lies in the study.
+
+        Raises
+        ------
+        StudyError
+            If it does not.
+        """
+        require_inside(self.folder, path.parent)
+        return path
 
     def masks(self, path: Path, case_id: str, sha256: str | None = None) -> SagittalVolume:
         """Read a mask file of a case.
@@ -199,7 +215,7 @@ class Study:
         """
         case = self.case(case_id)
         try:
-            content = read_limited(path, LARGEST_READING_BYTES)
+            content = read_limited(self.safe(path), LARGEST_READING_BYTES)
         except FileNotFoundError:
             raise StudyError(f"{path} is missing; restore it from a backup.") from None
         if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
@@ -211,9 +227,7 @@ class Study:
     def _case_folder(self, reader: str, case_id: str) -> Path:
         if not is_case_name(case_id):
             raise StudyError(f"{case_id[:64]!r} cannot name a case; use letters, digits, - and _ only.")
-        folder = self.reader_folder(reader) / "cases" / case_id
-        require_inside(self.folder, folder)
-        return folder
+        return self.folder / READERS_FOLDER / self.protocol.reader(reader).id / "cases" / case_id
 
 
 def _case_names(folder: Path) -> tuple[str, ...]:

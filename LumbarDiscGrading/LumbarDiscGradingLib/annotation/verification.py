@@ -112,7 +112,7 @@ def _reading_problems(study: Study, reader: str, case_id: str, task: Task, numbe
     path = study.reading_path(reader, case_id, task, number)
     where = f"{reader}, case {case_id}, {task.value}"
     try:
-        content = read_limited(path, LARGEST_READING_BYTES)
+        content = read_limited(study.safe(path), LARGEST_READING_BYTES)
         if hashlib.sha256(content).hexdigest() != record.sha256:
             return [f"{where}: the file is not what was signed."]
         if task is Task.MASKS:

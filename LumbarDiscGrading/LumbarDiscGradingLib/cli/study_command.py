@@ -266,7 +266,7 @@ def _status(arguments: argparse.Namespace) -> int:
         counts = Counter(state for (_, t), state in found.items() if t is task)
         print(f"  {task.value}: " + ", ".join(f"{counts[state]} {state.value}" for state in CaseState if counts[state]))
     for reader in study.protocol.readers:
-        session = ReaderSession(study, reader.id)
+        session = ReaderSession(study, reader.id, states)
         for duty in Duty:
             for task in study.protocol.tasks:
                 progress = session.progress(task, duty)
