@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from LumbarDiscGradingLib.grading.fallback import grade_or_fall_back
+from LumbarDiscGradingLib.grading.device import DeviceError
+from LumbarDiscGradingLib.grading.fallback import grade_or_fall_back, regrade_or_fall_back
 from LumbarDiscGradingLib.grading.grader import DiscGrader, NoDiscsError
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.imaging.volume import ImagingError, SagittalVolume
@@ -257,7 +258,21 @@ def test_a_failing_graphics_card_is_replaced_by_the_cpu_once(grader, phantom, mo
     assert any("graded on the CPU" in warning for warning in result.warnings)
 
 
-@pytest.mark.parametrize("error", [ImagingError("no discs"), RuntimeError("a bug")])
+def test_a_card_that_torch_cannot_drive_is_replaced_by_the_cpu(grader, phantom, result):
+    def on(device):
+        if device == "cuda:77":
+            return DiscGrader(device)
+        return grader
+
+    graded = grade_or_fall_back(on, "cuda:77", lambda used: used.grade(phantom.volume))
+    assert [disc.level for disc in graded.discs] == [disc.level for disc in result.discs]
+    assert any("graphics card was not used" in warning for warning in graded.warnings)
+    masks = {"L4-L5": result.label_slice == DISC_LABELS["L4-L5"]}
+    (disc,) = regrade_or_fall_back(on, "cuda:77", lambda used: used.regrade(phantom.volume, result.slice_index, masks))
+    assert "graded on the CPU" in disc.warnings[-1]
+
+
+@pytest.mark.parametrize("error", [ImagingError("no discs"), RuntimeError("a bug"), DeviceError("no device")])
 def test_other_errors_do_not_fall_back(error):
     asked = []
 
