@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from example_studies import make_study, truth_masks
+from example_studies import make_study, read_masks, truth_masks
 
 from LumbarDiscGradingLib.annotation.durable_files import append_line, write_durable
 from LumbarDiscGradingLib.annotation.errors import NotSavedError
@@ -19,6 +19,7 @@ from LumbarDiscGradingLib.annotation.protocol import Task
 from LumbarDiscGradingLib.annotation.session import ReaderSession
 from LumbarDiscGradingLib.annotation.study import Study
 from LumbarDiscGradingLib.annotation.verification import verify_study
+from LumbarDiscGradingLib.pfirrmann import DISC_LABELS
 
 TESTING = Path(__file__).resolve().parent
 LIBRARY = TESTING.parent / "LumbarDiscGrading"
@@ -90,8 +91,7 @@ def test_on_a_full_disk_the_reader_is_told_and_keeps_the_work(tmp_path: Path) ->
         from pathlib import Path
         from example_studies import truth_masks
         from LumbarDiscGradingLib.annotation.errors import NotSavedError
-        from LumbarDiscGradingLib.annotation.events import valid_events
-from LumbarDiscGradingLib.annotation.protocol import Task
+        from LumbarDiscGradingLib.annotation.protocol import Task
         from LumbarDiscGradingLib.annotation.session import ReaderSession
         place = Path(sys.argv[1])
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -130,6 +130,44 @@ from LumbarDiscGradingLib.annotation.protocol import Task
 
 
 @posix
+def test_on_a_full_disk_a_peer_reviewer_is_told_and_keeps_the_correction(tmp_path: Path) -> None:
+    make_study(tmp_path / "study")
+    read_masks(tmp_path / "study", "anna", "C0001", truth_masks())
+    code = """
+        import resource, signal, sys
+        from pathlib import Path
+        from example_studies import truth_masks
+        from LumbarDiscGradingLib.annotation.errors import NotSavedError
+        from LumbarDiscGradingLib.annotation.session import ReaderSession
+        from LumbarDiscGradingLib.pfirrmann import DISC_LABELS
+        place = Path(sys.argv[1])
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        review = ReaderSession.open(place / "study", "ben").open_review("C0001", "anna")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))
+        disc = truth_masks() == DISC_LABELS["L4-L5"]
+        disc[0] = False
+        try:
+            review.correct("L4-L5", disc)
+        except NotSavedError as error:
+            assert "full" in str(error), error
+        else:
+            sys.exit("said to be saved")
+        assert review.unsaved and "L4-L5" in review.decisions
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        assert len(review.save_elsewhere(place / "elsewhere")) == 2
+        review.save()
+        review.close()
+    """
+    process = python(code, str(tmp_path))
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    review = ReaderSession.open(tmp_path / "study", "ben").open_review("C0001", "anna")
+    assert not review.masks[0, truth_masks()[0] == DISC_LABELS["L4-L5"]].any()
+    assert "L4-L5" not in review.undecided
+
+
+@posix
 def test_in_a_read_only_study_the_reader_is_told_and_keeps_the_work() -> None:
     with tempfile.TemporaryDirectory() as place:
         os.chmod(place, 0o755)
@@ -142,8 +180,7 @@ def test_in_a_read_only_study_the_reader_is_told_and_keeps_the_work() -> None:
             import os, sys
             from pathlib import Path
             from LumbarDiscGradingLib.annotation.errors import NotSavedError
-            from LumbarDiscGradingLib.annotation.events import valid_events
-from LumbarDiscGradingLib.annotation.protocol import Task
+            from LumbarDiscGradingLib.annotation.protocol import Task
             from LumbarDiscGradingLib.annotation.session import ReaderSession
             if os.geteuid() == 0:
                 os.setuid(65534)  # to the superuser nothing is read-only

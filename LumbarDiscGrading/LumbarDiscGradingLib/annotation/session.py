@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .adjudicating import Adjudication
 from .assignment import is_repeated, place_in_order
 from .consensus import consensus_masks
 from .durable_files import make_folder, one_writer
@@ -19,7 +20,7 @@ from .history import ReaderHistory
 from .marks import marked_case
 from .open_case import OpenCase
 from .protocol import READING_ROLE, Role, Task
-from .reviewing import Adjudication, PeerReview
+from .reviewing import PeerReview
 from .states import CaseState, SignedReading, StudyStates
 from .study import Study
 
