@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from example_studies import image, truth_masks
+from example_studies import image, protocol, truth_masks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from LumbarDiscGradingLib.annotation.errors import StudyError
 from LumbarDiscGradingLib.annotation.nrrd_files import nrrd_bytes, parse_nrrd
+from LumbarDiscGradingLib.annotation.protocol import Reader, Role, Task
 from LumbarDiscGradingLib.annotation.segmentation_files import parse_segmentation, segmentation_bytes
+from LumbarDiscGradingLib.annotation.session import ReaderSession
+from LumbarDiscGradingLib.annotation.study import Study
 from LumbarDiscGradingLib.imaging.volume import SagittalVolume
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS, NOT_GRADED_COLOR, Group
 
@@ -144,3 +148,41 @@ def test_hostile_and_damaged_masks_are_refused_with_a_sentence(change, message: 
     assert changed != GOOD
     with pytest.raises(StudyError, match=message):
         parse_segmentation(changed, "file", STORED.shape, MATRIX)
+
+
+@settings(max_examples=24)
+@given(
+    st.permutations(range(3)),
+    st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    st.floats(-20, 20),
+    st.lists(st.floats(-300, 300), min_size=3, max_size=3),
+)
+def test_masks_lie_on_the_image_whatever_the_order_in_which_it_is_stored(axes, flips, degrees, origin) -> None:
+    """Any of the 48 axis orders, oblique, anywhere: image and masks come back voxel on voxel from a study."""
+    canonical = VOLUME.voxels
+    turned = np.eye(4)
+    angle = np.radians(degrees)
+    turned[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    matrix = turned @ VOLUME.index_to_lps
+    matrix[:3, 3] = origin
+    stored, columns, start = np.transpose(canonical, axes), matrix[:3, list(axes)], matrix[:3, 3].copy()
+    for axis, flip in enumerate(flips):
+        if flip:
+            start += columns[:, axis] * (stored.shape[axis] - 1)
+            stored, columns[:, axis] = np.flip(stored, axis), -columns[:, axis]
+    to_lps = np.eye(4)
+    to_lps[:3, :3], to_lps[:3, 3] = columns[:, ::-1], start
+    volume = SagittalVolume.from_stored(np.ascontiguousarray(stored), to_lps)
+    with tempfile.TemporaryDirectory() as place:
+        readers = (Reader("anna", (Role.ANNOTATOR,)),)
+        rules = {"readers": readers, "tasks": (Task.MASKS,), "peer_review": False}
+        study = Study.create(Path(place, "study"), protocol(**rules))
+        case = study.add_case(volume)
+        with ReaderSession.open(study.folder, "anna").open_case(case.id) as opened:
+            assert np.array_equal(opened.volume.voxels, canonical)
+            assert np.allclose(opened.volume.index_to_lps, matrix)
+            opened.set_masks(truth_masks())
+        study.refresh()
+        masks = study.masks(study.reading_path("anna", case.id, Task.MASKS), case.id)
+        assert np.array_equal(masks.voxels, truth_masks())
+        assert np.allclose(masks.index_to_lps, matrix)
