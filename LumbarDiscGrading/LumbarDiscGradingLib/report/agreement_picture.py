@@ -23,7 +23,7 @@ ACCENT: Color = (0, 114, 178)
 
 _MARGIN, _HEADER, _TITLE, _CELL, _ROW = 48, 96, 74, 64, 52
 _AXIS_LEFT, _AXIS_WIDTH = 690, 460
-_BODY = 6 * _ROW + 92
+_BODY = 6 * _ROW + 120
 
 
 def agreement_picture(agreement: StudyAgreement) -> Image.Image:
