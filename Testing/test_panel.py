@@ -275,6 +275,7 @@ def test_a_second_click_cancels_and_leaves_the_scene_as_it_was(host: Any, sample
     host.click(host.ui.gradeDiscsButton)
     host.click(host.ui.gradeDiscsButton)
     assert host.ui.gradeDiscsButton.text == "Grade Discs"
+    assert host.ui.inputCollapsibleButton.enabled
     assert "Canceled" in host.ui.statusLabel.text
     host.wait_until(lambda: not host.widget.panel.run._silent)
     assert scene_state(host) == before
@@ -566,15 +567,58 @@ def test_an_edited_mask_is_graded_again_alone(host: Any, sample: Any) -> None:
 
 
 @needs_models
-def test_leaving_the_editor_takes_back_what_was_not_graded(host: Any, sample: Any) -> None:
+def test_grading_again_keeps_a_corrected_result(host: Any, sample: Any) -> None:
+    grade(host, sample)
+    open_all(host)
+    click_row(host, row_of(host, "L3-L4"))
+    host.press(host.ui.resultTable, "5")
+    corrected = segmentation(host)
+    host.click(host.ui.gradeDiscsButton)
+    finish(host)
+    assert host.scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 2
+    assert "is kept" in host.ui.statusLabel.text
+    assert not corrected.GetDisplayVisibility()
+    from LumbarDiscGradingLib.scene.graded_case import GradedCase
+
+    assert GradedCase.from_segmentation(corrected).result.disc("L3-L4").pfirrmann == 5
+    assert not host.ui.undoButton.enabled
+
+
+@needs_models
+def test_a_drawn_mask_is_not_lost_when_the_user_goes_on(host: Any, sample: Any) -> None:
+    grade(host, sample)
+    open_all(host)
+    case = host.widget.panel.case
+    click_row(host, row_of(host, "L3-L4"))
+    host.click(host.ui.editMaskButton)
+    draw(host, case, "L3-L4", lambda mask: np.roll(mask, 2, axis=0) | mask)
+    host.click(host.ui.grade2Button)
+    assert "Finish the mask of L3-L4 first" in host.ui.statusLabel.text
+    host.click(host.ui.gradeDiscsButton)
+    assert "Finish the mask of L3-L4 first" in host.ui.statusLabel.text
+    click_row(host, row_of(host, "L1-L2"))
+    assert host.widget.panel.run.running
+    finish(host)
+    assert "mask edited by reader, graded again" in case.result.disc("L3-L4").changes
+    assert host.widget.panel.result.level == "L3-L4" or host.ui.undoButton.enabled
+    host.click(host.ui.editMaskButton)
+    level = host.widget.panel.correct._edited
+    draw(host, case, level, lambda mask: np.roll(mask, 2, axis=0))
+    host.click(host.ui.regradeButton)
+    host.click(host.ui.gradeDiscsButton)  # cancel: the mask is as it was graded before
+    assert not case.mask_was_drawn(level)
+    host.wait_until(lambda: not host.widget.panel.run._silent)
+
+
+@needs_models
+def test_leaving_the_editor_takes_back_an_empty_mask(host: Any, sample: Any) -> None:
     grade(host, sample)
     open_all(host)
     click_row(host, row_of(host, "L3-L4"))
     host.click(host.ui.editMaskButton)
     draw(host, host.widget.panel.case, "L3-L4", lambda mask: np.zeros_like(mask))
-    host.click(host.ui.regradeButton)
-    assert "is empty" in host.ui.statusLabel.text
     host.leave()
+    assert "is empty" in host.ui.statusLabel.text
     assert not host.ui.segmentEditorWidget.shortcutsInstalled
     assert not host.widget.panel.case.mask_was_drawn("L3-L4")
     host.open()

@@ -25,10 +25,10 @@ class CorrectSection:
     corrected : callable
         Called after the case has changed, with the level to be selected then.
     regrade : callable
-        Called with the level whose mask is to be graded again.
+        Called with the level whose mask is to be graded again; returns whether that has begun.
     """
 
-    def __init__(self, ui: Any, corrected: Callable[[str | None], None], regrade: Callable[[str], None]) -> None:
+    def __init__(self, ui: Any, corrected: Callable[[str | None], None], regrade: Callable[[str], bool]) -> None:
         self.ui, self._corrected, self._regrade = ui, corrected, regrade
         self.case: GradedCase | None = None
         self.level: str | None = None
@@ -53,8 +53,8 @@ class CorrectSection:
         """Show what can be changed of the selected disc; while something runs nothing can."""
         from slicer.i18n import tr as _
 
-        if self.editing and (case is not self.case or level != self._edited):
-            self.stop_editing()
+        if self.editing and (case is not self.case or level != self._edited) and self.stop_editing():
+            return  # what was drawn is graded now, and that has shown everything anew
         self.case, self.level, self._allowed = case, level, allowed
         disc = case.result.disc(level) if case is not None and level else None
         self.ui.correctCollapsibleButton.enabled = case is not None and allowed
@@ -78,6 +78,10 @@ class CorrectSection:
 
         if self.case is None or not self._allowed:
             return
+        if self.unfinished:
+            self.stop_editing(keep=False)
+            self.ui.statusLabel.text = _("The mask is as it was before.")
+            return
         self.stop_editing()
         undone = self.case.undo()
         if undone is not None:
@@ -91,7 +95,7 @@ class CorrectSection:
 
     def correct(self, correction: Correction) -> None:
         """Apply a correction; where it is not possible the user hears why."""
-        if self.case is None or not self._allowed:
+        if self.case is None or not self._allowed or self.finish_first():
             return
         self.stop_editing()
         try:
@@ -102,10 +106,40 @@ class CorrectSection:
         self.ui.statusLabel.text = ""
         self._corrected(correction.new_level if isinstance(correction, LevelSet) else correction.level)
 
-    def stop_editing(self) -> None:
-        """Leave the mask editor, its keys and its hold on the views; what was drawn and not graded is taken back."""
+    @property
+    def unfinished(self) -> bool:
+        """Whether a mask was drawn that has not been graded."""
+        return (
+            self.editing and self.case is not None and self.case.is_alive() and self.case.mask_was_drawn(self._edited)
+        )
+
+    def finish_first(self) -> bool:
+        """Tell the user to finish a drawn mask, so that nothing drawn is lost, and return whether there is one."""
+        from slicer.i18n import tr as _
+
+        if self.unfinished:
+            self.ui.statusLabel.text = _("Finish the mask of {level} first: re-grade it, or undo.").format(
+                level=self._edited
+            )
+            return True
+        return False
+
+    def stop_editing(self, keep: bool = True) -> bool:
+        """Leave the mask editor, its keys and its hold on the views.
+
+        Parameters
+        ----------
+        keep : bool
+            A mask that was drawn is graded, which keeps it as a change that can be undone; else it is taken back.
+
+        Returns
+        -------
+        bool
+            Whether it is being graded.
+        """
         if not self.editing:
-            return
+            return False
+        drawn = self.unfinished
         level, self._edited = self._edited, None
         editor = self.ui.segmentEditorWidget
         editor.setActiveEffect(None)
@@ -118,13 +152,17 @@ class CorrectSection:
         editor.visible = False
         self.ui.editMaskButton.checked = False
         self.ui.regradeButton.enabled = False
-        if self.case is not None and self.case.is_alive() and self.case.mask_was_drawn(level):
-            self.case.rewrite()
         self._enable_shortcuts()
+        if not drawn:
+            return False
+        if keep and self._regrade(level):
+            return True
+        self.case.rewrite()
+        return False
 
     def close(self) -> None:
         """Let go of the scene and of the keys."""
-        self.stop_editing()
+        self.stop_editing(keep=False)
         for shortcut in self._shortcuts.values():
             shortcut.enabled = False
         self.case = self.level = None
@@ -209,12 +247,12 @@ class CorrectSection:
 
         if self._edited is None:
             return
-        if not self.case.mask_was_drawn(self._edited):
+        if not self.unfinished:
             self.ui.statusLabel.text = _("The mask of {level} has not been changed on the graded slice.").format(
                 level=self._edited
             )
             return
-        self._regrade(self._edited)
+        self.stop_editing()
 
     def _set_up_editor(self) -> None:
         editor = self.ui.segmentEditorWidget

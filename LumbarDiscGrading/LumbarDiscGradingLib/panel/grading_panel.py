@@ -47,8 +47,9 @@ class GradingPanel(VTKObservationMixin):
         self.case: GradedCase | None = None
         self.entered = False
         self._graded_volume: Any = None
+        self._drawn: GradedCase | None = None
         self._warm = False
-        self.run = RunSection(ui, self.grade)
+        self.run = RunSection(ui, self.grade, self._cancel_clicked)
         self.input = InputSection(ui, self._input_changed)
         self.result = ResultSection(ui, self._disc_selected)
         self.correct = CorrectSection(ui, self._corrected, self.regrade)
@@ -102,7 +103,7 @@ class GradingPanel(VTKObservationMixin):
         from slicer.i18n import tr as _
 
         volumeNode = self.input.volumeNode
-        if self.run.running or volumeNode is None:
+        if self.run.running or volumeNode is None or self.correct.finish_first():
             return
         self.correct.stop_editing()
         try:
@@ -123,22 +124,22 @@ class GradingPanel(VTKObservationMixin):
         self._start(work, volumeNode, self._graded)
         self.run.say(_("Grading {name}.").format(name=volumeNode.GetName()))
 
-    def regrade(self, level: str) -> None:
-        """Grade one disc again with the mask as it is drawn in the scene."""
+    def regrade(self, level: str) -> bool:
+        """Grade one disc again with the mask as it is drawn in the scene, and return whether that has begun."""
         from slicer.i18n import tr as _
 
         case = self.case
         if self.run.running or case is None or not case.is_alive():
-            return
+            return False
         mask = case.drawn_mask(level)
         if not mask.any():
             self.run.say(_("The mask of {level} is empty on the graded slice; draw it there.").format(level=level))
-            return
+            return False
         try:
             self.logic.ensureDependencies()
         except DependencyError as error:
             self.run.say(str(error))
-            return
+            return False
         result, graders, device, models = case.result, self.logic.graders, self.input.device, self._models()
 
         def work(progress: Progress) -> Any:
@@ -151,16 +152,23 @@ class GradingPanel(VTKObservationMixin):
 
         def done(run: BackgroundRun) -> None:
             self._end()
-            if self._failed(run) or self.case is not case or not case.is_alive():
+            if not case.is_alive():
                 return
-            self.correct.stop_editing()
+            if self._failed(run):
+                case.rewrite()
+                return
             try:
                 case.correct(MaskEdited(run.value, mask))
+                self.run.say("")
             except CorrectionError as error:
                 self.run.say(str(error))
-            self._show_case(case)
+            if self.case is case:
+                self._show_case(case)
 
         self._start(work, case.volumeNode, done)
+        self._drawn = case
+        self.run.say(_("Grading {level} again with the mask as it is drawn.").format(level=level))
+        return True
 
     def load_sample(self) -> None:
         """Make the sample in the background and select it."""
@@ -195,32 +203,49 @@ class GradingPanel(VTKObservationMixin):
         self._show_selected()
 
     def _end(self) -> None:
-        self._graded_volume = None
+        self._graded_volume = self._drawn = None
         self.input.set_enabled(True)
         self._show_selected()
 
+    def _cancel_clicked(self) -> None:
+        from slicer.i18n import tr as _
+
+        self._cancel(_("Canceled; nothing was changed."))
+
     def _cancel(self, why: str) -> None:
         if self.run.running:
+            drawn = self._drawn
             self.run.cancel(why)
             self._end()
+            if drawn is not None and drawn.is_alive():
+                drawn.rewrite()
 
     def _graded(self, run: BackgroundRun) -> None:
+        from slicer.i18n import tr as _
+
         volumeNode = self._graded_volume
         self._end()
         if self._failed(run) or volumeNode is None or volumeNode.GetScene() is None:
             return
         former = self.case if self.case is not None and self.case.volumeNode is volumeNode else None
+        kept = former if former is not None and former.corrections else None  # a reader's work is not written over
         try:
-            case = GradedCase.write_new(volumeNode, run.value, former)
+            case = GradedCase.write_new(volumeNode, run.value, None if kept else former)
         except ImagingError as error:
             self.run.say(str(error))
             return
+        if kept is not None:
+            kept.segmentationNode.SetDisplayVisibility(False)
         showGradedSlice(run.value, volumeNode)
         self._warm = True
         if self.input.parameters is not None:
             self.input.parameters.segmentation = case.segmentationNode
         self._show_case(case)
-        self.run.say("")
+        self.run.say(
+            _("The corrected result of before is kept as {name}.").format(name=kept.segmentationNode.GetName())
+            if kept is not None
+            else ""
+        )
 
     def _failed(self, run: BackgroundRun) -> bool:
         """Tell what went wrong; known errors carry their sentence, others name themselves."""

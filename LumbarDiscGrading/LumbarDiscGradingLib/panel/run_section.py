@@ -23,14 +23,14 @@ class RunSection:
     ----------
     ui : object
         The panel's widgets by name.
-    start : callable
-        Called when the user clicks *Grade Discs*.
+    start, cancel : callable
+        Called when the user clicks *Grade Discs* or *Cancel*.
     """
 
-    def __init__(self, ui: Any, start: Callable[[], None]) -> None:
+    def __init__(self, ui: Any, start: Callable[[], None], cancel: Callable[[], None]) -> None:
         import qt
 
-        self.ui, self._start = ui, start
+        self.ui, self._start, self._cancel = ui, start, cancel
         self._run: BackgroundRun | None = None
         self._silent: list[BackgroundRun] = []
         self._seen, self._percent = (0, ""), 0
@@ -90,10 +90,8 @@ class RunSection:
     # -- what happens
 
     def _clicked(self) -> None:
-        from slicer.i18n import tr as _
-
         if self.running:
-            self.cancel(_("Canceled; nothing was changed."))
+            self._cancel()
         else:
             self._start()
 
