@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..imaging.crop import DiscAxis
-from .discs import BodyRegion, DiscRegion
+from .discs import BodyRegion, DiscRegion, pixels_of
 from .result import DiscMeasurements
 
 CANAL_REACH_MM = 30.0
@@ -28,7 +28,7 @@ def fluid_signal(
     axis : DiscAxis
     spacing_mm : tuple of float
     """
-    positions = np.argwhere(canal)
+    positions = pixels_of(canal)
     if len(positions) == 0:
         return None
     distance = np.linalg.norm(positions * spacing_mm - np.array(axis.center_mm), axis=1)
@@ -39,7 +39,7 @@ def fluid_signal(
 
 def extent_mm(mask: NDArray[np.bool_], direction: NDArray[np.float64], spacing_mm: tuple[float, float]) -> float:
     """Return the extent of a mask in mm along a unit vector (row, column), one pixel included."""
-    along = np.argwhere(mask) * spacing_mm @ direction
+    along = pixels_of(mask) * spacing_mm @ direction
     return float(along.max() - along.min() + abs(direction) @ np.array(spacing_mm))
 
 
@@ -73,7 +73,7 @@ def measure_disc(
     diameter = extent_mm(disc.mask, disc.axis.along, spacing_mm)
     height = disc.area_mm2 / diameter
     heights = [body.area_mm2 / extent_mm(body.mask, disc.axis.along, spacing_mm) for body in _neighbours(disc, bodies)]
-    pixels = np.argwhere(disc.mask)
+    pixels = pixels_of(disc.mask)
     along = (pixels * spacing_mm - disc.center_mm) @ disc.axis.along
     central = pixels[np.abs(along) <= diameter / 4]
     signal = float(np.median(slice_2d[central[:, 0], central[:, 1]])) if len(central) else None
