@@ -738,7 +738,14 @@ def test_the_sample_is_made_by_code_and_selected(host: Any) -> None:
 
 def test_the_sample_is_registered_in_sample_data(host: Any, monkeypatch: Any) -> None:
     registered = {}
-    logic = types.SimpleNamespace(registerCustomSampleDataSource=lambda **options: registered.update(options))
+
+    def register(category: str, sampleName: str, uris: str, fileNames: str, nodeNames: str, **options: Any) -> None:
+        assert all(
+            isinstance(text, str) for text in (uris, fileNames, nodeNames)
+        )  # Slicer takes the length of their lists
+        registered.update(options)
+
+    logic = types.SimpleNamespace(registerCustomSampleDataSource=register)
     monkeypatch.setitem(sys.modules, "SampleData", types.SimpleNamespace(SampleDataLogic=logic))
     slicer.modules.sampledata = object()
     host.module.registerSample()

@@ -70,6 +70,11 @@ def time_forward_passes(grader) -> list[float]:
     return spent
 
 
+def thread_ended(thread: threading.Thread):
+    """Return a function that tells whether a thread has ended."""
+    return lambda: not thread.is_alive()
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -103,10 +108,12 @@ def main() -> None:
         lambda: panel.input.volumeNode is not None,
     )
     print(f"volume loaded and picked         {seconds:8.3f} s, main thread still for at most {1000 * gap:6.0f} ms")
-    panel.exit()  # torch by itself first: its libraries are loaded under Python's lock, whatever the thread
-    thread = threading.Thread(target=importlib.import_module, args=("torch",))
-    seconds, gap = beat.measure(host, thread.start, lambda: not thread.is_alive())
-    print(f"import torch, in a thread        {seconds:8.3f} s, main thread still for at most {1000 * gap:6.0f} ms")
+    panel.exit()  # libraries by themselves first: they are loaded under Python's lock, whatever the thread
+    for library in ("torch", "SimpleITK"):
+        thread = threading.Thread(target=importlib.import_module, args=(library,))
+        seconds, gap = beat.measure(host, thread.start, thread_ended(thread))
+        title = f"import {library}, in a thread"
+        print(f"{title:32} {seconds:8.3f} s, main thread still for at most {1000 * gap:6.0f} ms")
     panel.enter()
     seconds, gap = beat.measure(host, lambda: None, lambda: panel._warm and not panel.run._silent)
     print(f"warm-up (the networks)           {seconds:8.3f} s, main thread still for at most {1000 * gap:6.0f} ms")

@@ -16,6 +16,8 @@ def register_sample() -> None:
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
         category=SAMPLE_CATEGORY,
         sampleName="LumbarPhantom",
+        uris="",  # text is asked for even where nothing is downloaded
+        fileNames="",
         nodeNames=SAMPLE_NODE_NAME,
         thumbnailFileName=str(resource_path("Icons", "LumbarDiscGrading.png")),
         customDownloader=lambda source: [load_sample(slicer.mrmlScene)],
