@@ -550,7 +550,7 @@ def test_an_edited_mask_is_graded_again_alone(host: Any, sample: Any) -> None:
     host.press(host.ui.resultTable, "5")  # this key is the editor's now
     assert case.result.disc("L3-L4") == before
     host.click(host.ui.regradeButton)
-    assert "has not been changed" in host.ui.statusLabel.text
+    assert "No mask has been changed" in host.ui.statusLabel.text
     draw(host, case, "L3-L4", lambda mask: np.roll(mask, 2, axis=0) | mask)
     host.click(host.ui.regradeButton)
     finish(host)
@@ -592,10 +592,10 @@ def test_a_drawn_mask_is_not_lost_when_the_user_goes_on(host: Any, sample: Any) 
     click_row(host, row_of(host, "L3-L4"))
     host.click(host.ui.editMaskButton)
     draw(host, case, "L3-L4", lambda mask: np.roll(mask, 2, axis=0) | mask)
-    host.click(host.ui.grade2Button)
-    assert "Finish the mask of L3-L4 first" in host.ui.statusLabel.text
-    host.click(host.ui.gradeDiscsButton)
-    assert "Finish the mask of L3-L4 first" in host.ui.statusLabel.text
+    for button in (host.ui.grade2Button, host.ui.gradeDiscsButton, host.ui.copyReportButton, host.ui.saveTableButton):
+        host.ui.statusLabel.text = ""
+        host.click(button)
+        assert "The mask of L3-L4 was changed" in host.ui.statusLabel.text
     click_row(host, row_of(host, "L1-L2"))
     assert host.widget.panel.run.running
     finish(host)
@@ -608,6 +608,26 @@ def test_a_drawn_mask_is_not_lost_when_the_user_goes_on(host: Any, sample: Any) 
     host.click(host.ui.gradeDiscsButton)  # cancel: the mask is as it was graded before
     assert not case.mask_was_drawn(level)
     host.wait_until(lambda: not host.widget.panel.run._silent)
+
+
+@needs_models
+def test_masks_drawn_in_another_module_are_graded_together_or_taken_back(host: Any, sample: Any) -> None:
+    grade(host, sample)
+    open_all(host)
+    case = host.widget.panel.case
+    for level in ("L1-L2", "L3-L4"):
+        draw(host, case, level, lambda mask: np.roll(mask, 1, axis=0) | mask)
+    click_row(host, row_of(host, "L5-S1"))
+    host.press(host.ui.resultTable, "2")
+    assert "The mask of L1-L2, L3-L4 was changed" in host.ui.statusLabel.text
+    host.click(host.ui.regradeButton)
+    finish(host)
+    edited = [disc.level for disc in case.result.discs if disc.changes]
+    assert edited == ["L1-L2", "L3-L4"]
+    draw(host, case, "L4-L5", lambda mask: np.roll(mask, 1, axis=0))
+    host.click(host.ui.undoButton)
+    assert case.drawn_levels() == ()
+    assert [disc.level for disc in case.result.discs if disc.changes] == edited
 
 
 @needs_models

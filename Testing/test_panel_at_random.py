@@ -146,6 +146,14 @@ class RandomUser:
             shift = self.random.randrange(-3, 4)
             draw(self.host, correct.case, correct._edited, lambda mask: np.roll(mask, shift, axis=0))
 
+    def do_draw_in_another_module(self) -> None:
+        from test_panel import draw
+
+        panel = self.host.widget.panel
+        if panel.case is not None and not panel.correct.editing and not panel.run.running:
+            level = self.random.choice([disc.level for disc in panel.case.result.discs])
+            draw(self.host, panel.case, level, lambda mask: np.roll(mask, 1, axis=0))
+
     def do_regrade(self) -> None:
         self._click(self.host.ui.regradeButton)
 

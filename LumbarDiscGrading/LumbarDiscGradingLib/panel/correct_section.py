@@ -25,10 +25,12 @@ class CorrectSection:
     corrected : callable
         Called after the case has changed, with the level to be selected then.
     regrade : callable
-        Called with the level whose mask is to be graded again; returns whether that has begun.
+        Called with the levels whose masks are to be graded again; returns whether that has begun.
     """
 
-    def __init__(self, ui: Any, corrected: Callable[[str | None], None], regrade: Callable[[str], bool]) -> None:
+    def __init__(
+        self, ui: Any, corrected: Callable[[str | None], None], regrade: Callable[[tuple[str, ...]], bool]
+    ) -> None:
         self.ui, self._corrected, self._regrade = ui, corrected, regrade
         self.case: GradedCase | None = None
         self.level: str | None = None
@@ -67,7 +69,7 @@ class CorrectSection:
         widgets += [self.ui.keepBelowCheckBox, self.ui.editMaskButton]
         for widget in widgets:
             widget.enabled = disc is not None
-        self.ui.regradeButton.enabled = disc is not None and self.editing
+        self.ui.regradeButton.enabled = case is not None
         self._list_levels(disc.level if disc is not None else None)
         self._show_changes()
         self._enable_shortcuts()
@@ -78,9 +80,10 @@ class CorrectSection:
 
         if self.case is None or not self._allowed:
             return
-        if self.unfinished:
+        if self.drawn_levels:
             self.stop_editing(keep=False)
-            self.ui.statusLabel.text = _("The mask is as it was before.")
+            self.case.rewrite()
+            self.ui.statusLabel.text = _("The masks are as they were graded.")
             return
         self.stop_editing()
         undone = self.case.undo()
@@ -107,22 +110,20 @@ class CorrectSection:
         self._corrected(correction.new_level if isinstance(correction, LevelSet) else correction.level)
 
     @property
-    def unfinished(self) -> bool:
-        """Whether a mask was drawn that has not been graded."""
-        return (
-            self.editing and self.case is not None and self.case.is_alive() and self.case.mask_was_drawn(self._edited)
-        )
+    def drawn_levels(self) -> tuple[str, ...]:
+        """Levels whose masks were drawn, here or in another module, and have not been graded since."""
+        return self.case.drawn_levels() if self.case is not None and self.case.is_alive() else ()
 
     def finish_first(self) -> bool:
         """Tell the user to finish a drawn mask, so that nothing drawn is lost, and return whether there is one."""
         from slicer.i18n import tr as _
 
-        if self.unfinished:
-            self.ui.statusLabel.text = _("Finish the mask of {level} first: re-grade it, or undo.").format(
-                level=self._edited
-            )
-            return True
-        return False
+        levels = self.drawn_levels
+        if levels:
+            text = _("The mask of {levels} was changed: click Re-grade disc first, or undo.")
+            self.ui.statusLabel.text = text.format(levels=", ".join(levels))
+            self.ui.correctCollapsibleButton.collapsed = False
+        return bool(levels)
 
     def stop_editing(self, keep: bool = True) -> bool:
         """Leave the mask editor, its keys and its hold on the views.
@@ -139,8 +140,8 @@ class CorrectSection:
         """
         if not self.editing:
             return False
-        drawn = self.unfinished
-        level, self._edited = self._edited, None
+        drawn = self.drawn_levels
+        self._edited = None
         editor = self.ui.segmentEditorWidget
         editor.setActiveEffect(None)
         editor.uninstallKeyboardShortcuts()
@@ -151,11 +152,10 @@ class CorrectSection:
         editor.setMRMLSegmentEditorNode(None)
         editor.visible = False
         self.ui.editMaskButton.checked = False
-        self.ui.regradeButton.enabled = False
         self._enable_shortcuts()
         if not drawn:
             return False
-        if keep and self._regrade(level):
+        if keep and self._regrade(drawn):
             return True
         self.case.rewrite()
         return False
@@ -240,19 +240,17 @@ class CorrectSection:
         editor.visible = True
         editor.setupViewObservations()
         editor.installKeyboardShortcuts()
-        self.ui.regradeButton.enabled = True
 
     def _regrade_clicked(self) -> None:
         from slicer.i18n import tr as _
 
-        if self._edited is None:
-            return
-        if not self.unfinished:
-            self.ui.statusLabel.text = _("The mask of {level} has not been changed on the graded slice.").format(
-                level=self._edited
-            )
-            return
-        self.stop_editing()
+        drawn = self.drawn_levels
+        if not drawn:
+            self.ui.statusLabel.text = _("No mask has been changed on the graded slice.")
+        elif self.editing:
+            self.stop_editing()
+        else:
+            self._regrade(drawn)
 
     def _set_up_editor(self) -> None:
         editor = self.ui.segmentEditorWidget

@@ -53,7 +53,7 @@ class GradingPanel(VTKObservationMixin):
         self.input = InputSection(ui, self._input_changed)
         self.result = ResultSection(ui, self._disc_selected)
         self.correct = CorrectSection(ui, self._corrected, self.regrade)
-        self.take_away = TakeAwaySection(ui)
+        self.take_away = TakeAwaySection(ui, self.correct.finish_first)
         self.criteria = CriteriaSection(ui, self.load_sample)
         self._show_key = qt.QShortcut(qt.QKeySequence("G"), ui.gradeDiscsButton.parent())
         self._show_key.setContext(qt.Qt.WidgetWithChildrenShortcut)
@@ -124,16 +124,18 @@ class GradingPanel(VTKObservationMixin):
         self._start(work, volumeNode, self._graded)
         self.run.say(_("Grading {name}.").format(name=volumeNode.GetName()))
 
-    def regrade(self, level: str) -> bool:
-        """Grade one disc again with the mask as it is drawn in the scene, and return whether that has begun."""
+    def regrade(self, levels: tuple[str, ...]) -> bool:
+        """Grade some discs again with their masks as they are drawn in the scene; return whether that has begun."""
         from slicer.i18n import tr as _
 
         case = self.case
         if self.run.running or case is None or not case.is_alive():
             return False
-        mask = case.drawn_mask(level)
-        if not mask.any():
-            self.run.say(_("The mask of {level} is empty on the graded slice; draw it there.").format(level=level))
+        masks = {level: case.drawn_mask(level) for level in levels}
+        empty = [level for level, mask in masks.items() if not mask.any()]
+        if empty:
+            text = _("The mask of {levels} is empty on the graded slice: draw it there, or mark it not assessable.")
+            self.run.say(text.format(levels=", ".join(empty)))
             return False
         try:
             self.logic.ensureDependencies()
@@ -144,11 +146,9 @@ class GradingPanel(VTKObservationMixin):
 
         def work(progress: Progress) -> Any:
             progress("load the networks")
-            masks = {level: mask}
-            (disc,) = graders.regrade(
+            return graders.regrade(
                 lambda grader: grader.regrade(result.volume, result.slice_index, masks, progress), device, *models
             )
-            return disc
 
         def done(run: BackgroundRun) -> None:
             self._end()
@@ -158,7 +158,8 @@ class GradingPanel(VTKObservationMixin):
                 case.rewrite()
                 return
             try:
-                case.correct(MaskEdited(run.value, mask))
+                for disc, mask in zip(run.value, masks.values(), strict=True):
+                    case.correct(MaskEdited(disc, mask))
                 self.run.say("")
             except CorrectionError as error:
                 self.run.say(str(error))
@@ -167,7 +168,7 @@ class GradingPanel(VTKObservationMixin):
 
         self._start(work, case.volumeNode, done)
         self._drawn = case
-        self.run.say(_("Grading {level} again with the mask as it is drawn.").format(level=level))
+        self.run.say(_("Grading {levels} again with the mask as it is drawn.").format(levels=", ".join(levels)))
         return True
 
     def load_sample(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .background_run import BackgroundRun, Progress
 
-POLL_MS = 40
+POLL_MS = 20
 END_WAIT_S = 10.0
 """How long the panel's end waits for a cancelled run; it stops at its next batch, about a second on two cores."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ class TakeAwaySection:
     ----------
     ui : object
         The panel's widgets by name.
+    finish_first : callable
+        Tells the user what has to be finished first and returns whether there is something.
     """
 
-    def __init__(self, ui: Any) -> None:
-        self.ui = ui
+    def __init__(self, ui: Any, finish_first: Callable[[], bool]) -> None:
+        self.ui, self._finish_first = ui, finish_first
         self.case: GradedCase | None = None
         ui.saveSegmentationButton.connect("clicked()", self._save_segmentation)
         ui.saveTableButton.connect("clicked()", self._save_table)
@@ -56,7 +59,7 @@ class TakeAwaySection:
         import slicer
         from slicer.i18n import tr as _
 
-        if self.case is not None:
+        if self.case is not None and not self._finish_first():
             slicer.app.clipboard().setText(report_text(self.case.result))
             self.ui.statusLabel.text = _("The report text is on the clipboard.")
 
@@ -64,7 +67,7 @@ class TakeAwaySection:
         import qt
         from slicer.i18n import tr as _
 
-        if self.case is None:
+        if self.case is None or self._finish_first():
             return None
         name = f"{self.case.volumeNode.GetName()}{ending}"
         chosen = qt.QFileDialog.getSaveFileName(self.ui.takeAwayCollapsibleButton, _("Save"), name, kinds)

@@ -50,6 +50,7 @@ class GradedCase:
         self.segmentationNode: Any = None
         self.tableNode: Any = None
         self.results: LumbarDiscGradingResults | None = None
+        self._untouched: dict[str, tuple[int, int]] = {}
 
     @classmethod
     def write_new(cls, volumeNode: Any, result: GradingResult, former: GradedCase | None = None) -> GradedCase:
@@ -135,6 +136,29 @@ class GradedCase:
             self.drawn_mask(level), self.result.label_slice == disc.label_value
         )
 
+    def drawn_levels(self) -> tuple[str, ...]:
+        """Return the levels whose segments were changed in the scene since they were graded, by whatever tool."""
+        stamps = self._stamps()
+        if stamps == self._untouched:
+            return ()
+        drawn = tuple(disc.level for disc in self.result.discs if self.mask_was_drawn(disc.level))
+        if not drawn:
+            self._untouched = stamps
+        return drawn
+
+    def _stamps(self) -> dict[str, tuple[int, int]]:
+        """Return for each segment which image it has and when that was changed last."""
+        import slicer
+
+        name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+        segmentation = self.segmentationNode.GetSegmentation()
+        stamps = {}
+        for disc in self.result.discs:
+            segment = segmentation.GetSegment(disc.level)
+            image = segment.GetRepresentation(name) if segment is not None else None
+            stamps[disc.level] = (segment.GetLabelValue(), image.GetMTime()) if image is not None else (0, 0)
+        return stamps
+
     def _replace(self, corrections: tuple[Correction, ...]) -> None:
         result = corrected(self.original, corrections)
         self.corrections, self.result = corrections, result
@@ -145,6 +169,7 @@ class GradedCase:
         table = self.tableNode if self.tableNode is not None and self.tableNode.GetScene() is not None else None
         self.segmentationNode, self.tableNode = writer.write(self.volumeNode, self.segmentationNode, table)
         self.segmentationNode.SetAttribute(STORED_RESULT_ATTRIBUTE, to_text(self.original, self.corrections))
+        self._untouched = self._stamps()
 
 
 def graded_cases(volumeNode: Any) -> list[GradedCase]:
