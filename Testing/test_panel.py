@@ -799,3 +799,17 @@ def test_the_modules_own_test_passes_with_a_panel(host: Any) -> None:
     suite.run(outcome)
     assert outcome.testsRun >= 4
     assert [text for _, text in outcome.failures + outcome.errors] == []
+
+
+def test_a_working_folder_that_was_removed_does_not_end_slicer(checkout: Path, tmp_path: Path) -> None:
+    """A broken scene bundle leaves Slicer in a removed folder; torch ends the process when it is loaded there."""
+    if set(default_model_names()) != {"segmentation", "grading"}:
+        pytest.skip("no trained models are in Resources/Models")
+    code = (
+        f"import os, sys, shutil; sys.path[:0] = {sys.path!r}\n"
+        "os.makedirs('gone'); os.chdir('gone'); shutil.rmtree('../gone')\n"
+        "from LumbarDiscGradingLib.panel.graders import Graders\n"
+        "print(Graders().grader('cpu').device_name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.strip() == "cpu", done.stderr

@@ -479,7 +479,9 @@ class TestCore:
             with pytest.raises(HeadlessError, match=r"x\.mrb could not be written"):
                 core.save_scene(tmp_path / "missing" / "x.mrb")
             (tmp_path / "broken.mrb").write_bytes(b"no archive")
+            before = os.getcwd()
             with pytest.raises(HeadlessError, match=r"broken\.mrb could not be read"):
                 core.load_scene(tmp_path / "broken.mrb")
+            assert os.getcwd() == before
         out, err = capfd.readouterr()
         assert out + err == ""

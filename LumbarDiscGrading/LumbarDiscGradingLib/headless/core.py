@@ -140,7 +140,9 @@ class SlicerCore:
         source = Path(path).absolute()
         messages = self._slicer.vtkMRMLMessageCollection()
         if source.suffix == ".mrb":
+            working_folder = os.getcwd()
             read = self.scene.ReadFromMRB(str(source), True, messages)
+            os.chdir(working_folder)  # of a broken bundle MRML stays in the folder that it unpacked into and removed
         else:
             self.scene.SetURL(str(source))
             read = self.scene.Connect(messages)

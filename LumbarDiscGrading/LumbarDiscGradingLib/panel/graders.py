@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..grading.fallback import grade_or_fall_back, regrade_or_fall_back
@@ -11,6 +13,14 @@ from ..grading.result import DiscGrade, GradingResult
 
 if TYPE_CHECKING:
     from ..grading.grader import DiscGrader
+
+
+def _leave_removed_folder() -> None:
+    """Go to the home folder if the working folder is no more (after a broken scene bundle): torch would end Slicer."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        os.chdir(Path.home())
 
 
 class Graders:
@@ -30,6 +40,7 @@ class Graders:
         """
         key = device, segmentation_model, grading_model
         with self._loading:
+            _leave_removed_folder()
             if key not in self._graders:
                 from ..grading.grader import DiscGrader
 
