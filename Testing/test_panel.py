@@ -167,6 +167,17 @@ def test_a_volume_that_is_loaded_while_the_panel_is_open_is_taken(host: Any, sam
     assert host.ui.inputSelector.currentNode() is node
 
 
+def test_a_volume_whose_voxels_come_late_is_taken_too(host: Any, sample: Any) -> None:
+    from LumbarDiscGradingLib.scene.volumes import LPS_TO_RAS
+
+    node = host.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "T2 sagittal")
+    host.process_events()
+    assert host.ui.inputSelector.currentNode() is None
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(LPS_TO_RAS @ sample.stored_index_to_lps))
+    slicer.util.updateVolumeFromArray(node, sample.to_stored(sample.voxels))
+    host.wait_until(lambda: host.ui.inputSelector.currentNode() is node)
+
+
 def test_doubts_are_said_before_anything_runs(host: Any, sample: Any) -> None:
     load(host, sample, "T1 sag")
     assert "another contrast than T2" in host.ui.inputDoubtsLabel.text

@@ -47,6 +47,11 @@ class Graders:
                 self._graders[key] = DiscGrader(device, segmentation_model or None, grading_model or None)
             return self._graders[key]
 
+    def forget(self) -> None:
+        """Load networks anew from now on: a model was installed, perhaps over one of the same name."""
+        with self._loading:
+            self._graders.clear()
+
     def grade(
         self,
         work: Callable[[DiscGrader], GradingResult],

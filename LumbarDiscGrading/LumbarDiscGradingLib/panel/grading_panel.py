@@ -23,6 +23,8 @@ from .result_section import ResultSection
 from .run_section import RunSection
 from .take_away_section import TakeAwaySection
 
+PICKS, PICK_AGAIN_MS = 10, 300
+"""A node that is added gets its voxels later; whether it is the sagittal T2 is looked at so often, at this interval."""
 WARM_UP_DELAY_MS = 600
 """The networks are loaded when the user has looked at a selected volume for so long."""
 
@@ -50,7 +52,7 @@ class GradingPanel(VTKObservationMixin):
         self._drawn: GradedCase | None = None
         self._warm = False
         self.run = RunSection(ui, self.grade, self._cancel_clicked)
-        self.input = InputSection(ui, self._input_changed)
+        self.input = InputSection(ui, self._input_changed, lambda: logic.graders.forget())
         self.result = ResultSection(ui, self._disc_selected)
         self.correct = CorrectSection(ui, self._corrected, self.regrade)
         self.take_away = TakeAwaySection(ui, self.correct.finish_first)
@@ -62,6 +64,10 @@ class GradingPanel(VTKObservationMixin):
         self._warm_up_timer.setSingleShot(True)
         self._warm_up_timer.setInterval(WARM_UP_DELAY_MS)
         self._warm_up_timer.connect("timeout()", self._warm_up)
+        self._picks_left = 0
+        self._pick_timer = qt.QTimer()
+        self._pick_timer.setSingleShot(True)
+        self._pick_timer.connect("timeout()", self._pick_volume)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
         self.addObserver(scene, scene.EndCloseEvent, self._scene_came)
@@ -82,6 +88,7 @@ class GradingPanel(VTKObservationMixin):
         """Leave views and keys to the module that the user goes to; a run goes on."""
         self.entered = False
         self._warm_up_timer.stop()
+        self._pick_timer.stop()
         self.correct.stop_editing()
         self.result.leave_views()
 
@@ -369,15 +376,18 @@ class GradingPanel(VTKObservationMixin):
         if not self.entered or self.run.running or scene.IsBatchProcessing() or self.input.parameters is None:
             return
         if self.input.volumeNode is None:
-            import qt
-
-            qt.QTimer.singleShot(0, self._pick_volume)  # when the volume has got its voxels and its name
+            self._picks_left = PICKS
+            self._pick_timer.start(0)  # when the volume has got its voxels and its name
 
     def _pick_volume(self) -> None:
-        if self.entered and self.input.parameters is not None and self.input.volumeNode is None:
-            self.input.follow(self.input.parameters)
-            if self.input.volumeNode is not None:
-                self._input_changed()
+        if not self.entered or self.input.parameters is None or self.input.volumeNode is not None:
+            return
+        self.input.follow(self.input.parameters)
+        self._picks_left -= 1
+        if self.input.volumeNode is not None:
+            self._input_changed()
+        elif self._picks_left > 0:
+            self._pick_timer.start(PICK_AGAIN_MS)
 
     def _node_removed(self, caller: Any, event: Any) -> None:
         import slicer

@@ -25,10 +25,12 @@ class InputSection:
         The panel's widgets by name.
     changed : callable
         Called after the user has changed something.
+    installed : callable
+        Called after a model was installed.
     """
 
-    def __init__(self, ui: Any, changed: Callable[[], None]) -> None:
-        self.ui, self._changed = ui, changed
+    def __init__(self, ui: Any, changed: Callable[[], None], installed: Callable[[], None]) -> None:
+        self.ui, self._changed, self._installed = ui, changed, installed
         self.parameters: Parameters | None = None
         self.refusal = ""
         self._volume: Any = None
@@ -229,6 +231,7 @@ class InputSection:
         except ModelError as error:
             self.ui.statusLabel.text = str(error)
             return
+        self._installed()
         self.list_models()
         if model.task == "segmentation":
             self.parameters.segmentationModel = model.name
