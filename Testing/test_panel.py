@@ -470,6 +470,12 @@ def test_one_key_hides_and_shows_and_the_slider_sets_the_opacity(host: Any, samp
     assert not display.GetVisibility()
     host.press(host.ui.resultTable, "g")
     assert display.GetVisibility()
+    display.SetVisibility(False)  # with the key G of the slice view
+    host.press(host.ui.resultTable, "g")
+    assert display.GetVisibility()
+    assert host.ui.showDiscsCheckBox.checked
+    host.click(host.ui.showDiscsCheckBox)
+    assert not display.GetVisibility()
     host.ui.opacitySlider.value = 60
     assert display.GetOpacity2DFill() == pytest.approx(0.6)
 

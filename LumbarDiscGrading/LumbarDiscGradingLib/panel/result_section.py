@@ -84,9 +84,13 @@ class ResultSection:
         self._observations = []
 
     def toggle_shown(self) -> None:
-        """Show or hide the discs in the slice views."""
-        if self.case is not None:
-            self.ui.showDiscsCheckBox.checked = not self.ui.showDiscsCheckBox.checked
+        """Show the discs in the slice views if they are hidden there, by whatever means, else hide them."""
+        display = self.case.segmentationNode.GetDisplayNode() if self.case is not None else None
+        if display is not None:
+            display.SetVisibility(not display.GetVisibility())
+            self._showing = True
+            self._show_display()
+            self._showing = False
 
     # -- what is shown
 
