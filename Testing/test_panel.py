@@ -288,7 +288,7 @@ def test_a_second_click_cancels_and_leaves_the_scene_as_it_was(host: Any, sample
     assert host.ui.gradeDiscsButton.text == "Grade Discs"
     assert host.ui.inputCollapsibleButton.enabled
     assert "Canceled" in host.ui.statusLabel.text
-    host.wait_until(lambda: not host.widget.panel.run._silent)
+    host.wait_until(lambda: host.widget.panel.run.idle)
     assert scene_state(host) == before
     host.click(host.ui.gradeDiscsButton)  # and it can be started again
     finish(host)
@@ -302,7 +302,7 @@ def test_closing_the_scene_during_a_run_stops_it(host: Any, sample: Any) -> None
     host.scene.Clear(False)
     host.core.add_views()
     assert not host.widget.panel.run.running
-    host.wait_until(lambda: not host.widget.panel.run._silent)
+    host.wait_until(lambda: host.widget.panel.run.idle)
     assert segmentation(host) is None
     assert not host.ui.gradeDiscsButton.enabled
     assert "scene was closed" in host.ui.statusLabel.text
@@ -315,7 +315,7 @@ def test_deleting_the_volume_during_a_run_stops_it(host: Any, sample: Any) -> No
     host.scene.RemoveNode(node)
     assert not host.widget.panel.run.running
     assert "volume was deleted" in host.ui.statusLabel.text
-    host.wait_until(lambda: not host.widget.panel.run._silent)
+    host.wait_until(lambda: host.widget.panel.run.idle)
     assert segmentation(host) is None
 
 
@@ -619,12 +619,12 @@ def test_a_drawn_mask_is_not_lost_when_the_user_goes_on(host: Any, sample: Any) 
     assert "mask edited by reader, graded again" in case.result.disc("L3-L4").changes
     assert host.widget.panel.result.level == "L3-L4" or host.ui.undoButton.enabled
     host.click(host.ui.editMaskButton)
-    level = host.widget.panel.correct._edited
+    level = host.widget.panel.correct.edited_level
     draw(host, case, level, lambda mask: np.roll(mask, 2, axis=0))
     host.click(host.ui.regradeButton)
     host.click(host.ui.gradeDiscsButton)  # cancel: the mask is as it was graded before
     assert not case.mask_was_drawn(level)
-    host.wait_until(lambda: not host.widget.panel.run._silent)
+    host.wait_until(lambda: host.widget.panel.run.idle)
 
 
 @needs_models

@@ -92,7 +92,7 @@ class RandomUser:
 
     def do_wait(self) -> None:
         panel = self.host.widget.panel
-        self.host.wait_until(lambda: not panel.run.running and not panel.run._silent)
+        self.host.wait_until(lambda: panel.run.idle)
 
     def do_wait_a_little(self) -> None:
         self.host.qt.QTest.qWait(self.random.randrange(200))
@@ -144,7 +144,7 @@ class RandomUser:
         correct = self.host.widget.panel.correct
         if correct.editing and correct.case is not None:
             shift = self.random.randrange(-3, 4)
-            draw(self.host, correct.case, correct._edited, lambda mask: np.roll(mask, shift, axis=0))
+            draw(self.host, correct.case, correct.edited_level, lambda mask: np.roll(mask, shift, axis=0))
 
     def do_draw_in_another_module(self) -> None:
         from test_panel import draw

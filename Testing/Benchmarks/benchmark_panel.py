@@ -115,7 +115,7 @@ def main() -> None:
         title = f"import {library}, in a thread"
         print(f"{title:32} {seconds:8.3f} s, main thread still for at most {1000 * gap:6.0f} ms")
     panel.enter()
-    seconds, gap = beat.measure(host, lambda: None, lambda: panel._warm and not panel.run._silent)
+    seconds, gap = beat.measure(host, lambda: None, lambda: panel._warm and panel.run.idle)
     print(f"warm-up (the networks)           {seconds:8.3f} s, main thread still for at most {1000 * gap:6.0f} ms")
     import torch
 
@@ -148,7 +148,7 @@ def main() -> None:
 
     seconds, _ = beat.measure(host, cancel, lambda: not panel.run.running)
     print(f"cancel, until the panel is free  {seconds:8.3f} s")
-    seconds, _ = beat.measure(host, lambda: None, lambda: not panel.run._silent)
+    seconds, _ = beat.measure(host, lambda: None, lambda: panel.run.idle)
     print(f"  until the thread has ended     {seconds:8.3f} s more")
     for text in host.violations():
         print(f"violation: {text}")

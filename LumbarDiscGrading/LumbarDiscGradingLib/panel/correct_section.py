@@ -47,6 +47,11 @@ class CorrectSection:
         self._set_up_editor()
 
     @property
+    def edited_level(self) -> str | None:
+        """Level of the disc whose mask is being edited."""
+        return self._edited
+
+    @property
     def editing(self) -> bool:
         """Whether a mask is being edited."""
         return self._edited is not None

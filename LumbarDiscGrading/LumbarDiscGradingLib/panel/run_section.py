@@ -45,6 +45,11 @@ class RunSection:
         """Whether work goes on that the user sees."""
         return self._run is not None
 
+    @property
+    def idle(self) -> bool:
+        """Whether no thread works any more, not even one that was cancelled or that the user does not see."""
+        return self._run is None and not self._silent
+
     def run(self, work: Callable[[Progress], Any], done: Callable[[BackgroundRun], None]) -> None:
         """Start work; `done` is called with the run on the main thread when it has ended and was not cancelled."""
         self._seen, self._percent = (0, ""), 0
