@@ -81,12 +81,12 @@ class GradingRecipe:
     ordinal: bool = True
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
     batch_size: int = 32
-    epochs: int = 40
+    epochs: int = 50
     optimizer: str = "adamw"
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     augment: str = "full"
     split_by_patient: bool = True
-    label_smoothing: float = 0.2
+    label_smoothing: float = 0.1
     balance_sources: bool = True
     precision: str = "bf16-mixed"
 
