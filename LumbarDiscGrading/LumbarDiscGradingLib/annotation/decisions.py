@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from .session import ReaderSession
 
 
-class Decisions:
+class Decisions(ABC):
     """Decisions on a case, saved one by one and signed at the end.
 
     Attributes
@@ -191,19 +192,19 @@ class Decisions:
         if self.is_signed:
             raise WorkflowError("This is signed; reopen it with a reason first.")
 
-    def _record(self) -> DecisionRecord | None:
-        raise NotImplementedError
+    @abstractmethod
+    def _record(self) -> DecisionRecord | None: ...
 
-    def _levels(self) -> tuple[str, ...]:
-        raise NotImplementedError
+    @abstractmethod
+    def _levels(self) -> tuple[str, ...]: ...
 
-    def _path(self) -> Path:
-        raise NotImplementedError
+    @abstractmethod
+    def _path(self) -> Path: ...
 
     def _about(self) -> Event:
         return {}
 
-    def _before_signing(self) -> None:
+    def _before_signing(self) -> None:  # noqa: B027 - most decisions have nothing to write
         """Write what belongs to the signature."""
 
 

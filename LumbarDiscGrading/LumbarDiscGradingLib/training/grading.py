@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import TQDMProgressBar
 from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,7 +17,7 @@ from ..networks import SpineNet
 from ..pfirrmann import GRADES, GROUPS, group_of_grade
 from .disc_samples import DiscCrops, DiscSample
 from .recipes import GradingRecipe
-from .run_folder import RunFolder
+from .run_folder import RunFolder, optimizer_and_schedule
 
 
 class GradingModule(L.LightningModule):
@@ -63,16 +63,9 @@ class GradingModule(L.LightningModule):
         self.log("tune_kappa", float(kappa), prog_bar=True)
         self.log("tune_balanced_accuracy", float(balanced_accuracy_score(groups, predicted)), prog_bar=True)
 
-    def configure_optimizers(self) -> dict | torch.optim.Optimizer:
+    def configure_optimizers(self) -> dict[str, Any]:
         """Return SGD, or AdamW on a one-cycle schedule."""
-        recipe = self.recipe
-        if recipe.optimizer == "sgd":
-            return torch.optim.SGD(self.parameters(), lr=recipe.learning_rate, momentum=0.9)
-        optimizer = torch.optim.AdamW(self.parameters(), lr=recipe.learning_rate, weight_decay=0.01)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, recipe.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches)
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return optimizer_and_schedule(self, self.recipe, weight_decay=0.01, warm_up=0.3)
 
 
 def by_group(probabilities: Tensor) -> Tensor:
@@ -148,16 +141,7 @@ def train_grading(
     )
     tuning_loader = DataLoader(DiscCrops(tuning, recipe, training=False), 64)
     run = RunFolder(run_folder, resume)
-    trainer = L.Trainer(
-        accelerator=device,
-        devices=1,
-        max_epochs=recipe.epochs,
-        precision=recipe.precision,
-        logger=run.logger(),
-        callbacks=[run.checkpoint_callback(), TQDMProgressBar(refresh_rate=10)],
-        num_sanity_val_steps=0,
-        log_every_n_steps=10,
-    )
+    trainer = run.trainer(recipe, device)
     trainer.fit(module, loader, tuning_loader, ckpt_path=run.checkpoint, weights_only=True)
     return module
 

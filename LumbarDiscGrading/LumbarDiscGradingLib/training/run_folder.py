@@ -1,11 +1,16 @@
-"""The folder of a training run: its last checkpoint and its metrics, which a resumed run adds to."""
+"""What both trainings share: the run's folder with checkpoint and metrics, the trainer, the optimizer."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from lightning.pytorch.callbacks import ModelCheckpoint
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
+
+from .recipes import GradingRecipe, SegmentationRecipe
 
 LAST_CHECKPOINT = "last"
 
@@ -37,3 +42,40 @@ class RunFolder:
         while (self.folder / f"metrics-resumed-{number}").exists():
             number += 1
         return CSVLogger(self.folder, name="", version=f"metrics-resumed-{number}")
+
+    def trainer(self, recipe: SegmentationRecipe | GradingRecipe, accelerator: str, **more: Any) -> L.Trainer:
+        """Return a trainer on one device that logs and keeps its checkpoint in this folder."""
+        return L.Trainer(
+            accelerator=accelerator,
+            devices=1,
+            max_epochs=recipe.epochs,
+            precision=recipe.precision,
+            logger=self.logger(),
+            callbacks=[self.checkpoint_callback(), TQDMProgressBar(refresh_rate=10)],
+            num_sanity_val_steps=0,
+            log_every_n_steps=10,
+            **more,
+        )
+
+
+def optimizer_and_schedule(
+    module: L.LightningModule, recipe: SegmentationRecipe | GradingRecipe, weight_decay: float, warm_up: float
+) -> dict[str, Any]:
+    """Return SGD at a constant rate, or AdamW on a one-cycle schedule, as Lightning wants them.
+
+    Parameters
+    ----------
+    module : LightningModule
+        Attached to its trainer.
+    recipe : SegmentationRecipe or GradingRecipe
+    weight_decay : float
+        Of AdamW.
+    warm_up : float
+        Share of the steps in which the rate rises to its peak.
+    """
+    if recipe.optimizer == "sgd":
+        return {"optimizer": torch.optim.SGD(module.parameters(), lr=recipe.learning_rate, momentum=0.9)}
+    optimizer = torch.optim.AdamW(module.parameters(), lr=recipe.learning_rate, weight_decay=weight_decay)
+    steps = int(module.trainer.estimated_stepping_batches)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, steps, pct_start=warm_up)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import TQDMProgressBar
 from monai.losses import MaskedDiceLoss
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,7 +18,7 @@ from ..imaging.canvas import Grid, normalized_slice
 from ..networks import UNet
 from ..pfirrmann import Tissue
 from .recipes import SegmentationRecipe
-from .run_folder import RunFolder
+from .run_folder import RunFolder, optimizer_and_schedule
 from .slices import (
     IGNORED,
     LANDMARK_LUMBOSACRAL,
@@ -83,19 +83,9 @@ class SegmentationModule(L.LightningModule):
         if np.isfinite(values[:, 1]).any():
             self.log("tune_landmark_accuracy", float(np.nanmean(values[:, 1])), prog_bar=True)
 
-    def configure_optimizers(self) -> dict | torch.optim.Optimizer:
+    def configure_optimizers(self) -> dict[str, Any]:
         """Return SGD, or AdamW on a one-cycle schedule."""
-        recipe = self.recipe
-        if recipe.optimizer == "sgd":
-            return torch.optim.SGD(self.parameters(), lr=recipe.learning_rate, momentum=0.9)
-        optimizer = torch.optim.AdamW(self.parameters(), lr=recipe.learning_rate, weight_decay=1e-4)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            recipe.learning_rate,
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=0.15,
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return optimizer_and_schedule(self, self.recipe, weight_decay=1e-4, warm_up=0.15)
 
 
 def segmentation_loss(logits: Tensor, tissues: Tensor, dice_loss: nn.Module) -> Tensor:
@@ -231,17 +221,11 @@ def train_segmentation(
         data.patches = _whole_slices(data, recipe, seed)
     module = SegmentationModule(recipe)
     run = RunFolder(run_folder, resume)
-    trainer = L.Trainer(
-        accelerator=device,
-        devices=1,
-        max_epochs=recipe.epochs,
-        precision=recipe.precision,
-        logger=run.logger(),
-        callbacks=[run.checkpoint_callback(), TQDMProgressBar(refresh_rate=10)],
+    trainer = run.trainer(
+        recipe,
+        device,
         reload_dataloaders_every_n_epochs=1,
         check_val_every_n_epoch=1 if data.tuning else recipe.epochs + 1,
-        num_sanity_val_steps=0,
-        log_every_n_steps=10,
     )
     trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
     return module
