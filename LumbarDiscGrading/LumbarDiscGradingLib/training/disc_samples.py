@@ -22,7 +22,7 @@ from ..grading.segmenter import Segmenter
 from ..grading.slice_choice import choose_slice
 from ..imaging.crop import DiscAxis
 from ..imaging.volume import SagittalVolume
-from ..pfirrmann import DISC_LABELS, GRADES, Tissue, group_of_grade
+from ..pfirrmann import DISC_LABELS, GRADES, GROUPS, Tissue, group_of_grade
 from .recipes import GradingRecipe
 from .slices import tissues_and_landmark
 
@@ -164,9 +164,7 @@ class DiscCrops(Dataset):
         crop = disc_input(sample.slice_2d, sample.mask, sample.axis, sample.fluid, sample.spacing_mm, channels)
         if self.training:
             crop = _varied(crop, self.recipe.augment, random)
-        groups = ("mild", "moderate", "serious")
-        grade = sample.grade
-        return torch.from_numpy(crop), GRADES.index(grade), groups.index(group_of_grade(grade).value)
+        return torch.from_numpy(crop), GRADES.index(sample.grade), GROUPS.index(group_of_grade(sample.grade))
 
 
 def _moved(sample: DiscSample, random: np.random.Generator) -> DiscSample:

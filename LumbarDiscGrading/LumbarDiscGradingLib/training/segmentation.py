@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,8 +233,6 @@ def train_segmentation(
 
 
 def _whole_slices(data: SegmentationData, recipe: SegmentationRecipe, seed: int) -> SlicePatches:
-    from dataclasses import replace
-
     steps = max(1, len(data.training) // recipe.batch_size)
     recipe = replace(recipe, steps_per_epoch=steps)
     return SlicePatches(data.training, recipe, seed)
