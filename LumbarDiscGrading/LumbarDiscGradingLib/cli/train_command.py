@@ -21,7 +21,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("task", choices=TASKS, help="what to train")
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DATASET", help="labelled data sets")
-    parser.add_argument("--preset", choices=("default", "paper"), default="default", help="recipe (default: default)")
+    parser.add_argument(
+        "--preset",
+        choices=("default", "refine", "paper"),
+        default="default",
+        help="recipe: the best found, going on from a trained model (see --start-from), or the study's",
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the run")
     parser.add_argument("--name", help="name of the model (default: unet or spinenet and the preset)")
     parser.add_argument("--model-version", default="1.0", metavar="V", help="version of the model (default: 1.0)")
@@ -29,6 +34,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--steps", type=int, help="steps of an epoch (segmentation) instead of the preset's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch in the output folder")
+    parser.add_argument(
+        "--start-from", metavar="NAME|FOLDER", help="go on from the weights of this model instead of random ones"
+    )
     parser.add_argument("--accelerator", default="auto", help="Lightning accelerator: auto, cpu, gpu (default: auto)")
     parser.add_argument(
         "--segmentation-model",
@@ -45,6 +53,7 @@ def _train(arguments: argparse.Namespace) -> int:
         print(f"Training needs {error.name}; install the extra 'train'.", file=sys.stderr)
         return 1
     from ..dataset.labelled import LabelledDataset
+    from ..models.store import find_model
 
     presets = recipes.SEGMENTATION_PRESETS if arguments.task == "segmentation" else recipes.GRADING_PRESETS
     recipe = presets[arguments.preset]
@@ -55,7 +64,10 @@ def _train(arguments: argparse.Namespace) -> int:
     if arguments.preset == "paper":
         print("The study does not say, and here is taken: " + "; ".join(recipes.PAPER_UNKNOWNS) + ".")
     try:
+        if arguments.preset == "refine" and not arguments.start_from:
+            raise ValueError("The preset 'refine' goes on from a trained model; name it with --start-from.")
         datasets = [LabelledDataset.open(folder) for folder in arguments.data]
+        arguments.start_from = find_model(arguments.start_from, arguments.task) if arguments.start_from else None
         arguments.output.mkdir(parents=True, exist_ok=True)
         run = _train_segmentation if arguments.task == "segmentation" else _train_grading
         model = run(arguments, recipe, datasets)
@@ -71,7 +83,13 @@ def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noq
     from ..training.segmentation import train_segmentation
 
     module = train_segmentation(
-        datasets, recipe, arguments.output, arguments.seed, arguments.resume, arguments.accelerator
+        datasets,
+        recipe,
+        arguments.output,
+        arguments.seed,
+        arguments.resume,
+        arguments.accelerator,
+        arguments.start_from,
     )
     name = arguments.name or f"unet-{arguments.preset}"
     return save_segmentation_model(
@@ -88,7 +106,14 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
     training, tuning = split_samples(samples, recipe, arguments.seed)
     print(f"{len(training)} training crops, {len(tuning)} tuning crops.")
     module = train_grading(
-        training, tuning, recipe, arguments.output, arguments.seed, arguments.resume, arguments.accelerator
+        training,
+        tuning,
+        recipe,
+        arguments.output,
+        arguments.seed,
+        arguments.resume,
+        arguments.accelerator,
+        arguments.start_from,
     )
     temperature = fit_temperature(predict(module, tuning), groups_of(tuning))
     name = arguments.name or f"spinenet-{arguments.preset}"

@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
+from ..models.folder import TrainedModel
 from ..networks import SpineNet
 from ..pfirrmann import GRADES, GROUPS, group_of_grade
 from .disc_samples import DiscCrops, DiscSample
 from .recipes import GradingRecipe
-from .run_folder import RunFolder, optimizer_and_schedule
+from .run_folder import RunFolder, optimizer_and_schedule, take_weights
 
 
 class GradingModule(L.LightningModule):
@@ -118,6 +119,7 @@ def train_grading(
     seed: int = 0,
     resume: bool = False,
     device: str = "auto",
+    start_from: TrainedModel | None = None,
 ) -> GradingModule:
     """Train a SpineNet; checkpoints and ``metrics.csv`` go to `run_folder`.
 
@@ -131,9 +133,18 @@ def train_grading(
         Go on from the last epoch's checkpoint, if there is one.
     device : str
         Lightning accelerator.
+    start_from : TrainedModel, optional
+        Go on from the weights of this model of the same architecture instead of random ones.
+
+    Raises
+    ------
+    ValueError
+        If `start_from` is of another architecture.
     """
     L.seed_everything(seed, workers=True)
     module = GradingModule(recipe)
+    if start_from is not None:
+        take_weights(module.network, start_from)
     crops = DiscCrops(training, recipe, training=True, seed=seed)
     sampler = WeightedRandomSampler(drawing_weights(training), len(training)) if recipe.balance_sources else None
     loader = DataLoader(

@@ -1,4 +1,8 @@
-"""Presets: every number that decides a training. `paper` follows the study, `default` is the best found."""
+"""Presets: every number that decides a training.
+
+`default` is the best found, `refine` goes on from a trained model (its own data joined by new ones), `paper` follows the
+study.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +36,10 @@ class SegmentationRecipe:
         From this epoch on, cases without masks are trained on the network's own confident predictions.
     self_training_share : float
         Share of such cases in a batch.
+    gentle_share : float
+        Share of the patches that vary in geometry alone: true contours are learned on images as they were acquired.
+    average_decay : float or None
+        Decay per step of the moving average of the weights that is kept as the model; None keeps the last weights.
     precision : str
         Lightning precision.
     """
@@ -48,6 +56,8 @@ class SegmentationRecipe:
     augment: bool = True
     self_training_epoch: int | None = 12
     self_training_share: float = 0.4
+    gentle_share: float = 0.3
+    average_decay: float | None = 0.995
     precision: str = "bf16-mixed"
 
 
@@ -74,6 +84,8 @@ class GradingRecipe:
         Share of the target moved to the neighbouring grades (readers disagree by one grade).
     balance_sources : bool
         Draw each data set equally often, and within it the grades by the square root of their frequency.
+    average_decay : float or None
+        As in `SegmentationRecipe`.
     precision : str
     """
 
@@ -88,11 +100,13 @@ class GradingRecipe:
     split_by_patient: bool = True
     label_smoothing: float = 0.1
     balance_sources: bool = True
+    average_decay: float | None = None
     precision: str = "bf16-mixed"
 
 
 SEGMENTATION_PRESETS = {
     "default": SegmentationRecipe(),
+    "refine": SegmentationRecipe(epochs=14, learning_rate=1e-3, self_training_epoch=0),
     "paper": SegmentationRecipe(
         base_width=64,
         tissues=False,
@@ -104,11 +118,13 @@ SEGMENTATION_PRESETS = {
         learning_rate=0.001,
         augment=False,
         self_training_epoch=None,
+        average_decay=None,
         precision="32-true",
     ),
 }
 GRADING_PRESETS = {
     "default": GradingRecipe(),
+    "refine": GradingRecipe(epochs=15, learning_rate=3e-4),
     "paper": GradingRecipe(
         in_channels=1,
         ordinal=False,

@@ -7,9 +7,11 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from torch import nn
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 
+from ..models.folder import TrainedModel
 from .recipes import GradingRecipe, SegmentationRecipe
 
 LAST_CHECKPOINT = "last"
@@ -51,11 +53,30 @@ class RunFolder:
             max_epochs=recipe.epochs,
             precision=recipe.precision,
             logger=self.logger(),
-            callbacks=[self.checkpoint_callback(), TQDMProgressBar(refresh_rate=10)],
+            callbacks=[self.checkpoint_callback(), TQDMProgressBar(refresh_rate=10), *_averaging(recipe)],
             num_sanity_val_steps=0,
             log_every_n_steps=10,
             **more,
         )
+
+
+def take_weights(network: nn.Module, model: TrainedModel) -> None:
+    """Give a network the weights of a trained model.
+
+    Raises
+    ------
+    ValueError
+        If the model is of another architecture.
+    """
+    weights = {name: value.float() for name, value in model.load("cpu").state_dict().items()}
+    own = network.state_dict()
+    if {name: value.shape for name, value in weights.items()} != {name: value.shape for name, value in own.items()}:
+        raise ValueError(f"The model {model.name} has another architecture than the recipe; leave out --start-from.")
+    network.load_state_dict(weights)
+
+
+def _averaging(recipe: SegmentationRecipe | GradingRecipe) -> list[Callback]:
+    return [] if recipe.average_decay is None else [EMAWeightAveraging(decay=recipe.average_decay)]
 
 
 def optimizer_and_schedule(

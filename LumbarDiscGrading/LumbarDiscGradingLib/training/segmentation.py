@@ -16,10 +16,11 @@ from torch.utils.data import DataLoader
 
 from ..dataset.labelled import LabelledDataset
 from ..imaging.canvas import Grid, normalized_slice
+from ..models.folder import TrainedModel
 from ..networks import UNet
 from ..pfirrmann import Tissue
 from .recipes import SegmentationRecipe
-from .run_folder import RunFolder, optimizer_and_schedule
+from .run_folder import RunFolder, optimizer_and_schedule, take_weights
 from .slices import (
     IGNORED,
     LANDMARK_LUMBOSACRAL,
@@ -118,10 +119,15 @@ class SegmentationData(L.LightningDataModule):
     """Patches of training patients, middle slices of tuning patients, own predictions where there is no mask."""
 
     def __init__(
-        self, datasets: list[LabelledDataset], recipe: SegmentationRecipe, seed: int, workers: int = 1
+        self,
+        datasets: list[LabelledDataset],
+        recipe: SegmentationRecipe,
+        seed: int,
+        workers: int = 1,
+        own_labels: Path | None = None,
     ) -> None:
         super().__init__()
-        self.recipe, self.workers, self.seed = recipe, workers, seed
+        self.recipe, self.workers, self.seed, self.own_labels = recipe, workers, seed, own_labels
         cases = [case for dataset in datasets for case in dataset.cases]
         load = TrainingCase.load
         self.training = [load(c) for c in cases if c.split == "train" and c.has_mask]
@@ -136,8 +142,17 @@ class SegmentationData(L.LightningDataModule):
         self.patches.epoch = self.trainer.current_epoch if self.trainer else 0
         start = self.recipe.self_training_epoch
         if start is not None and self.unlabelled and not self.patches.pseudo and self.patches.epoch >= start:
-            self.patches.pseudo = label_by_network(self.trainer.lightning_module, self.unlabelled, self.recipe)
+            self.patches.pseudo = self._own_labels()
         return DataLoader(self.patches, self.recipe.batch_size, num_workers=self.workers, drop_last=True)
+
+    def _own_labels(self) -> list[TrainingCase]:
+        """Label what has no mask, once a run: a run that is resumed goes on with the same labels."""
+        if self.own_labels is not None and self.own_labels.exists():
+            return read_labels(self.own_labels, self.unlabelled)
+        labelled = label_by_network(self.trainer.lightning_module, self.unlabelled, self.recipe)
+        if self.own_labels is not None:
+            write_labels(self.own_labels, labelled)
+        return labelled
 
     def val_dataloader(self) -> DataLoader:
         """Return the middle slice of each tuning patient on the whole canvas."""
@@ -179,13 +194,31 @@ def label_by_network(
         disc_mm2 = float((on_slice == Tissue.DISC).sum()) * spacing[0] * spacing[1]
         canal_mm2 = float((on_slice == Tissue.CANAL).sum()) * spacing[0] * spacing[1]
         if disc_mm2 > PLAUSIBLE_DISC_MM2 and canal_mm2 > PLAUSIBLE_CANAL_MM2:
-            labelled.append(
-                TrainingCase(
-                    case.patient, case.source, case.voxels[middle : middle + 1], on_slice[None], case.spacing_mm
-                )
-            )
+            labelled.append(replace(_middle_of(case), labels=on_slice[None]))
     module.train(was_training)
     return labelled
+
+
+def write_labels(path: Path, labelled: list[TrainingCase]) -> None:
+    """Keep the network's own labels, by patient and source."""
+    temporary = path.with_suffix(".tmp.npz")
+    np.savez_compressed(temporary, **{f"{case.source}/{case.patient}": case.labels for case in labelled})
+    temporary.replace(path)
+
+
+def read_labels(path: Path, cases: list[TrainingCase]) -> list[TrainingCase]:
+    """Give the cases the labels that were kept for them; those without are left out."""
+    with np.load(path, allow_pickle=False) as kept:
+        return [
+            replace(_middle_of(case), labels=kept[key])
+            for case in cases
+            if (key := f"{case.source}/{case.patient}") in kept
+        ]
+
+
+def _middle_of(case: TrainingCase) -> TrainingCase:
+    middle = (case.voxels.shape[0] - 1) // 2
+    return replace(case, voxels=case.voxels[middle : middle + 1])
 
 
 PLAUSIBLE_DISC_MM2 = 5 * 120.0
@@ -201,6 +234,7 @@ def train_segmentation(
     seed: int = 0,
     resume: bool = False,
     device: str = "auto",
+    start_from: TrainedModel | None = None,
 ) -> SegmentationModule:
     """Train a U-Net; checkpoints and ``metrics.csv`` go to `run_folder`.
 
@@ -215,13 +249,24 @@ def train_segmentation(
         Go on from the last epoch's checkpoint, if there is one.
     device : str
         Lightning accelerator.
+    start_from : TrainedModel, optional
+        Go on from the weights of this model of the same architecture instead of random ones.
+
+    Raises
+    ------
+    ValueError
+        If no training patient has a mask, or `start_from` is of another architecture.
     """
     L.seed_everything(seed, workers=True)
-    data = SegmentationData(datasets, recipe, seed)
+    data = SegmentationData(datasets, recipe, seed, own_labels=run_folder / "own-labels.npz")
     if recipe.steps_per_epoch == 0:
         data.patches = _whole_slices(data, recipe, seed)
     module = SegmentationModule(recipe)
+    if start_from is not None:
+        take_weights(module.network, start_from)
     run = RunFolder(run_folder, resume)
+    if run.checkpoint is None:
+        data.own_labels.unlink(missing_ok=True)
     trainer = run.trainer(
         recipe,
         device,

@@ -98,18 +98,25 @@ class SlicePatches(Dataset):
         patch = grid.sample(image, spacing_mm)
         target = _sample_labels(grid, labels, spacing_mm)
         if recipe.augment:
-            tissues = tissues_and_landmark(np.where(target == IGNORED, 0, target).astype(np.uint8))[0]
-            if random.random() < 0.5:
-                patch = augmentation.vary_tissue_contrast(patch, tissues, random)
-            transforms = augmentation.intensity_transforms(int(random.integers(2**31)))
-            patch = np.asarray(transforms(torch.from_numpy(patch)[None])[0], dtype=np.float32)
+            if random.random() >= recipe.gentle_share:
+                patch = _as_acquired_elsewhere(patch, target, random)
             patch, target = augmentation.cut_field_of_view(patch, target, random)
-            patch = augmentation.random_gamma(patch, random)
         patch = np.sqrt(np.clip(patch, 0.0, 1.0))
         tissues, landmark = tissues_and_landmark(target)
         if not recipe.tissues:
             tissues = (tissues == Tissue.DISC).astype(np.uint8)
         return torch.from_numpy(patch.astype(np.float32))[None], torch.from_numpy(tissues), torch.from_numpy(landmark)
+
+
+def _as_acquired_elsewhere(
+    patch: NDArray[np.float32], target: NDArray[np.uint8], random: np.random.Generator
+) -> NDArray[np.float32]:
+    tissues = tissues_and_landmark(np.where(target == IGNORED, 0, target).astype(np.uint8))[0]
+    if random.random() < 0.5:
+        patch = augmentation.vary_tissue_contrast(patch, tissues, random)
+    transforms = augmentation.intensity_transforms(int(random.integers(2**31)))
+    patch = np.asarray(transforms(torch.from_numpy(patch)[None])[0], dtype=np.float32)
+    return augmentation.random_gamma(patch, random)
 
 
 def _random_grid(
