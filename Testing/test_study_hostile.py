@@ -17,6 +17,7 @@ from LumbarDiscGradingLib.annotation.errors import StudyError
 from LumbarDiscGradingLib.annotation.export import export_study
 from LumbarDiscGradingLib.annotation.export_import import import_export
 from LumbarDiscGradingLib.annotation.protocol import Task
+from LumbarDiscGradingLib.annotation.ranking import CaseRanking, CaseScores, RankingModel
 from LumbarDiscGradingLib.annotation.session import ReaderSession
 from LumbarDiscGradingLib.annotation.study import Study
 from LumbarDiscGradingLib.annotation.verification import verify_export
@@ -248,6 +249,12 @@ def test_schemas_are_valid_and_mean_the_same_to_an_independent_checker(kind, fol
         sha256 = "0" * 64
         entry = {"path": "a/b.nrrd", "bytes": 1, "sha256": sha256}
         found = [{**documents.heading("export"), "layout": "monai", "study": "x", "files": [entry]}]
+    if kind == "ranking":
+        models = (RankingModel("segmentation", "unet", "", "a" * 64), RankingModel("grading", "net", "1", "b" * 64))
+        ranking = CaseRanking.of_models(Study.open(folder), models)
+        ranking.cases["C0001"] = CaseScores("c" * 64, {"L4-L5": (0.1, 0.2, 0.7)}, 0.5)
+        ranking.save()
+        found = [json.loads(ranking.path.read_text())]
     assert found
     for document in found:
         jsonschema.validate(document, schema)

@@ -190,10 +190,17 @@ class ReaderSession:
         done = [item for item in items if item.is_done]
         return Progress(len(done), len(items), sum(item.seconds for item in done))
 
-    def next_item(self, task: Task, duty: Duty = Duty.READ, after: WorkItem | None = None) -> WorkItem | None:
-        """Return the next item that is not done, behind `after` and then from the start; cases open elsewhere last."""
-        items = [item for item in self.work_list(task, duty) if not item.is_done]
+    def next_item(
+        self, task: Task, duty: Duty = Duty.READ, after: WorkItem | None = None, priority: CasePriority | None = None
+    ) -> WorkItem | None:
+        """Return the next item that is not done, behind `after` and then from the start; cases open elsewhere last.
+
+        With a priority the list changes with each case that is read: once `after` is done it is the first of it.
+        """
+        items = [item for item in self.work_list(task, duty, priority=priority) if not item.is_done]
         start = after.number if after else 0
+        if priority is not None and after:
+            start = next((i.number for i in items if (i.case, i.round) == (after.case, after.round)), 0)
         return min(items, key=lambda i: (bool(i.being_read_by), i.number <= start, i.number), default=None)
 
     def open_case(self, case_id: str, round_number: int = 1) -> OpenCase:

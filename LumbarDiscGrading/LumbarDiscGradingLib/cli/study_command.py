@@ -1,4 +1,4 @@
-"""The command ``study``: annotation studies without the panel. Needs no torch and no Slicer."""
+"""The command ``study``: annotation studies without the panel. Needs no Slicer and, but for ``rank``, no torch."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import argparse
 import math
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..annotation.errors import StudyError
 from ..pfirrmann import DISC_LABELS
+from .rank_command import add_rank
+from .study_work import guarded, with_progress
 
 if TYPE_CHECKING:
     from ..annotation.importing import ImportReport
@@ -26,12 +27,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command and its sub-commands; each sets ``func``, which returns the exit code."""
     parser = subparsers.add_parser(
         "study",
-        help="run an annotation study: create, import, status, agreement, export, verify",
+        help="run an annotation study: create, import, status, agreement, rank, export, verify",
         description="Work with annotation studies: folders of plain files in which readers draw and grade discs, "
         "blind to each other, with peer review and adjudication.",
     )
     commands = parser.add_subparsers(dest="study_command", required=True, metavar="COMMAND")
-    for add in (_add_create, _add_import, _add_status, _add_agreement, _add_export, _add_verify):
+    for add in (_add_create, _add_import, _add_status, _add_agreement, add_rank, _add_export, _add_verify):
         add(commands)
 
 
@@ -65,7 +66,7 @@ def _add_create(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--allow-prefill", action="store_true", help="annotators may start from a model's masks")
     parser.add_argument("--allow-active-learning", action="store_true", help="a model may order the unread cases")
     parser.add_argument("--graders-see-masks", action="store_true", help="show graders the finished masks")
-    parser.set_defaults(func=_guarded(_create))
+    parser.set_defaults(func=guarded(_create))
 
 
 def _add_import(commands: argparse._SubParsersAction) -> None:
@@ -82,7 +83,7 @@ def _add_import(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--reader", metavar="ID", help="whose readings the masks and grades become that come along")
     parser.add_argument("--mapping", type=Path, metavar="FILE", help="mapping file (default: STUDY-mapping.csv)")
     parser.add_argument("--pixel-size", type=float, metavar="MM", help="pixel size of pictures in mm")
-    parser.set_defaults(func=_guarded(_import))
+    parser.set_defaults(func=guarded(_import))
 
 
 def _add_status(commands: argparse._SubParsersAction) -> None:
@@ -91,7 +92,7 @@ def _add_status(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("study", type=Path, metavar="STUDY")
     parser.add_argument("--cases", action="store_true", help="list each case with its states")
-    parser.set_defaults(func=_guarded(_status))
+    parser.set_defaults(func=guarded(_status))
 
 
 def _add_agreement(commands: argparse._SubParsersAction) -> None:
@@ -105,7 +106,7 @@ def _add_agreement(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--output", type=Path, metavar="DIR", help="write tables (CSV) and agreement.png there")
     parser.add_argument("--resamples", type=int, default=2000, help="of the bootstrap (default: 2000)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
-    parser.set_defaults(func=_guarded(_agreement))
+    parser.set_defaults(func=guarded(_agreement))
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:
@@ -128,7 +129,7 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--licence", default="", help="licence of images and labels")
     parser.add_argument("--attribution", default="", help="how the data must be cited")
     parser.add_argument("--mapping", type=Path, metavar="FILE", help="mapping file whose identifiers must not occur")
-    parser.set_defaults(func=_guarded(_export))
+    parser.set_defaults(func=guarded(_export))
 
 
 def _add_verify(commands: argparse._SubParsersAction) -> None:
@@ -140,20 +141,7 @@ def _add_verify(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("folder", type=Path, metavar="EXPORT|STUDY")
     parser.add_argument("--mapping", type=Path, metavar="FILE", help="mapping file whose identifiers must not occur")
-    parser.set_defaults(func=_guarded(_verify))
-
-
-def _guarded(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """Turn what goes wrong in a study into a line on standard error."""
-
-    def guarded(arguments: argparse.Namespace) -> int:
-        try:
-            return run(arguments)
-        except (StudyError, OSError) as error:
-            print(" ".join(str(error).split()), file=sys.stderr)
-            return 1
-
-    return guarded
+    parser.set_defaults(func=guarded(_verify))
 
 
 def _create(arguments: argparse.Namespace) -> int:
@@ -225,7 +213,7 @@ def _import(arguments: argparse.Namespace) -> int:
     from ..annotation.study import Study
 
     study = Study.open(arguments.study)
-    reports = [import_export(study, path, _with_progress("Importing")) for path in arguments.sources if is_export(path)]
+    reports = [import_export(study, path, with_progress("Importing")) for path in arguments.sources if is_export(path)]
     others = [path for path in arguments.sources if not is_export(path)]
     if others:
         reports.append(
@@ -235,7 +223,7 @@ def _import(arguments: argparse.Namespace) -> int:
                 arguments.reader,
                 arguments.mapping,
                 arguments.pixel_size,
-                _with_progress("Importing"),
+                with_progress("Importing"),
             )
         )
     return max(_print_import(report) for report in reports)
@@ -288,7 +276,7 @@ def _agreement(arguments: argparse.Namespace) -> int:
     from ..annotation.tables import write_agreement_tables
 
     study = Study.open(arguments.study)
-    agreement = study_agreement(study, arguments.resamples, arguments.seed, _with_progress("Comparing"))
+    agreement = study_agreement(study, arguments.resamples, arguments.seed, with_progress("Comparing"))
     for found in (*agreement.grades, *agreement.repeated_grades):
         if found.discs:
             head = f"{found.first} and {found.second}" if found.first != found.second else f"{found.first}, repeated"
@@ -339,7 +327,7 @@ def _export(arguments: argparse.Namespace) -> int:
         licence=arguments.licence,
         attribution=arguments.attribution,
         mapping=arguments.mapping,
-        progress=_with_progress("Exporting"),
+        progress=with_progress("Exporting"),
     )
     counts = ", ".join(f"{len(cases)} {split}" for split, cases in report.splits.items())
     print(f"{report.folder}: {counts} cases, {report.masks} with masks, {report.grades} graded discs.")
@@ -375,18 +363,3 @@ def _verify(arguments: argparse.Namespace) -> int:
     if not problems:
         print(f"{arguments.folder}: {whole}.")
     return 1 if problems else 0
-
-
-def _with_progress(what: str) -> Callable[[Sequence[Any]], Iterable[Any]]:
-    """Return a wrapper that shows how far a list has got, on a terminal only: in a log it would be noise."""
-
-    def shown(items: Sequence[Any]) -> Iterable[Any]:
-        if not sys.stderr.isatty():
-            yield from items
-            return
-        for number, item in enumerate(items, start=1):
-            print(f"\r{what} {number}/{len(items)}", end="", file=sys.stderr, flush=True)
-            yield item
-        print(file=sys.stderr)
-
-    return shown
