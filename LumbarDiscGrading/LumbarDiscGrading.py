@@ -70,17 +70,18 @@ class LumbarDiscGradingParameterNode(Parameters):
 
 
 class LumbarDiscGradingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel: select a volume, click **Grade Discs**."""
+    """The panel: grade the discs of a volume, or read an annotation study."""
 
     def __init__(self, parent: Any = None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic: LumbarDiscGradingLogic | None = None
+        self.modes: Any = None
         self.panel: Any = None
 
     def setup(self) -> None:
         """Build the panel when it is opened for the first time."""
-        from LumbarDiscGradingLib.panel.grading_panel import GradingPanel
+        from LumbarDiscGradingLib.panel.review_modes import Modes
 
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/LumbarDiscGrading.ui"))
@@ -89,27 +90,28 @@ class LumbarDiscGradingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.ui.researchUseLabel.text = RESEARCH_USE
         self.logic = LumbarDiscGradingLogic()
-        self.panel = GradingPanel(self.ui, self.logic)
-        self._aboutToQuit = self.panel.close
+        self.modes = Modes(uiWidget, self.ui, self.logic)
+        self.panel = self.modes.grading
+        self._aboutToQuit = self.modes.close
         slicer.app.connect("aboutToQuit()", self._aboutToQuit)
 
     def cleanup(self) -> None:
         """Stop what runs and let go of the scene when the panel is destroyed."""
-        if self.panel is not None:
+        if self.modes is not None:
             slicer.app.disconnect("aboutToQuit()", self._aboutToQuit)
-            self.panel.close()
-            self.panel = None
+            self.modes.close()
+            self.modes = self.panel = None
         self.removeObservers()
 
     def enter(self) -> None:
         """Take up the parameters when the user opens the module."""
-        if self.panel is not None:
-            self.panel.enter()
+        if self.modes is not None:
+            self.modes.enter()
 
     def exit(self) -> None:
         """Leave the views alone while another module is open."""
-        if self.panel is not None:
-            self.panel.exit()
+        if self.modes is not None:
+            self.modes.exit()
 
     def onReload(self) -> None:
         """Reload the library too: Slicer itself reloads this file only."""

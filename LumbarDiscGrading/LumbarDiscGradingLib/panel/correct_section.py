@@ -8,11 +8,10 @@ from typing import Any
 from ..grading.corrections import Correction, CorrectionError, GradeSet, LevelSet, NotAssessable, possible_levels
 from ..pfirrmann import GRADES
 from ..scene.graded_case import GradedCase
+from .mask_editor import MaskEditor
 
-EDITOR_NODE_TAG = "LumbarDiscGradingSegmentEditor"
 EFFECTS = ["Paint", "Draw", "Erase", "Scissors", "Islands", "Smoothing"]
 """What is useful on one slice; the others of the Segment Editor are left out."""
-UNDO_STATES = 10
 
 
 class CorrectSection:
@@ -44,7 +43,7 @@ class CorrectSection:
         ui.editMaskButton.connect("toggled(bool)", self._edit_toggled)
         ui.regradeButton.connect("clicked()", self._regrade_clicked)
         ui.undoButton.connect("clicked()", self.undo)
-        self._set_up_editor()
+        self._editor = MaskEditor(ui.segmentEditorWidget, EFFECTS)
 
     @property
     def edited_level(self) -> str | None:
@@ -147,15 +146,7 @@ class CorrectSection:
             return False
         drawn = self.drawn_levels
         self._edited = None
-        editor = self.ui.segmentEditorWidget
-        editor.setActiveEffect(None)
-        editor.uninstallKeyboardShortcuts()
-        editor.removeViewObservations()
-        editor.setSegmentationNode(None)
-        editor.setSourceVolumeNode(None)
-        editor.setMRMLScene(None)
-        editor.setMRMLSegmentEditorNode(None)
-        editor.visible = False
+        self._editor.stop()
         self.ui.editMaskButton.checked = False
         self._enable_shortcuts()
         if not drawn:
@@ -232,19 +223,9 @@ class CorrectSection:
             self._start_editing()
 
     def _start_editing(self) -> None:
-        import slicer
-
-        editor = self.ui.segmentEditorWidget
         self._edited = self.level
         self._enable_shortcuts()
-        editor.setMRMLSegmentEditorNode(_editor_node(slicer.mrmlScene))  # first the node, then the scene
-        editor.setMRMLScene(slicer.mrmlScene)
-        editor.setSegmentationNode(self.case.segmentationNode)
-        editor.setSourceVolumeNode(self.case.volumeNode)
-        editor.setCurrentSegmentID(self.level)
-        editor.visible = True
-        editor.setupViewObservations()
-        editor.installKeyboardShortcuts()
+        self._editor.start(self.case.segmentationNode, self.case.volumeNode, self.level)
 
     def _regrade_clicked(self) -> None:
         from slicer.i18n import tr as _
@@ -256,26 +237,3 @@ class CorrectSection:
             self.stop_editing()
         else:
             self._regrade(drawn)
-
-    def _set_up_editor(self) -> None:
-        editor = self.ui.segmentEditorWidget
-        editor.segmentationNodeSelectorVisible = False
-        editor.sourceVolumeNodeSelectorVisible = False
-        editor.show3DButtonVisible = False
-        editor.addRemoveSegmentButtonsVisible = False
-        editor.switchToSegmentationsButtonVisible = False
-        editor.unorderedEffectsVisible = False
-        editor.setEffectNameOrder(EFFECTS)
-        editor.maximumNumberOfUndoStates = UNDO_STATES
-
-
-def _editor_node(scene: Any) -> Any:
-    """Return the panel's own Segment Editor node, so that the Segment Editor module keeps its own."""
-    import slicer
-
-    node = scene.GetSingletonNode(EDITOR_NODE_TAG, "vtkMRMLSegmentEditorNode")
-    if node is None:
-        node = slicer.vtkMRMLSegmentEditorNode()
-        node.SetSingletonTag(EDITOR_NODE_TAG)
-        node = scene.AddNode(node)
-    return node

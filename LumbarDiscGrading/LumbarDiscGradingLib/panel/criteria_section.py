@@ -17,14 +17,15 @@ class CriteriaSection:
     ----------
     ui : object
         The panel's widgets by name.
-    load_sample : callable
-        Called when the user wants the sample.
+    load_sample : callable, optional
+        Called when the user wants the sample, where that is offered.
     """
 
-    def __init__(self, ui: Any, load_sample: Callable[[], None]) -> None:
+    def __init__(self, ui: Any, load_sample: Callable[[], None] | None = None) -> None:
         self.ui, self._filled = ui, False
         ui.criteriaCollapsibleButton.connect("contentsCollapsed(bool)", self._opened)
-        ui.loadSampleButton.connect("clicked()", load_sample)
+        if load_sample is not None:
+            ui.loadSampleButton.connect("clicked()", load_sample)
 
     def _opened(self, collapsed: bool) -> None:
         import qt

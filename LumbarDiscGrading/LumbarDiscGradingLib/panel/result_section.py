@@ -13,6 +13,7 @@ from ..report.tables import table_discs
 from ..scene.graded_case import GradedCase
 from ..scene.viewed_slice import center_views
 from .probability_bars import PROBABILITIES_ROLE, ProbabilityBars
+from .reading_view_clicks import ViewClicks
 
 LEVEL, GROUP, GRADE, PROBABILITY, HEIGHT, SIGNAL = range(6)
 ROW_HEIGHT_PX = 38
@@ -35,7 +36,7 @@ class ResultSection:
         self.ui, self._selected = ui, selected
         self.case: GradedCase | None = None
         self._showing = False
-        self._observations: list[tuple[Any, int]] = []
+        self._clicks = ViewClicks(self._view_clicked)
         self._bars = ProbabilityBars()
         self._set_up_table()
         ui.resultTable.connect("itemSelectionChanged()", self._row_selected)
@@ -67,21 +68,11 @@ class ResultSection:
 
     def watch_views(self) -> None:
         """Select a disc when it is clicked in a slice view."""
-        import slicer
-
-        self.leave_views()
-        manager = slicer.app.layoutManager()
-        for name in manager.sliceViewNames() if manager is not None else ():
-            widget = manager.sliceWidget(name)
-            interactor = widget.sliceView().renderWindow().GetInteractor()
-            tag = interactor.AddObserver("LeftButtonPressEvent", self._click_handler(widget.mrmlSliceNode()))
-            self._observations.append((interactor, tag))
+        self._clicks.watch()
 
     def leave_views(self) -> None:
         """Stop watching the slice views."""
-        for interactor, tag in self._observations:
-            interactor.RemoveObserver(tag)
-        self._observations = []
+        self._clicks.leave()
 
     def toggle_shown(self) -> None:
         """Show the discs in the slice views if they are hidden there, by whatever means, else hide them."""
@@ -164,7 +155,7 @@ class ResultSection:
             if column == LEVEL:
                 item.setData(PROBABILITIES_ROLE, disc.level)
             if column == GROUP:
-                item.setIcon(_chip(disc.color))
+                item.setIcon(color_chip(disc.color))
             if column == PROBABILITY:
                 item.setData(PROBABILITIES_ROLE, " ".join(f"{p:.4f}" for p in disc.group_probabilities))
             if column in (GRADE, HEIGHT, SIGNAL):
@@ -242,17 +233,12 @@ class ResultSection:
             center_views(self.case.volumeNode.GetScene(), disc.center_lps_mm)
         self._selected()
 
-    def _click_handler(self, sliceNode: Any) -> Callable[..., None]:
-        def clicked(interactor: Any, event: str) -> None:
-            if self.case is None or not self.case.is_alive():
-                return
-            x, y = interactor.GetEventPosition()
-            ras = sliceNode.GetXYToRAS().MultiplyPoint((float(x), float(y), 0.0, 1.0))
-            level = self._level_at((-ras[0], -ras[1], ras[2]))
-            if level is not None and level != self.level:
-                self._select(level, center=False)
-
-        return clicked
+    def _view_clicked(self, lps_mm: tuple[float, float, float]) -> None:
+        if self.case is None or not self.case.is_alive():
+            return
+        level = self._level_at(lps_mm)
+        if level is not None and level != self.level:
+            self._select(level, center=False)
 
     def _level_at(self, lps_mm: tuple[float, float, float]) -> str | None:
         """Return the level of the disc at a point of the graded slice, None beside every disc and every slice."""
@@ -302,7 +288,8 @@ def _unbroken(levels: str) -> str:
     return levels.replace("-", "\N{NON-BREAKING HYPHEN}")
 
 
-def _chip(color: tuple[int, int, int]) -> Any:
+def color_chip(color: tuple[int, int, int]) -> Any:
+    """Return a square of an RGB color (0-255) for a table."""
     import qt
 
     pixmap = qt.QPixmap(14, 14)

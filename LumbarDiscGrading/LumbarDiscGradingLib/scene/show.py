@@ -23,9 +23,22 @@ def showGradedSlice(result: GradingResult, volumeNode: Any) -> None:
     volumeNode : vtkMRMLScalarVolumeNode
         The graded volume.
     """
-    _set_window(volumeNode, *display_window(result))
+    show_volume(volumeNode, result.slice_center_lps_mm, *display_window(result))
+
+
+def show_volume(volumeNode: Any, center_lps_mm: tuple[float, float, float], low: float, high: float) -> None:
+    """Show a volume in all slice views, centred on a point and fitted, `low` as black and `high` as white.
+
+    Parameters
+    ----------
+    volumeNode : vtkMRMLScalarVolumeNode
+    center_lps_mm : tuple of float
+    low, high : float
+        Intensities.
+    """
+    _set_window(volumeNode, low, high)
     scene = volumeNode.GetScene()
-    x, y, z = result.slice_center_lps_mm
+    x, y, z = center_lps_mm
     for selection in _nodes(scene, "vtkMRMLSelectionNode"):
         selection.SetActiveVolumeID(volumeNode.GetID())
     for composite in _nodes(scene, "vtkMRMLSliceCompositeNode"):

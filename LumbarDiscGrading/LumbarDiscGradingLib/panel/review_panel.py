@@ -1,0 +1,203 @@
+"""`ReviewPanel`: the mode *Annotation Review* - a reader, a study, a work list, and the case that is open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import vtk
+from slicer.util import VTKObservationMixin
+
+from ..annotation.errors import StudyError
+from ..annotation.session import ReaderSession, WorkItem
+from .criteria_section import CriteriaSection
+from .reading_section import ReadingSection
+from .reading_work import open_work
+from .review_study_section import StudySection
+from .review_work_section import WorkSection
+
+
+class ReviewPanel(VTKObservationMixin):
+    """Controls the widgets of the mode; needs neither torch nor a graphics card.
+
+    Parameters
+    ----------
+    ui : object
+        The widgets of ``AnnotationReview.ui`` by name.
+    logic : LumbarDiscGradingLogic
+        Its graders pre-fill masks where the protocol of a study allows it; nothing else is asked of it.
+    """
+
+    def __init__(self, ui: Any, logic: Any) -> None:
+        import qt
+        import slicer
+
+        super().__init__()
+        self.ui = ui
+        self.session: ReaderSession | None = None
+        self.entered = False
+        self._resumed: WorkItem | None = None
+        self.work = WorkSection(ui, self.open_item)
+        self.reading = ReadingSection(ui, logic, ui.caseCollapsibleButton.parent(), self._signed, self.go)
+        self.criteria = CriteriaSection(ui)
+        self.study = StudySection(ui, self.put_away, self._study_opened)
+        self._scene_timer = qt.QTimer()
+        self._scene_timer.setSingleShot(True)
+        self._scene_timer.setInterval(0)
+        self._scene_timer.connect("timeout()", self._scene_lost)
+        ui.nextToDoButton.connect("clicked()", self.open_next)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
+        self.addObserver(scene, scene.EndCloseEvent, self._scene_closed)
+        self.addObserver(scene, scene.StartImportEvent, self._scene_loads)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._node_goes)
+
+    # -- the panel's life
+
+    def enter(self) -> None:
+        """Go on where the reader left."""
+        self.entered = True
+        self.reading.enter()
+        item, self._resumed = self._resumed, None
+        if item is not None:
+            self.open_item(item)
+        elif self.session is not None and self.reading.work is None:
+            self.work.refresh()
+
+    def exit(self) -> None:
+        """Leave views and keys to another module; everything is saved, the case stays open."""
+        self.entered = False
+        self.reading.exit()
+
+    def leave(self) -> bool:
+        """Put the case away for another mode of this module; returns whether that was possible."""
+        work = self.reading.work
+        item = work.item if work is not None else None
+        if not self.put_away():
+            return False
+        self._resumed = item
+        self.exit()
+        return True
+
+    def close(self) -> None:
+        """End with the panel (reload, quit): everything is saved and nothing is observed."""
+        self.exit()
+        self.removeObservers()
+        self._scene_timer.stop()
+        self.reading.close()
+        self.session = None
+
+    # -- cases
+
+    def open_item(self, item: WorkItem) -> None:
+        """Open a case; the one that is open is saved and put away first."""
+        from slicer.i18n import tr as _
+
+        if self.session is None or not self.put_away():
+            return
+        item = self.work.now(item)
+        try:
+            work = open_work(self.session, item)
+            work.volume  # noqa: B018 - reading the image may fail
+        except StudyError as error:
+            text = str(error) if item.title == item.case else str(error).replace(item.case, item.title)
+            self._say(text)
+            return
+        self._say("")
+        total = len(self.session.work_list(item.task, item.duty))
+        self.reading.open(work, _("{number} of {total}").format(number=item.number, total=total))
+        self.ui.workCollapsibleButton.collapsed = True
+        self.work.select(item)
+        self.ui.discTable.setFocus()
+
+    def open_next(self) -> None:
+        """Open the next case that is not done."""
+        work = self.reading.work
+        self._open_after(work.item if work is not None else None)
+
+    def go(self, step: int) -> None:
+        """Open the next case that is not done, or the previous one of the list."""
+        from slicer.i18n import tr as _
+
+        work = self.reading.work
+        if step > 0 or work is None:
+            self.open_next()
+            return
+        item = self.work.previous_item(work.item)
+        if item is None:
+            self.reading.say(_("This is the first case of the list."))
+        else:
+            self.open_item(item)
+
+    def put_away(self) -> bool:
+        """Save and close what is open; returns whether that was possible."""
+        return self.reading.put_away()
+
+    # -- what happens
+
+    def _study_opened(self, session: ReaderSession) -> None:
+        self.session = session
+        self._resumed = None
+        self.work.show(session)
+        self.ui.workCollapsibleButton.collapsed = False
+        self.ui.workTable.setFocus()
+
+    def _signed(self) -> None:
+        self._open_after(self.reading.work.item)
+
+    def _open_after(self, item: WorkItem | None) -> None:
+        from slicer.i18n import tr as _
+
+        self.work.refresh()
+        following = self.work.next_item(after=item)
+        if following is not None:
+            self.open_item(following)
+            return
+        work = self.reading.work
+        if work is not None and not work.is_signed:
+            self.reading.say(_("There is no other case to do in this list."))
+            return
+        if self.put_away():
+            self._say(_("Nothing is left to do in this list."))
+            self.ui.workCollapsibleButton.collapsed = False
+            self.work.refresh()
+
+    def _say(self, text: str) -> None:
+        self.ui.workMessageLabel.text = text
+        self.ui.workMessageLabel.visible = bool(text)
+        if text:
+            self.ui.workCollapsibleButton.collapsed = False
+
+    # -- what happens to the scene
+
+    def _scene_closes(self, caller: Any, event: Any) -> None:
+        self.reading.lose_scene()
+
+    def _scene_loads(self, caller: Any, event: Any) -> None:
+        self.reading.flush()
+
+    def _scene_closed(self, caller: Any, event: Any) -> None:
+        if self.reading.work is not None:
+            self._scene_timer.start()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _node_goes(self, caller: Any, event: Any, node: Any) -> None:
+        import slicer
+
+        reading = self.reading.scene
+        if reading is not None and not slicer.mrmlScene.IsClosing() and reading.has(node):
+            self.reading.lose_scene()
+            self._scene_timer.start()
+
+    def _scene_lost(self) -> None:
+        """Put a case away whose nodes are gone; where it could not be saved it is shown again."""
+        from slicer.i18n import tr as _
+
+        scene = self.reading.scene
+        if self.reading.work is None or scene is None or scene.is_alive():
+            return
+        if self.put_away():
+            self._say(_("The case was closed with the scene; everything is saved."))
+            self.work.refresh()
+        else:
+            self.reading.restore_scene()
+            self.reading.enter()

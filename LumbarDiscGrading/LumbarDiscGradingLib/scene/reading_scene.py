@@ -1,0 +1,282 @@
+"""`ReadingScene`: a study's case in the MRML scene for as long as it is read; the study on disk is what counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..imaging.volume import SagittalVolume
+from ..imaging.window import automatic_window
+from ..pfirrmann import DISC_LABELS, NOT_GRADED_COLOR
+from .results import GEOMETRY_TOLERANCE_MM, _oriented_image, _set_display, segment_array
+from .show import show_volume
+from .terminology import disc_terminology_entry
+from .viewed_slice import center_views, show_slice, viewed_slice
+from .volumes import LPS_TO_RAS, volume_node_from
+
+HIGHLIGHTED, SUBDUED = 1.0, 0.35
+"""Share of the fill's opacity of the selected disc and of the others."""
+
+
+class ReadingScene:
+    """Volume and segmentation node of one case.
+
+    Nothing of it is saved with the scene, and nothing in it but the title tells which case it is. Other segmentations
+    and volumes are taken from the views meanwhile, since a model's or another reader's discs would show through.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+    volume : SagittalVolume
+        The image.
+    title : str
+        Name of the nodes.
+    levels : sequence of str
+        A segment is made for each, and for each other level in `masks`.
+    masks : ndarray of uint8, shape (slices, rows, columns), or None
+        `pfirrmann.DISC_LABELS` values in canonical order; None for a case without contours.
+    slice_index : int
+        Canonical index of the slice shown first.
+
+    Attributes
+    ----------
+    volumeNode, segmentationNode
+        The nodes; no segmentation where there are no contours.
+    """
+
+    def __init__(
+        self,
+        scene: Any,
+        volume: SagittalVolume,
+        title: str,
+        levels: Sequence[str],
+        masks: NDArray[np.uint8] | None,
+        slice_index: int,
+    ) -> None:
+        self.scene, self.volume, self._levels = scene, volume, tuple(levels)
+        self.segmentationNode: Any = None
+        self._hidden, self._layers = _hide_segmentations(scene), _take_layers(scene)
+        self.volumeNode = volume_node_from(volume, title, scene)
+        self.volumeNode.SetSaveWithScene(False)
+        if masks is not None:
+            node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", title)
+            node.SetSaveWithScene(False)
+            node.SetReferenceImageGeometryParameterFromVolumeNode(self.volumeNode)
+            node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), self.volumeNode.GetID())
+            node.SetSourceRepresentationToBinaryLabelmap()
+            self.segmentationNode = node
+            self.write_masks(masks)
+            _set_display(node)
+        center, width = automatic_window(volume)
+        show_volume(self.volumeNode, volume.slice_center_lps_mm(slice_index), center - width / 2, center + width / 2)
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Levels that have a segment, head to feet."""
+        if self.segmentationNode is None:
+            return ()
+        segmentation = self.segmentationNode.GetSegmentation()
+        return tuple(level for level in DISC_LABELS if segmentation.GetSegment(level) is not None)
+
+    def is_alive(self) -> bool:
+        """Whether all nodes are still in the scene."""
+        nodes = [self.volumeNode] if self.segmentationNode is None else [self.volumeNode, self.segmentationNode]
+        return all(node is not None and self.scene.IsNodePresent(node) for node in nodes)
+
+    def has(self, node: Any) -> bool:
+        """Whether a node is one of ours."""
+        return node is not None and node in (self.volumeNode, self.segmentationNode)
+
+    def masks(self) -> NDArray[np.uint8]:
+        """Return what is drawn in the segments, shape (slices, rows, columns), canonical order.
+
+        Where segments overlap, the one nearest to the feet counts.
+        """
+        labels = np.zeros(self.volumeNode.GetImageData().GetDimensions()[::-1], dtype=np.uint8)
+        for level in self.levels:
+            self._draw_segment(level, labels)
+        axes, flipped = self.volume.stored_axes, self.volume.stored_flipped
+        flips = tuple(slice(None, None, -1) if flip else slice(None) for flip in flipped)
+        return np.ascontiguousarray(np.transpose(labels, axes)[flips])
+
+    def write_masks(self, masks: NDArray[np.uint8], colors: dict[str, tuple[int, int, int]] | None = None) -> None:
+        """Replace all segments.
+
+        Parameters
+        ----------
+        masks : ndarray of uint8, shape (slices, rows, columns)
+            Canonical order.
+        colors : dict, optional
+            RGB colour, 0-255, by level; purple where there is none.
+        """
+        import slicer
+
+        modified = self.segmentationNode.StartModify()
+        segmentation = self.segmentationNode.GetSegmentation()
+        for n in range(segmentation.GetNumberOfSegments()):  # else each is wiped from the shared image, voxel by voxel
+            segmentation.GetNthSegment(n).RemoveAllRepresentations()
+        segmentation.RemoveAllSegments()
+        image = _oriented_image(self.volume.to_stored(masks), self.volumeNode)
+        drawn = set(np.unique(masks).tolist())
+        for level, value in DISC_LABELS.items():
+            if level not in self._levels and value not in drawn:
+                continue
+            segment = slicer.vtkSegment()
+            segment.SetName(level)
+            segment.SetNameAutoGenerated(False)
+            segment.SetColorAutoGenerated(False)
+            segment.SetColor(*(channel / 255 for channel in (colors or {}).get(level, NOT_GRADED_COLOR)))
+            segment.SetLabelValue(value)
+            segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), disc_terminology_entry())
+            segment.AddRepresentation(_labelmap_name(), image)
+            segmentation.AddSegment(segment, level)
+        self.segmentationNode.EndModify(modified)
+
+    def set_color(self, level: str, color: tuple[int, int, int]) -> None:
+        """Color the disc of a level, if it has a segment; RGB, 0-255."""
+        if self.segmentationNode is None:
+            return
+        segment = self.segmentationNode.GetSegmentation().GetSegment(level)
+        wanted = tuple(channel / 255 for channel in color)
+        if segment is not None and not np.allclose(segment.GetColor(), wanted):
+            segment.SetColor(*wanted)
+
+    def highlight(self, selected: str | None) -> None:
+        """Fill the disc of a level and subdue the others."""
+        display = self.segmentationNode.GetDisplayNode() if self.segmentationNode is not None else None
+        if display is None:
+            return
+        for level in self.levels:
+            share = HIGHLIGHTED if selected in (None, level) else SUBDUED
+            if display.GetSegmentOpacity2DFill(level) != share:
+                display.SetSegmentOpacity2DFill(level, share)
+
+    def toggle_shown(self) -> None:
+        """Hide the discs in the slice views if they are shown there, else show them."""
+        display = self.segmentationNode.GetDisplayNode() if self.segmentationNode is not None else None
+        if display is not None:
+            display.SetVisibility(not display.GetVisibility())
+
+    def level_at(self, lps_mm: tuple[float, float, float], masks: NDArray[np.uint8]) -> str | None:
+        """Return the level of the disc of `masks` at a point, None beside every disc."""
+        index = np.linalg.inv(self.volume.index_to_lps)[:3] @ np.array([*lps_mm, 1.0])
+        place = tuple(round(float(value)) for value in index)
+        if not all(0 <= n < size for n, size in zip(place, masks.shape, strict=True)):
+            return None
+        value = int(masks[place])
+        return next((level for level, label in DISC_LABELS.items() if label == value), None)
+
+    def center_on(self, level: str, masks: NDArray[np.uint8], slice_index: int) -> None:
+        """Center the views on the disc of a level on a slice, or where it is largest."""
+        disc = masks == DISC_LABELS[level]
+        areas = disc.sum(axis=(1, 2))
+        if not areas.any():
+            return
+        index = slice_index if areas[slice_index] else int(areas.argmax())
+        rows, columns = np.nonzero(disc[index])
+        center_views(self.scene, self.volume.lps_mm(index, float(rows.mean()), float(columns.mean())))
+
+    def viewed_slice(self) -> int | None:
+        """Return the canonical index of the slice that the sagittal view shows, None where it lies outside."""
+        return viewed_slice(self.volumeNode)
+
+    def show_slice(self, slice_index: int) -> None:
+        """Move the sagittal view to a slice."""
+        show_slice(self.volumeNode, self.volume, slice_index)
+
+    def observe_strokes(self, changed: Callable[..., None]) -> list[tuple[Any, int]]:
+        """Call back after each change of a segment; returns the observed object and tag of each observer."""
+        import slicer
+
+        if self.segmentationNode is None:
+            return []
+        kinds = slicer.vtkSegmentation
+        events = (
+            kinds.SourceRepresentationModified,
+            kinds.RepresentationModified,
+            kinds.SegmentAdded,
+            kinds.SegmentRemoved,
+        )
+        segmentation = self.segmentationNode.GetSegmentation()
+        return [(segmentation, segmentation.AddObserver(event, changed)) for event in events]
+
+    def remove(self) -> None:
+        """Take the nodes out of the scene and show again what was hidden."""
+        for node in (self.segmentationNode, self.volumeNode):
+            if node is not None and self.scene.IsNodePresent(node):
+                self.scene.RemoveNode(node)
+        self.volumeNode = self.segmentationNode = None
+        for display in self._hidden:
+            if self.scene.IsNodePresent(display):
+                display.SetVisibility(True)
+        for composite, layers in self._layers:
+            if self.scene.IsNodePresent(composite):
+                _show_layers(composite, [name if self.scene.GetNodeByID(name or "") else None for name in layers])
+        self._hidden, self._layers = [], []
+
+    def _draw_segment(self, level: str, labels: NDArray[np.uint8]) -> None:
+        """Write a segment into labels of shape (k, j, i)."""
+        from vtk.util.numpy_support import vtk_to_numpy
+
+        segment = self.segmentationNode.GetSegmentation().GetSegment(level)
+        image = segment.GetRepresentation(_labelmap_name())
+        if image is None or image.IsEmpty():
+            return
+        if not self._is_on_our_grid(image):
+            array = segment_array(self.segmentationNode, level, self.volumeNode)
+            if array is not None:
+                labels[array] = DISC_LABELS[level]
+            return
+        i0, i1, j0, j1, k0, k1 = image.GetExtent()
+        part = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(k1 - k0 + 1, j1 - j0 + 1, i1 - i0 + 1)
+        low = [max(0, -first) for first in (k0, j0, i0)]
+        target = labels[max(k0, 0) : k1 + 1, max(j0, 0) : j1 + 1, max(i0, 0) : i1 + 1]
+        source = part[tuple(slice(n, n + size) for n, size in zip(low, target.shape, strict=True))]
+        target[source == segment.GetLabelValue()] = DISC_LABELS[level]
+
+    def _is_on_our_grid(self, image: Any) -> bool:
+        """Whether an image is a part of the volume's own grid, so that nothing need be resampled."""
+        import vtk
+        from slicer.util import arrayFromVTKMatrix
+
+        matrix = vtk.vtkMatrix4x4()
+        image.GetImageToWorldMatrix(matrix)
+        own = LPS_TO_RAS @ self.volume.stored_index_to_lps
+        return bool(np.allclose(arrayFromVTKMatrix(matrix), own, rtol=0, atol=GEOMETRY_TOLERANCE_MM / 100))
+
+
+def _labelmap_name() -> str:
+    import slicer
+
+    return slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+
+
+def _hide_segmentations(scene: Any) -> list[Any]:
+    """Hide all segmentations and return the display nodes that were visible."""
+    hidden = []
+    for n in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
+        display = scene.GetNthNodeByClass(n, "vtkMRMLSegmentationNode").GetDisplayNode()
+        if display is not None and display.GetVisibility():
+            display.SetVisibility(False)
+            hidden.append(display)
+    return hidden
+
+
+def _take_layers(scene: Any) -> list[tuple[Any, list[str | None]]]:
+    """Take all volumes from the slice views and return what each view had: background, foreground, labels."""
+    taken = []
+    for n in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
+        node = scene.GetNthNodeByClass(n, "vtkMRMLSliceCompositeNode")
+        taken.append((node, [node.GetBackgroundVolumeID(), node.GetForegroundVolumeID(), node.GetLabelVolumeID()]))
+        _show_layers(node, [None, None, None])
+    return taken
+
+
+def _show_layers(composite: Any, layers: list[str | None]) -> None:
+    background, foreground, labels = layers
+    composite.SetBackgroundVolumeID(background)
+    composite.SetForegroundVolumeID(foreground)
+    composite.SetLabelVolumeID(labels)
