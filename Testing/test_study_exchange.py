@@ -6,6 +6,8 @@ import csv
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -293,27 +295,65 @@ def test_an_export_imported_again_gives_the_same_study(finished, tmp_path):
         import_export(Study.create(tmp_path / "third", finished.protocol), tmp_path / "out")
 
 
-def test_an_nnunet_export_follows_the_rules_of_its_documentation(finished, tmp_path):
-    """Rules of documentation/dataset_format.md; nnU-Net itself is too heavy a dependency for a test."""
+def nnunet_problems(folder: Path) -> list[str]:
+    """Each rule of ``nnunetv2.experiment_planning.verify_dataset_integrity`` (2.8.1), its warnings included."""
+    content = json.loads((folder / "dataset.json").read_text())
+    problems = [f"no {key}" for key in ("labels", "channel_names", "numTraining", "file_ending") if key not in content]
+    ending, channels = content["file_ending"], list(content["channel_names"])
+    images = sorted(path.name for path in (folder / "imagesTr").iterdir() if path.name.endswith(ending))
+    cases = sorted({name[: -len(ending) - 5] for name in images})
+    if images != sorted(f"{case}_{int(channel):04d}{ending}" for case in cases for channel in channels):
+        problems.append("images are not one file for each case and channel")
+    if len(cases) != content["numTraining"]:
+        problems.append("another number of training cases")
+    values = list(content["labels"].values())
+    if content["labels"].get("background") != 0 or sorted(values) != list(range(len(values))):
+        problems.append("labels are not consecutive from the background's 0")
+    for case in cases:
+        label = sitk.ReadImage(str(folder / "labelsTr" / f"{case}{ending}"))
+        for name in (name for name in images if name.startswith(f"{case}_")):
+            image = sitk.ReadImage(str(folder / "imagesTr" / name))
+            for get in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+                if not np.allclose(getattr(image, get)(), getattr(label, get)()):
+                    problems.append(f"{name}: {get} differs from its label's")
+            if np.isnan(sitk.GetArrayFromImage(image)).any():
+                problems.append(f"{name}: not a number")
+        if not set(np.unique(sitk.GetArrayFromImage(label))) <= set(values):
+            problems.append(f"{case}: unexpected label")
+    return problems
+
+
+def test_an_nnunet_export_follows_each_rule_of_nnunets_own_checker(finished, tmp_path):
     report = export_study(finished, tmp_path / "Dataset001_Discs", Layout.NNUNET)
     folder = tmp_path / "Dataset001_Discs"
+    assert nnunet_problems(folder) == []
     content = json.loads((folder / "dataset.json").read_text())
-    assert {"channel_names", "labels", "numTraining", "file_ending"} <= set(content)
-    assert sorted(content["labels"].values()) == list(range(6)) and content["labels"]["background"] == 0
+    assert sorted(content["labels"].values()) == list(range(6))
     training = sorted(path.name for path in (folder / "imagesTr").iterdir())
     assert training == sorted(f"{case}_0000.nii.gz" for split in ("train", "tune") for case in report.splits[split])
-    assert content["numTraining"] == len(training)
     assert sorted(p.name for p in (folder / "labelsTr").iterdir()) == [n.replace("_0000", "") for n in training]
     for name in training:
-        image = sitk.ReadImage(str(folder / "imagesTr" / name))
         label = sitk.ReadImage(str(folder / "labelsTr" / name.replace("_0000", "")))
-        assert image.GetSize() == label.GetSize()
-        assert np.allclose(image.GetDirection(), label.GetDirection())
-        assert np.allclose(image.GetOrigin(), label.GetOrigin())
         assert set(np.unique(sitk.GetArrayFromImage(label))) == set(range(6))
     (fold,) = json.loads((folder / "splits_final.json").read_text())
     assert (fold["train"], fold["val"]) == (report.splits["train"], report.splits["tune"])
     assert verify_export(folder) == []
+
+
+def test_an_nnunet_export_passes_nnunets_own_checker(finished, tmp_path):
+    """In a process of its own: the checker starts worker processes."""
+    pytest.importorskip("nnunetv2", reason="nnU-Net (nnunetv2) is not installed")
+    folder = tmp_path / "Dataset001_Discs"
+    export_study(finished, folder, Layout.NNUNET)
+    code = (
+        "from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity as verify\n"
+        f"if __name__ == '__main__': verify({str(folder)!r}, 1)\n"
+    )
+    script = tmp_path / "check.py"
+    script.write_text(code)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Done" in done.stdout and "Error" not in done.stdout and "mismatch" not in done.stdout
 
 
 def test_a_monai_export_is_read_by_monais_own_loader(finished, tmp_path):
