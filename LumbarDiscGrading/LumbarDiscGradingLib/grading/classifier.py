@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..models.folder import TrainedModel
+    from .discs import DiscRegion
 
 
 CROP_NORMALIZATION = {"name": "canal_fluid_reference_square_root", "parameters": {"percentile": 85.0, "clip": 1.5}}
@@ -50,6 +52,37 @@ def disc_input(
     crop = np.sqrt(referenced_crop(slice_2d, spacing_mm, grid, fluid))  # spreads the dark half, where discs differ
     mask = grid.sample(disc_mask.astype(np.float32), spacing_mm)
     return crop[None] * mask[None] if channels == 1 else np.stack([crop, mask])
+
+
+FALLBACK_REFERENCE_PERCENTILE = 98.0
+"""Of the slice: stands in for the canal's fluid where there is none near a disc."""
+
+
+def disc_inputs(
+    slice_2d: NDArray,
+    discs: Sequence[DiscRegion],
+    fluids: Sequence[float | None],
+    spacing_mm: tuple[float, float],
+    channels: int,
+) -> NDArray[np.float32]:
+    """Return `disc_input` of several discs, shape (discs, channels, 128, 256).
+
+    Parameters
+    ----------
+    slice_2d : ndarray, shape (rows, columns)
+    discs : sequence of DiscRegion
+    fluids : sequence of float or None
+        Reference signal of each disc; None where there is no canal.
+    spacing_mm : tuple of float
+    channels : int
+    """
+    fallback = float(np.percentile(slice_2d, FALLBACK_REFERENCE_PERCENTILE))
+    return np.stack(
+        [
+            disc_input(slice_2d, disc.mask, disc.axis, fluid or fallback, spacing_mm, channels)
+            for disc, fluid in zip(discs, fluids, strict=True)
+        ]
+    )
 
 
 class Classifier:

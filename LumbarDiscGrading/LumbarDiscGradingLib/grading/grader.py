@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..imaging.volume import ImagingError, SagittalVolume
-from ..pfirrmann import DISC_LABELS, GROUPS, LUMBAR_LEVELS, group_probabilities
+from ..pfirrmann import DISC_LABELS, GROUPS, LUMBAR_LEVELS, Group, group_probabilities
 from .discs import DiscRegion, SpineRegions, find_regions, region_of_mask
 from .input_checks import contrast_warnings
 from .levels import NamedDiscs, name_levels
@@ -23,6 +23,7 @@ from .slice_choice import choose_slice
 
 if TYPE_CHECKING:
     from ..models.folder import TrainedModel
+    from .evidence import EvidenceMap
     from .segmenter import SliceSegmentation
 
 CONFIDENT_PROBABILITY = 0.6
@@ -195,6 +196,37 @@ class DiscGrader:
             for parts in zip(masks, discs, fluids, probabilities, strict=True)
         )
 
+    def evidence(
+        self,
+        result: GradingResult,
+        groups: Mapping[str, Group] | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> EvidenceMap:
+        """Return where the network looked on each disc of a result: see `grading.evidence`.
+
+        Parameters
+        ----------
+        result : GradingResult
+            Of this grader's grading model; corrected or not.
+        groups : mapping of str to Group, optional
+            Group to explain by level; the network's own group where it is not given.
+        progress : callable, optional
+            As for `grade`.
+
+        Raises
+        ------
+        EvidenceError
+            If another model graded the discs.
+        """
+        from .evidence import evidence_of
+
+        watch = _Stopwatch(progress)
+        watch.start("evidence")
+        spacing = result.volume.spacing_mm[1:]
+        if not result.volume.scale_known:  # the scale by which the picture was graded is found again
+            spacing = self._segment(result.volume, result.slice_index, watch.tell)[0].spacing_mm
+        return evidence_of(result, spacing, self.classifier, groups, watch.tell)
+
     def _segment(
         self, volume: SagittalVolume, slice_index: int | None, before_batch: Callable[[], None]
     ) -> tuple[SliceSegmentation, tuple[SpineRegions, NDArray[np.uint8]], str, float]:
@@ -230,14 +262,10 @@ class DiscGrader:
     def _grade_probabilities(
         self, slice_2d: NDArray, named: NamedDiscs, fluids: list[float | None], spacing: tuple[float, float]
     ) -> NDArray[np.float64]:
-        from .classifier import disc_input
+        from .classifier import disc_inputs
 
-        fallback = float(np.percentile(slice_2d, 98))
-        inputs = [
-            disc_input(slice_2d, disc.mask, disc.axis, fluid or fallback, spacing, self.classifier.channels)
-            for disc, fluid in zip(named.discs, fluids, strict=True)
-        ]
-        return self.classifier.grade_probabilities(np.stack(inputs))
+        inputs = disc_inputs(slice_2d, named.discs, fluids, spacing, self.classifier.channels)
+        return self.classifier.grade_probabilities(inputs)
 
 
 def regions_of(segmentation: SliceSegmentation, slice_shape: tuple[int, int]) -> tuple[SpineRegions, NDArray[np.uint8]]:
