@@ -8,17 +8,27 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import distance_transform_edt
 
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
 from LumbarDiscGradingLib.dataset.writing import CaseToWrite, write_dataset
+from LumbarDiscGradingLib.imaging.canvas import Grid
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.imaging.volume import SagittalVolume
 from LumbarDiscGradingLib.models.folder import TrainedModel
+from LumbarDiscGradingLib.pfirrmann import Tissue
 from LumbarDiscGradingLib.training import recipes
+from LumbarDiscGradingLib.training.contour_offset import best_offset, take_off_disc_logit
 from LumbarDiscGradingLib.training.grading import fit_temperature, ordinal_loss
 from LumbarDiscGradingLib.training.model_export import record_metrics
-from LumbarDiscGradingLib.training.segmentation import SegmentationData, train_segmentation
+from LumbarDiscGradingLib.training.segmentation import (
+    SegmentationData,
+    SegmentationModule,
+    read_labels,
+    train_segmentation,
+    write_labels,
+)
 from LumbarDiscGradingLib.training.slices import (
     IGNORED,
     LANDMARK_LUMBOSACRAL,
@@ -96,6 +106,71 @@ def test_a_run_that_was_broken_off_goes_on_to_exactly_the_same_weights(phantoms,
         assert torch.equal(value, resumed.state_dict()[name]), name
     with (tmp_path / "broken" / "metrics-resumed-1" / "metrics.csv").open() as file:
         assert {row["epoch"] for row in csv.DictReader(file)} == {"1", "2"}
+
+
+def test_a_training_goes_on_from_a_model_and_its_card_says_so(phantoms, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(recipes.SEGMENTATION_PRESETS, "default", TINY)
+    monkeypatch.setitem(recipes.SEGMENTATION_PRESETS, "refine", replace(TINY, learning_rate=1e-12, fit_contour=False))
+    arguments = ["train", "segmentation", "--data", str(phantoms), "--accelerator", "cpu"]
+    assert main([*arguments, "--output", str(tmp_path / "first"), "--name", "first"]) == 0
+    refine = [*arguments, "--preset", "refine", "--output", str(tmp_path / "second")]
+    assert main(refine) == 1
+    assert "--start-from" in capsys.readouterr().err
+    assert main([*refine, "--start-from", str(tmp_path / "first" / "model")]) == 0
+    first, second = (TrainedModel.open(tmp_path / name / "model") for name in ("first", "second"))
+    for name, value in first.load().named_parameters():
+        torch.testing.assert_close(second.load().get_parameter(name), value, atol=1e-4, rtol=1e-3, msg=name)
+    assert second.manifest["training"]["started_from"]["sha256"] == first.sha256
+    assert "Started from the weights of first" in second.card
+
+
+def test_a_model_of_another_architecture_is_no_start(phantoms, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(recipes.SEGMENTATION_PRESETS, "refine", TINY)
+    arguments = ["train", "segmentation", "--preset", "refine", "--start-from", "unet-lumbar-t2"]
+    assert main([*arguments, "--data", str(phantoms), "--output", str(tmp_path), "--accelerator", "cpu"]) == 1
+    assert "another architecture" in capsys.readouterr().err
+
+
+def test_a_resumed_run_keeps_the_labels_that_the_network_made_itself(phantoms, tmp_path):
+    dataset = LabelledDataset.open(phantoms)
+    cases = dataset.cases_in("train")
+    path = tmp_path / "own-labels.npz"
+    unlabelled = [TrainingCase.load(replace(case, mask_path=None)) for case in cases]
+    known = TrainingCase.load(cases[1])
+    middle = replace(known, voxels=known.voxels[1:2], labels=known.labels[1:2])
+    write_labels(path, [middle])
+    (again,) = read_labels(path, unlabelled)
+    assert again.patient == "b"
+    np.testing.assert_array_equal(again.labels, middle.labels)
+    np.testing.assert_array_equal(again.voxels, middle.voxels)
+
+
+def test_discs_drawn_too_large_are_brought_to_the_size_of_their_references(phantoms):
+    module = SegmentationModule(TINY)
+    case = TrainingCase.load(LabelledDataset.open(phantoms).cases_in("train")[0])
+    grid = Grid.fitting(case.voxels.shape[1:], case.spacing_mm[1:], TINY.pixel_size_mm)
+    tissues, _ = tissues_and_landmark(grid.sample(case.labels[1], case.spacing_mm[1:], nearest=True).astype(np.uint8))
+    distance = distance_transform_edt(tissues != Tissue.DISC) - distance_transform_edt(tissues == Tissue.DISC)
+
+    class TooLarge(torch.nn.Module):
+        """Disc logit 0.5 per pixel inside the border, found two pixels too far outside."""
+
+        def __init__(self):
+            super().__init__()
+            self.head = torch.nn.Conv2d(1, 5, 1)
+            torch.nn.init.zeros_(self.head.bias)
+            torch.nn.init.zeros_(self.head.weight)
+            self.head.weight.data[Tissue.DISC] = 1.0
+
+        def forward(self, image):
+            return self.head(torch.from_numpy((2.0 - distance) / 2).float()[None, None])
+
+    module.network = TooLarge()
+    offset = best_offset(module, [[case]])
+    assert 0.5 <= offset <= 1.25
+    before = module.network(None)[0, Tissue.DISC]
+    take_off_disc_logit(module, offset)
+    torch.testing.assert_close(module.network(None)[0, Tissue.DISC], before - offset)
 
 
 def test_cases_without_masks_are_labelled_by_the_network_only_after_the_given_epoch(phantoms, tmp_path):

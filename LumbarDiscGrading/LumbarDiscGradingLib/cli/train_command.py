@@ -93,7 +93,13 @@ def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noq
     )
     name = arguments.name or f"unet-{arguments.preset}"
     return save_segmentation_model(
-        module, arguments.output / "model", name, arguments.model_version, datasets, seed=arguments.seed
+        module,
+        arguments.output / "model",
+        name,
+        arguments.model_version,
+        datasets,
+        seed=arguments.seed,
+        start_from=arguments.start_from,
     )
 
 
@@ -125,4 +131,5 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
         datasets,
         temperature,
         seed=arguments.seed,
+        start_from=arguments.start_from,
     )

@@ -13,8 +13,10 @@ from .segmenter import Segmenter, SliceSegmentation
 COARSE_STEP_MM = 9.0
 FINE_STEP_MM = 4.0
 """A lumbar canal is about 20 mm wide: two coarse steps cannot miss it, and a fine one resolves its middle."""
-OFF_CENTER_PENALTY = 0.004
-"""Per mm from the geometric middle: decides only between slices that show about the same."""
+PLATEAU_SHARE = 0.85
+"""Slices over the canal's width show about the same; those above this share of the best score decide, by its centre."""
+KEPT_MIDDLE_MM = 3.0
+"""Nearer than this to it, the centre of the canal is no reason to leave the geometric middle."""
 LEAST_CANAL_MM2 = 300.0
 """Less canal than this on the best slice (10 mm by 30 mm) is no lumbar canal; the middle slice is taken."""
 
@@ -28,8 +30,10 @@ def choose_slice(
     """Find the mid-sagittal slice.
 
     Slices are looked at in coarse steps from the geometric middle outward, as far as they get better, then finely
-    around the best. A slice scores by its area of canal plus discs. `before_batch` is called before each batch of
-    slices that the network looks at; an exception raised in it stops the search.
+    around the best. A slice scores by its area of canal plus discs. The scores are flat over the width of the canal, so
+    their centre is taken and not their peak, which noise would decide: in fine steps from the geometric middle, which
+    is kept where the centre is near it. `before_batch` is called before each batch of slices that the network looks at;
+    an exception raised in it stops the search.
 
     Returns
     -------
@@ -47,10 +51,7 @@ def choose_slice(
             seen.update(zip(new, segmenter.segment(volume, new, scale), strict=True))
 
     def score(index: int) -> float:
-        found = seen[index]
-        area = found.area_mm2(Tissue.CANAL) + 0.5 * found.area_mm2(Tissue.DISC)
-        off_center_mm = abs(index - middle) * volume.spacing_mm[0]
-        return area * (1.0 - OFF_CENTER_PENALTY * min(off_center_mm, 100.0))
+        return seen[index].area_mm2(Tissue.CANAL) + 0.5 * seen[index].area_mm2(Tissue.DISC)
 
     if volume.slice_count == 1:
         look([0])
@@ -67,10 +68,33 @@ def choose_slice(
     if seen[best].area_mm2(Tissue.CANAL) < LEAST_CANAL_MM2:
         return seen[middle], "the geometric middle: no spinal canal was recognized on the slices", seen
     look([best - fine, best + fine])
-    best = max(seen, key=score)
-    offset_mm = (best - middle) * volume.spacing_mm[0]
-    where = "the geometric middle" if best == middle else f"{abs(offset_mm):.1f} mm {_side(offset_mm)} of the middle"
-    return seen[best], f"chosen by content (most of the spinal canal and discs): {where}", seen
+    steps = steps_to_center({index: score(index) for index in seen}, middle, fine, volume.spacing_mm[0])
+    chosen = int(np.clip(middle + fine * steps, 0, volume.slice_count - 1))
+    look([chosen])
+    offset_mm = (chosen - middle) * volume.spacing_mm[0]
+    where = "the geometric middle" if chosen == middle else f"{abs(offset_mm):.1f} mm {_side(offset_mm)} of the middle"
+    return seen[chosen], f"chosen by content (middle of the spinal canal and discs): {where}", seen
+
+
+def steps_to_center(scores: dict[int, float], middle: int, fine: int, spacing_mm: float) -> int:
+    """Return how many fine steps the centre of the best scores lies from the geometric middle.
+
+    Parameters
+    ----------
+    scores : dict of int to float
+        Score of each slice looked at, by index.
+    middle, fine : int
+        Index of the geometric middle; slices of a fine step.
+    spacing_mm : float
+        Distance of neighbouring slices.
+    """
+    indices = np.array(sorted(scores))
+    values = np.array([scores[index] for index in indices])
+    weights = np.clip(values / values.max() - PLATEAU_SHARE, 0.0, None)
+    center_mm = float((indices - middle) @ weights / weights.sum()) * spacing_mm
+    if abs(center_mm) < KEPT_MIDDLE_MM:
+        return 0
+    return int(np.sign(center_mm)) * max(1, round(abs(center_mm) / (fine * spacing_mm)))
 
 
 def _side(offset_mm: float) -> str:

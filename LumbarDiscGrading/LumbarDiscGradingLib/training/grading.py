@@ -154,6 +154,7 @@ def train_grading(
     run = RunFolder(run_folder, resume)
     trainer = run.trainer(recipe, device)
     trainer.fit(module, loader, tuning_loader, ckpt_path=run.checkpoint, weights_only=True)
+    run.take_kept_weights(module)
     return module
 
 

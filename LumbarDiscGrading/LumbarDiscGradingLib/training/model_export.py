@@ -30,6 +30,7 @@ def save_segmentation_model(
     datasets: Sequence[LabelledDataset],
     metrics: Sequence[Mapping[str, Any]] = (),
     seed: int = 0,
+    start_from: TrainedModel | None = None,
 ) -> TrainedModel:
     """Write a trained U-Net as a model folder.
 
@@ -43,6 +44,8 @@ def save_segmentation_model(
     metrics : sequence of mapping
         As the manifest's schema describes them: name, value, interval, n, data.
     seed : int
+    start_from : TrainedModel, optional
+        The model whose weights the training began with.
     """
     recipe = module.recipe
     landmark = ["lumbosacral disc"] if recipe.tissues else []
@@ -65,7 +68,7 @@ def save_segmentation_model(
             "normalization": SLICE_NORMALIZATION,
         },
         "outputs": outputs,
-        **_provenance(recipe_settings(recipe), datasets, seed),
+        **_provenance(recipe_settings(recipe), datasets, seed, start_from),
         "metrics": list(metrics),
     }
     return save_model(folder, module.network, manifest, model_card(manifest, datasets))
@@ -80,6 +83,7 @@ def save_grading_model(
     temperature: float,
     metrics: Sequence[Mapping[str, Any]] = (),
     seed: int = 0,
+    start_from: TrainedModel | None = None,
 ) -> TrainedModel:
     """Write a trained SpineNet as a model folder; parameters as in `save_segmentation_model`.
 
@@ -111,7 +115,7 @@ def save_grading_model(
         },
         "outputs": outputs,
         "calibration": {"temperature": temperature},
-        **_provenance(recipe_settings(recipe), datasets, seed),
+        **_provenance(recipe_settings(recipe), datasets, seed, start_from),
         "metrics": list(metrics),
     }
     return save_model(folder, module.network, manifest, model_card(manifest, datasets))
@@ -148,7 +152,9 @@ def record_metrics(
     return rewrite_manifest(model, manifest, model_card(manifest, datasets))
 
 
-def _provenance(settings: Mapping[str, Any], datasets: Sequence[LabelledDataset], seed: int) -> dict[str, Any]:
+def _provenance(
+    settings: Mapping[str, Any], datasets: Sequence[LabelledDataset], seed: int, start_from: TrainedModel | None
+) -> dict[str, Any]:
     import lightning
     import monai
     import torch
@@ -157,6 +163,7 @@ def _provenance(settings: Mapping[str, Any], datasets: Sequence[LabelledDataset]
         "training": {
             "recipe": dict(settings),
             "seed": seed,
+            **({} if start_from is None else {"started_from": _identity(start_from)}),
             "software": {
                 "LumbarDiscGrading": __version__,
                 "torch": torch.__version__,
@@ -175,6 +182,15 @@ def _provenance(settings: Mapping[str, Any], datasets: Sequence[LabelledDataset]
         ],
         "licence": WEIGHTS_LICENCE,
     }
+
+
+def _start(manifest: Mapping[str, Any]) -> str:
+    start = manifest["training"].get("started_from")
+    return f" Started from the weights of {start['name']} {start['version']} ({start['sha256'][:12]})." if start else ""
+
+
+def _identity(model: TrainedModel) -> dict[str, str]:
+    return {"name": model.name, "version": model.version, "sha256": model.sha256}
 
 
 def model_card(manifest: Mapping[str, Any], datasets: Sequence[LabelledDataset]) -> str:
@@ -203,7 +219,7 @@ def model_card(manifest: Mapping[str, Any], datasets: Sequence[LabelledDataset])
         "",
         "## Recipe",
         "",
-        f"{recipe}; seed {manifest['training']['seed']}.",
+        f"{recipe}; seed {manifest['training']['seed']}.{_start(manifest)}",
         "",
         "## Intended use and limits",
         "",

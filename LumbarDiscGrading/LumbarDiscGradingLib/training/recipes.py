@@ -1,7 +1,6 @@
 """Presets: every number that decides a training.
 
-`default` is the best found, `refine` goes on from a trained model (its own data joined by new ones), `paper` follows the
-study.
+`default` is the best found, `refine` goes on from a trained model, `paper` follows the study.
 """
 
 from __future__ import annotations
@@ -40,6 +39,8 @@ class SegmentationRecipe:
         Share of the patches that vary in geometry alone: true contours are learned on images as they were acquired.
     average_decay : float or None
         Decay per step of the moving average of the weights that is kept as the model; None keeps the last weights.
+    fit_contour : bool
+        After training, fit an offset on the disc's logit (`training.contour_offset`).
     precision : str
         Lightning precision.
     """
@@ -58,6 +59,7 @@ class SegmentationRecipe:
     self_training_share: float = 0.4
     gentle_share: float = 0.3
     average_decay: float | None = 0.995
+    fit_contour: bool = True
     precision: str = "bf16-mixed"
 
 
@@ -119,6 +121,7 @@ SEGMENTATION_PRESETS = {
         augment=False,
         self_training_epoch=None,
         average_decay=None,
+        fit_contour=False,
         precision="32-true",
     ),
 }

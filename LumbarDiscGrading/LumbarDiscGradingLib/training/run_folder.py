@@ -7,9 +7,9 @@ from typing import Any
 
 import lightning as L
 import torch
-from torch import nn
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
+from torch import nn
 
 from ..models.folder import TrainedModel
 from .recipes import GradingRecipe, SegmentationRecipe
@@ -31,6 +31,12 @@ class RunFolder:
         self.folder = folder
         path = folder / f"{LAST_CHECKPOINT}.ckpt"
         self.checkpoint = path if resume and path.exists() else None
+
+    def take_kept_weights(self, module: L.LightningModule) -> None:
+        """Give a module the weights that the last checkpoint keeps as the model's: the average, where there is one."""
+        path = self.folder / f"{LAST_CHECKPOINT}.ckpt"
+        kept = type(module).load_from_checkpoint(path, "cpu", weights_only=True, recipe=module.recipe)
+        module.load_state_dict(kept.state_dict())
 
     def checkpoint_callback(self) -> ModelCheckpoint:
         """Return the callback that keeps the last epoch's checkpoint."""

@@ -19,6 +19,7 @@ from ..imaging.canvas import Grid, normalized_slice
 from ..models.folder import TrainedModel
 from ..networks import UNet
 from ..pfirrmann import Tissue
+from .contour_offset import best_offset, take_off_disc_logit
 from .recipes import SegmentationRecipe
 from .run_folder import RunFolder, optimizer_and_schedule, take_weights
 from .slices import (
@@ -274,6 +275,9 @@ def train_segmentation(
         check_val_every_n_epoch=1 if data.tuning else recipe.epochs + 1,
     )
     trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
+    run.take_kept_weights(module)
+    if recipe.fit_contour:
+        take_off_disc_logit(module, best_offset(module, (data.training, data.tuning)))
     return module
 
 
