@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 
+from LumbarDiscGradingLib.cli.main import main
+from LumbarDiscGradingLib.dataset.image_files import write_stored
 from LumbarDiscGradingLib.grading import evidence
 from LumbarDiscGradingLib.grading.classifier import Classifier
 from LumbarDiscGradingLib.grading.corrections import GradeSet, LevelSet, MaskEdited, corrected
@@ -15,9 +19,10 @@ from LumbarDiscGradingLib.grading.discs import region_of_mask
 from LumbarDiscGradingLib.grading.evidence import EvidenceError, evidence_key
 from LumbarDiscGradingLib.grading.grader import DiscGrader
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
-from LumbarDiscGradingLib.imaging.volume import SagittalVolume
+from LumbarDiscGradingLib.imaging.volume import ImagingError, SagittalVolume
 from LumbarDiscGradingLib.models.store import default_model_names
 from LumbarDiscGradingLib.pfirrmann import GROUPS, Group
+from LumbarDiscGradingLib.report.evidence_picture import CROP_SIZE_PX, evidence_picture, save_volume
 
 pytestmark = pytest.mark.skipif(
     set(default_model_names()) != {"segmentation", "grading"}, reason="no trained models are in Resources/Models"
@@ -215,3 +220,183 @@ def test_a_result_of_another_model_is_refused_with_a_sentence(grader, result):
     others = tuple(replace(use, sha256="0" * 64, name="other") for use in result.models)
     with pytest.raises(EvidenceError, match="graded by another model \\(other"):
         grader.evidence(replace(result, models=others))
+
+
+def test_the_picture_marks_the_evidence_and_leaves_the_plain_crop_grey(result, found):
+    picture = np.asarray(evidence_picture(result, found)).astype(int)
+    left, width, height = 36 + 250, *CROP_SIZE_PX
+    marked = left + width + 20
+    for n, disc in enumerate(found.discs):
+        top = 118 + n * (height + 22)
+        plain = picture[top : top + height, left : left + width]
+        shown = picture[top : top + height, marked : marked + width]
+        assert np.ptp(plain, axis=2).max() <= 6  # the letters are a little blue
+        blue = shown[..., 2] - shown[..., 0] > 40
+        scale = height / disc.relative.shape[0]
+        peak = np.unravel_index(disc.relative.argmax(), disc.relative.shape)
+        assert blue[int(peak[0] * scale), int(peak[1] * scale)], disc.level
+        assert 0.001 < blue.mean() < 0.5
+
+
+def test_the_picture_says_where_a_disc_has_no_evidence(result, found):
+    fewer = replace(found, discs=found.discs[1:])
+    assert evidence_picture(result, fewer).size == evidence_picture(result, found).size
+
+
+def test_the_volume_file_lies_on_the_input(tmp_path, found, result):
+    save_volume(found, tmp_path / "evidence.nrrd")
+    image = sitk.ReadImage(str(tmp_path / "evidence.nrrd"))
+    volume = result.volume
+    np.testing.assert_allclose(sitk.GetArrayFromImage(image), volume.to_stored(found.in_volume()), atol=1e-6)
+    disc = found.disc("L4-L5")
+    row, column = np.unravel_index(disc.on_slice(result.label_slice.shape).argmax(), result.label_slice.shape)
+    index = image.TransformPhysicalPointToIndex(volume.lps_mm(result.slice_index, float(row), float(column)))
+    assert image.GetPixel(index) == pytest.approx(found.slice_map()[row, column], abs=1e-6)
+
+
+def test_the_command_writes_evidence_only_when_asked(tmp_path, capsys):
+    phantom = lumbar_phantom(1, slice_count=3).volume
+    write_stored(tmp_path / "t2.nrrd", phantom.to_stored(phantom.voxels), phantom.stored_index_to_lps)
+    arguments = ["grade", str(tmp_path / "t2.nrrd"), "--device", "cpu"]
+    assert main([*arguments, "--output", str(tmp_path / "plain")]) == 0
+    assert main([*arguments, "--output", str(tmp_path / "more"), "--evidence", "--scene"]) == 0
+    plain, more = ({path.name for path in (tmp_path / name).iterdir()} for name in ("plain", "more"))
+    assert more - plain == {"t2_evidence.png", "t2_evidence.nrrd", "t2.mrb"}
+    with zipfile.ZipFile(tmp_path / "more" / "t2.mrb") as bundle:
+        assert any("evidence" in name for name in bundle.namelist())
+    size = sitk.ReadImage(str(tmp_path / "t2.nrrd")).GetSize()
+    assert sitk.ReadImage(str(tmp_path / "more" / "t2_evidence.nrrd")).GetSize() == size
+
+
+@pytest.fixture(scope="module")
+def running_core():
+    pytest.importorskip("slicer", reason="the package slicer-core is not installed")
+    from LumbarDiscGradingLib.headless.core import SlicerCore
+
+    with SlicerCore() as core:
+        yield core
+
+
+@pytest.fixture
+def core(running_core):
+    running_core.clear()
+    yield running_core
+    running_core.errors.clear()
+
+
+@pytest.fixture
+def case(core, result):
+    """The result in the scene, its slice in the views."""
+    from LumbarDiscGradingLib.scene.graded_case import GradedCase
+    from LumbarDiscGradingLib.scene.show import showGradedSlice
+    from LumbarDiscGradingLib.scene.volumes import volume_node_from
+
+    node = volume_node_from(result.volume, "T2", core.scene)
+    case = GradedCase.write_new(node, result)
+    showGradedSlice(result, node)
+    return case
+
+
+def composites(scene):
+    name = "vtkMRMLSliceCompositeNode"
+    return [scene.GetNthNodeByClass(n, name) for n in range(scene.GetNumberOfNodesByClass(name))]
+
+
+def evidence_nodes(scene):
+    name = "vtkMRMLScalarVolumeNode"
+    nodes = (scene.GetNthNodeByClass(n, name) for n in range(scene.GetNumberOfNodesByClass(name)))
+    return [node for node in nodes if "evidence" in node.GetName()]
+
+
+class TestScene:
+    def test_the_overlay_is_laid_over_the_volume_and_taken_off_again(self, core, case, grader, found):
+        from slicer.util import arrayFromVolume
+
+        before = core.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "T1")
+        for composite in composites(core.scene):
+            composite.SetForegroundVolumeID(before.GetID())
+            composite.SetForegroundOpacity(0.3)
+        node = case.results.showEvidence(grader)
+        assert all(c.GetForegroundVolumeID() == node.GetID() for c in composites(core.scene))
+        array = arrayFromVolume(node)
+        np.testing.assert_allclose(array, found.volume.to_stored(found.in_volume()), atol=1e-5)
+        display = node.GetDisplayNode()
+        assert display.GetColorNodeID() == "vtkMRMLColorTableNodeOcean"
+        assert display.GetApplyThreshold()
+        assert 0 < display.GetLowerThreshold() < 0.5
+        hierarchy = core.scene.GetSubjectHierarchyNode()
+        items = [hierarchy.GetItemByDataNode(n) for n in (node, case.volumeNode)]
+        assert hierarchy.GetItemParent(items[0]) == hierarchy.GetItemParent(items[1]) != 0
+        assert node.GetNodeReference("LumbarDiscGrading.segmentation") is case.segmentationNode
+        case.results.hideEvidence()
+        assert all(c.GetForegroundVolumeID() == before.GetID() for c in composites(core.scene))
+        assert all(c.GetForegroundOpacity() == pytest.approx(0.3) for c in composites(core.scene))
+        assert case.results.showEvidence() is node  # without a grader: nothing is computed again
+
+    def test_the_evidence_lies_at_the_same_place_of_the_world(self, core, case, grader, found, result):
+        import vtk
+
+        node = case.results.showEvidence(grader)
+        disc = found.disc("L3-L4")
+        row, column = np.unravel_index(disc.on_slice(result.label_slice.shape).argmax(), result.label_slice.shape)
+        x, y, z = result.volume.lps_mm(result.slice_index, float(row), float(column))
+        to_ijk = vtk.vtkMatrix4x4()
+        node.GetRASToIJKMatrix(to_ijk)
+        i, j, k = (round(value) for value in to_ijk.MultiplyPoint((-x, -y, z, 1.0))[:3])
+        value = node.GetImageData().GetScalarComponentAsDouble(i, j, k, 0)
+        assert value == pytest.approx(found.slice_map()[row, column], abs=1e-5)
+
+    def test_an_overlay_is_no_image_to_be_graded(self, core, case, grader):
+        from LumbarDiscGradingLib.scene.input_choice import input_doubts, likely_volume
+
+        node = case.results.showEvidence(grader)
+        assert likely_volume(core.scene) is case.volumeNode
+        with pytest.raises(ImagingError, match="not an image"):
+            input_doubts(node)
+
+    def test_corrections_keep_the_overlay_but_not_that_of_an_edited_mask(self, core, case, grader, result):
+        node = case.results.showEvidence(grader)
+        case.correct(LevelSet("L5-S1", "L6-S1"))
+        case.correct(GradeSet("L6-S1", 2))
+        assert case.results.evidenceNode is node
+        mask = np.roll(result.label_slice == result.disc("L4-L5").label_value, 2, axis=1)
+        (disc,) = grader.regrade(result.volume, result.slice_index, {"L5-L6": mask})
+        case.correct(MaskEdited(disc, mask))
+        assert case.results.evidenceNode is None
+        assert evidence_nodes(core.scene) == []
+        assert all(c.GetForegroundVolumeID() is None for c in composites(core.scene))
+        assert case.results.showEvidence(grader) is not None
+
+    def test_it_goes_with_its_segmentation(self, core, case, grader):
+        from LumbarDiscGradingLib.scene.evidence import remove_orphans
+
+        case.results.showEvidence(grader)
+        remove_orphans(core.scene)
+        assert len(evidence_nodes(core.scene)) == 1
+        core.scene.RemoveNode(case.segmentationNode)
+        remove_orphans(core.scene)
+        assert evidence_nodes(core.scene) == []
+
+    def test_a_saved_scene_keeps_it(self, core, case, grader, found, tmp_path):
+        from slicer.util import arrayFromVolume
+
+        from LumbarDiscGradingLib.scene.evidence import evidence_node, fits, is_shown
+        from LumbarDiscGradingLib.scene.graded_case import GradedCase
+
+        case.results.showEvidence(grader)
+        core.save_scene(tmp_path / "case.mrb")
+        core.load_scene(tmp_path / "case.mrb")
+        restored = GradedCase.from_segmentation(core.scene.GetFirstNodeByClass("vtkMRMLSegmentationNode"))
+        node = evidence_node(restored.segmentationNode)
+        assert fits(node, restored.result)
+        assert is_shown(node)
+        expected = restored.result.volume.to_stored(found.in_volume())
+        np.testing.assert_allclose(arrayFromVolume(node), expected, atol=1e-5)
+        restored.correct(GradeSet("L4-L5", 1))
+        assert restored.results.showEvidence() is node
+
+    def test_what_is_not_in_the_scene_cannot_be_shown(self, result):
+        from LumbarDiscGradingLib.scene.results import LumbarDiscGradingResults
+
+        with pytest.raises(ImagingError, match="write it first"):
+            LumbarDiscGradingResults(result).showEvidence()

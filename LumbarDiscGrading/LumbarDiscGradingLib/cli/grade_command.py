@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..grading.evidence import EvidenceMap
     from ..grading.grader import DiscGrader
     from ..grading.result import GradingResult
     from ..headless.core import SlicerCore
@@ -29,7 +30,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="segment and grade the discs of volumes",
         description="Segment and grade the lumbar discs of sagittal T2-weighted volumes on their mid-sagittal slice. "
         "For an input STEM it writes STEM_discs.seg.nrrd (segments that Slicer opens on the volume), STEM_grades.csv, "
-        "STEM_result.json and STEM_overview.png, with --scene STEM.mrb as well.",
+        "STEM_result.json and STEM_overview.png, with --scene STEM.mrb as well, with --evidence STEM_evidence.png and "
+        "STEM_evidence.nrrd.",
         epilog="Exit status: 0 all inputs graded; 1 some failed, with one line each on standard error, the others "
         "graded; 2 wrong usage. Research software, not a medical device.",
     )
@@ -55,6 +57,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--pixel-size", type=float, metavar="MM", help="pixel size of pictures in mm (default: estimated, no mm then)"
     )
     parser.add_argument("--scene", action="store_true", help="write a Slicer scene (.mrb) as well")
+    parser.add_argument(
+        "--evidence",
+        action="store_true",
+        help="show where the grading network looked on each disc: a picture, and a volume to lay over the input",
+    )
     parser.add_argument(
         "--model",
         action="append",
@@ -113,8 +120,9 @@ def _grade_one(
         volume = _read(path, arguments.pixel_size)
         index = None if arguments.stored_slice is None else volume.canonical_slice_index(arguments.stored_slice)
         result = grader.grade(volume, index)
+        evidence = grader.evidence(result) if arguments.evidence else None
         stem = stems.unused(volume.source.name)
-        writer.write(result, stem)
+        writer.write(result, stem, evidence)
     except ImagingError as error:
         return _complain(f"{shown}: {error}")
     except OSError as error:
@@ -167,9 +175,9 @@ class _Writer:
         if self._core is not None:
             self._core.close()
 
-    def write(self, result: GradingResult, stem: str) -> None:
+    def write(self, result: GradingResult, stem: str, evidence: EvidenceMap | None = None) -> None:
         from ..headless.core import SlicerCore
-        from ..report import overview, tables
+        from ..report import evidence_picture, overview, tables
         from ..scene import files
 
         if self._core is None:
@@ -180,8 +188,11 @@ class _Writer:
             tables.write_grades_csv(result, partial / f"{stem}_grades.csv")
             tables.write_result_json(result, partial / f"{stem}_result.json")
             overview.save(result, partial / f"{stem}_overview.png")
+            if evidence is not None:
+                evidence_picture.save_picture(result, evidence, partial / f"{stem}_evidence.png")
+                evidence_picture.save_volume(evidence, partial / f"{stem}_evidence.nrrd")
             if self.scene:
-                files.write_scene(result, partial / f"{stem}.mrb", self._core)
+                files.write_scene(result, partial / f"{stem}.mrb", self._core, evidence)
             for file in sorted(partial.iterdir()):
                 shutil.move(file, self.folder / file.name)
 

@@ -42,6 +42,9 @@ SMOOTHING_MM = 1.5
 STEPS = 16
 """Points on the way from the blurred crop to the crop at which the gradient is taken."""
 
+SHOWN_FROM = 0.2
+"""Evidence below this part of the strongest of its disc is not drawn."""
+
 
 class EvidenceError(ImagingError):
     """The evidence cannot be computed; the message is one sentence for the user."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ..grading.evidence import EvidenceMap
 from ..grading.result import GradingResult
 from ..headless.core import SlicerCore
 from ..imaging.volume import ImagingError
 from ..report.atomic_file import replacing
+from .evidence import write_evidence
 from .graded_case import GradedCase
 from .show import showGradedSlice, showReadingLayout
 from .volumes import volume_node_from
@@ -44,12 +46,19 @@ def write_segmentation(result: GradingResult, path: str | os.PathLike[str], core
         save_segmentation_node(scene.segmentation, path)
 
 
-def write_scene(result: GradingResult, path: str | os.PathLike[str], core: SlicerCore | None = None) -> None:
-    """Write ``<stem>.mrb``: volume, segments and table, open on the graded slice.
+def write_scene(
+    result: GradingResult,
+    path: str | os.PathLike[str],
+    core: SlicerCore | None = None,
+    evidence: EvidenceMap | None = None,
+) -> None:
+    """Write ``<stem>.mrb``: volume, segments and table, open on the graded slice; evidence is in it but not shown.
 
-    Parameters and errors are those of `write_segmentation`.
+    Other parameters and errors are those of `write_segmentation`.
     """
     with replacing(path) as temporary, _Scene(result, core) as scene:
+        if evidence is not None:
+            write_evidence(evidence, scene.segmentation, scene.volume)
         scene.core.save_scene(temporary)
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
 from ..grading.result import DiscGrade, GradingResult
-from ..imaging.volume import ImagingError
+from ..imaging.volume import ImagingError, SagittalVolume
 from ..report.research_use import RESEARCH_USE
 from ..report.tables import GRADE_COLUMNS, MEASUREMENT_COLUMNS, grade_rows
 from .terminology import disc_terminology_entry
 from .volumes import sagittal_geometry_of_node
+
+if TYPE_CHECKING:
+    from ..grading.grader import DiscGrader
 
 TAG_PREFIX = "LumbarDiscGrading."
 """Segment tags and node attributes of this extension start with it."""
@@ -80,7 +83,9 @@ class LumbarDiscGradingResults:
         ImagingError
             If the result was not made from this volume; the scene is left as it was.
         """
-        labels = self._labels_for(volumeNode)
+        labels = np.zeros(self.result.volume.voxels.shape, dtype=np.uint8)
+        labels[self.result.slice_index] = self.result.label_slice
+        labels = array_on_node(self.result.volume, volumeNode, labels)
         scene = volumeNode.GetScene()
         if segmentationNode is None:
             segmentationNode = scene.AddNewNodeByClass(
@@ -94,26 +99,70 @@ class LumbarDiscGradingResults:
         self._write_table(tableNode)
         for node in (segmentationNode, tableNode):
             self._write_attributes(node)
-            _place_beside(volumeNode, node)
+            place_beside(volumeNode, node)
         segmentationNode.SetNodeReferenceID(TABLE_REFERENCE_ROLE, tableNode.GetID())
         tableNode.SetNodeReferenceID(SEGMENTATION_REFERENCE_ROLE, segmentationNode.GetID())
         tableNode.SetNodeReferenceID(VOLUME_REFERENCE_ROLE, volumeNode.GetID())
         self._segmentationNode, self._tableNode = segmentationNode, tableNode
+        from .evidence import remove_outdated
+
+        remove_outdated(segmentationNode, self.result)
         return segmentationNode, tableNode
 
-    def _labels_for(self, volumeNode: Any) -> NDArray[np.uint8]:
-        """Return the labels in the node's voxel order, which need not be that of the file."""
-        node_volume, graded = sagittal_geometry_of_node(volumeNode), self.result.volume
-        if node_volume.voxels.shape != graded.voxels.shape or not np.allclose(
-            node_volume.index_to_lps, graded.index_to_lps, rtol=0, atol=GEOMETRY_TOLERANCE_MM
-        ):
-            raise ImagingError(
-                f"The result of {graded.source.name} does not lie on the volume {volumeNode.GetName()} "
-                "(changed or moved since); grade it again."
-            )
-        labels = np.zeros(graded.voxels.shape, dtype=np.uint8)
-        labels[self.result.slice_index] = self.result.label_slice
-        return node_volume.to_stored(labels)
+    @property
+    def evidenceNode(self) -> Any:
+        """The volume node of the discs' evidence, None where it was not computed or does not fit any more."""
+        from .evidence import evidence_node, fits
+
+        node = evidence_node(self._segmentationNode)
+        return node if fits(node, self.result) else None
+
+    def showEvidence(self, grader: DiscGrader | None = None) -> Any:
+        """Lay over the slice views where the grading network looked on each disc; computed the first time.
+
+        Parameters
+        ----------
+        grader : DiscGrader, optional
+            With the grading model of the result; one of the same models is loaded when left out.
+
+        Returns
+        -------
+        vtkMRMLScalarVolumeNode
+            0 to 1, see `grading.evidence`.
+
+        Raises
+        ------
+        ImagingError
+            If nothing was written yet, or the discs were graded by another model.
+        """
+        from .evidence import is_shown, show_evidence, write_evidence
+        from .show import showGradedSlice
+
+        if self._segmentationNode is None:
+            raise ImagingError("The result is not in the scene yet; write it first.")
+        role = self._segmentationNode.GetReferenceImageGeometryReferenceRole()
+        volumeNode, node = self._segmentationNode.GetNodeReference(role), self.evidenceNode
+        if node is None:
+            evidence = (grader or self._grader()).evidence(self.result)
+            node = write_evidence(evidence, self._segmentationNode, volumeNode)
+        show_evidence(node)
+        if not is_shown(node):  # no view shows the volume
+            showGradedSlice(self.result, volumeNode)
+            show_evidence(node)
+        return node
+
+    def hideEvidence(self) -> None:
+        """Take the evidence out of the slice views; it stays in the scene."""
+        from .evidence import hide_evidence
+
+        if self.evidenceNode is not None:
+            hide_evidence(self.evidenceNode)
+
+    def _grader(self) -> DiscGrader:
+        from ..grading.grader import DiscGrader
+
+        names = {model.task: model.name for model in self.result.models}
+        return DiscGrader("auto", names.get("segmentation"), names.get("grading"))
 
     def _write_segments(self, volumeNode: Any, segmentationNode: Any, labels: NDArray[np.uint8]) -> None:
         import slicer
@@ -199,6 +248,25 @@ class LumbarDiscGradingResults:
         node.SetDescription(RESEARCH_USE)
 
 
+def array_on_node(volume: SagittalVolume, volumeNode: Any, canonical: NDArray) -> NDArray:
+    """Return an array of canonical order (slices, rows, columns) in a node's voxel order, not always that of the file.
+
+    Raises
+    ------
+    ImagingError
+        If the array's volume does not lie where the node does.
+    """
+    node_volume = sagittal_geometry_of_node(volumeNode)
+    if node_volume.voxels.shape != volume.voxels.shape or not np.allclose(
+        node_volume.index_to_lps, volume.index_to_lps, rtol=0, atol=GEOMETRY_TOLERANCE_MM
+    ):
+        raise ImagingError(
+            f"The result of {volume.source.name} does not lie on the volume {volumeNode.GetName()} "
+            "(changed or moved since); grade it again."
+        )
+    return node_volume.to_stored(canonical)
+
+
 def _tag_value(text: str) -> str:
     """Return text in one line without the bar by which Slicer's files separate tags."""
     return " ".join(text.replace("|", "/").split())
@@ -258,7 +326,7 @@ def _set_display(segmentationNode: Any) -> None:
     display.SetSliceIntersectionThickness(OUTLINE_WIDTH_PX)
 
 
-def _place_beside(volumeNode: Any, node: Any) -> None:
+def place_beside(volumeNode: Any, node: Any) -> None:
     """Put a node under the volume's study (or folder) in the subject hierarchy."""
     import slicer
 

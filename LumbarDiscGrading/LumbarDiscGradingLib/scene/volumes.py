@@ -15,6 +15,9 @@ from ..imaging.volume import ImagingError, SagittalVolume, VolumeSource
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Turns LPS positions into RAS ones, and back."""
 
+EVIDENCE_ATTRIBUTE = "LumbarDiscGrading.EvidenceKey"
+"""Attribute of a volume node that is no image but the evidence of a grading (see `evidence`): what it was made of."""
+
 
 @dataclass(frozen=True)
 class NodeVoxels:
@@ -104,6 +107,8 @@ def _require_voxels(volumeNode: Any) -> str:
     if volumeNode is None or not volumeNode.IsA("vtkMRMLScalarVolumeNode"):
         raise ImagingError("No volume is selected; load a sagittal T2 series and select it.")
     name = volumeNode.GetName() or "volume"
+    if volumeNode.GetAttribute(EVIDENCE_ATTRIBUTE):
+        raise ImagingError(f"{name} is the evidence of a grading, not an image; select the sagittal T2 series.")
     image = volumeNode.GetImageData()
     if image is None or image.GetNumberOfPoints() == 0:
         raise ImagingError(f"The volume {name} has no voxels; load it again.")

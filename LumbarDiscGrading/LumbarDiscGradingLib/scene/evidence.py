@@ -1,0 +1,149 @@
+"""The evidence of a grading as an overlay volume in the scene: written, shown in slice views, hidden, removed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..grading.evidence import SHOWN_FROM, EvidenceMap, evidence_key
+from ..grading.result import GradingResult
+from ..report.evidence_picture import MEANING
+from .results import SEGMENTATION_REFERENCE_ROLE, TAG_PREFIX, VOLUME_REFERENCE_ROLE, array_on_node, place_beside
+from .volumes import EVIDENCE_ATTRIBUTE
+
+EVIDENCE_REFERENCE_ROLE = TAG_PREFIX + "evidence"
+"""Node reference from the segmentation to the evidence of its discs."""
+COLOR_NODE_ID = "vtkMRMLColorTableNodeOcean"
+"""Slicer's own color table from blue to cyan: ever lighter, apart from the groups' colors for every kind of eye."""
+OVERLAY_OPACITY = 0.5
+"""The discs' own signal stays readable under the evidence."""
+_FORMER_ROLE, _FORMER_OPACITY = TAG_PREFIX + "foreground.", TAG_PREFIX + "foregroundOpacity."
+"""What a slice view had in the foreground before, by the view's name."""
+
+
+def evidence_node(segmentationNode: Any) -> Any:
+    """Return the evidence volume of a segmentation, None where there is none."""
+    return segmentationNode.GetNodeReference(EVIDENCE_REFERENCE_ROLE) if segmentationNode is not None else None
+
+
+def write_evidence(evidence: EvidenceMap, segmentationNode: Any, volumeNode: Any) -> Any:
+    """Write the evidence of a segmentation's discs as a scalar volume, 0 to 1, zero where there is none.
+
+    It lies beside the volume in the subject hierarchy, refers to segmentation and volume, is saved with the scene and
+    is not shown yet. The evidence that the segmentation had is overwritten.
+
+    Parameters
+    ----------
+    evidence : EvidenceMap
+    segmentationNode : vtkMRMLSegmentationNode
+        Of the result that the evidence is of.
+    volumeNode : vtkMRMLScalarVolumeNode
+        The graded volume.
+
+    Returns
+    -------
+    vtkMRMLScalarVolumeNode
+
+    Raises
+    ------
+    ImagingError
+        If the evidence was not made from this volume; the scene is left as it was.
+    """
+    from slicer.util import updateVolumeFromArray
+
+    array = array_on_node(evidence.volume, volumeNode, evidence.in_volume())
+    scene, node = volumeNode.GetScene(), evidence_node(segmentationNode)
+    if node is None:
+        name = scene.GenerateUniqueName(f"{volumeNode.GetName()} evidence")
+        node = scene.CreateNodeByClass("vtkMRMLScalarVolumeNode")
+        node.UnRegister(None)
+        node.SetName(name)
+        node.SetAttribute(EVIDENCE_ATTRIBUTE, evidence.key)  # before it is added: no one is to take it for an image
+        scene.AddNode(node)
+        segmentationNode.SetNodeReferenceID(EVIDENCE_REFERENCE_ROLE, node.GetID())
+        node.SetNodeReferenceID(SEGMENTATION_REFERENCE_ROLE, segmentationNode.GetID())
+        node.SetNodeReferenceID(VOLUME_REFERENCE_ROLE, volumeNode.GetID())
+        node.SetDescription(MEANING)
+        place_beside(volumeNode, node)
+    node.SetAttribute(EVIDENCE_ATTRIBUTE, evidence.key)
+    node.CopyOrientation(volumeNode)
+    node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+    updateVolumeFromArray(node, array)
+    _set_display(node)
+    return node
+
+
+def show_evidence(node: Any) -> None:
+    """Lay the evidence over its volume in the slice views that show it, transparent where there is none."""
+    volumeNode = node.GetNodeReference(VOLUME_REFERENCE_ROLE)
+    for composite in _composites(node.GetScene()):
+        if volumeNode is None or composite.GetBackgroundVolumeID() != volumeNode.GetID():
+            continue
+        view, former = composite.GetLayoutName(), composite.GetForegroundVolumeID()
+        if former == node.GetID():
+            continue
+        node.SetNodeReferenceID(_FORMER_ROLE + view, former)
+        node.SetAttribute(_FORMER_OPACITY + view, str(composite.GetForegroundOpacity()))
+        composite.SetForegroundVolumeID(node.GetID())
+        composite.SetForegroundOpacity(OVERLAY_OPACITY)
+
+
+def hide_evidence(node: Any) -> None:
+    """Take the evidence out of the slice views; what was in their foreground before comes back."""
+    for composite in _composites(node.GetScene()):
+        if composite.GetForegroundVolumeID() != node.GetID():
+            continue
+        view = composite.GetLayoutName()
+        former = node.GetNodeReference(_FORMER_ROLE + view)
+        composite.SetForegroundVolumeID(former.GetID() if former is not None else None)
+        composite.SetForegroundOpacity(float(node.GetAttribute(_FORMER_OPACITY + view) or 0.0))
+
+
+def is_shown(node: Any) -> bool:
+    """Return whether a slice view shows the evidence."""
+    return node is not None and any(
+        composite.GetForegroundVolumeID() == node.GetID() for composite in _composites(node.GetScene())
+    )
+
+
+def fits(node: Any, result: GradingResult) -> bool:
+    """Return whether an evidence volume is that of a result as it is now."""
+    return node is not None and node.GetAttribute(EVIDENCE_ATTRIBUTE) == evidence_key(result)
+
+
+def remove_evidence(node: Any) -> None:
+    """Take an evidence volume out of views and scene."""
+    hide_evidence(node)
+    node.GetScene().RemoveNode(node)
+
+
+def remove_outdated(segmentationNode: Any, result: GradingResult) -> None:
+    """Remove the evidence of a segmentation if masks, slice or model are others now; renamed discs keep theirs."""
+    node = evidence_node(segmentationNode)
+    if node is not None and not fits(node, result):
+        remove_evidence(node)
+
+
+def remove_orphans(scene: Any) -> None:
+    """Remove the evidence whose segmentation or volume is gone."""
+    count = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
+    for node in [scene.GetNthNodeByClass(n, "vtkMRMLScalarVolumeNode") for n in range(count)]:
+        if node.GetAttribute(EVIDENCE_ATTRIBUTE) and not all(
+            node.GetNodeReference(role) for role in (SEGMENTATION_REFERENCE_ROLE, VOLUME_REFERENCE_ROLE)
+        ):
+            remove_evidence(node)
+
+
+def _set_display(node: Any) -> None:
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetAndObserveColorNodeID(COLOR_NODE_ID)
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevelMinMax(0.0, 1.0)
+    display.SetAutoThreshold(False)
+    display.SetThreshold(SHOWN_FROM, 1.0)
+    display.SetApplyThreshold(True)
+
+
+def _composites(scene: Any) -> list[Any]:
+    name = "vtkMRMLSliceCompositeNode"
+    return [scene.GetNthNodeByClass(n, name) for n in range(scene.GetNumberOfNodesByClass(name))]
