@@ -39,6 +39,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--accelerator", default="auto", help="Lightning accelerator: auto, cpu, gpu (default: auto)")
     parser.add_argument(
+        "--devices", type=int, default=1, help="devices of each node (default: 1); start several nodes with torchrun"
+    )
+    parser.add_argument("--nodes", type=int, default=1, help="nodes (default: 1)")
+    parser.add_argument(
         "--segmentation-model",
         metavar="NAME|FOLDER",
         help="for grading: finds the discs where a data set has no masks (default: the built-in one)",
@@ -74,6 +78,8 @@ def _train(arguments: argparse.Namespace) -> int:
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    if model is None:  # the first process alone writes the model
+        return 0
     print(f"Model {model.name} {model.version} is in {model.folder}; evaluate it, then add it with 'models install'.")
     return 0
 
@@ -90,7 +96,11 @@ def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noq
         arguments.resume,
         arguments.accelerator,
         arguments.start_from,
+        arguments.devices,
+        arguments.nodes,
     )
+    if not module.trainer.is_global_zero:
+        return None
     name = arguments.name or f"unet-{arguments.preset}"
     return save_segmentation_model(
         module,
@@ -120,7 +130,11 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
         arguments.resume,
         arguments.accelerator,
         arguments.start_from,
+        arguments.devices,
+        arguments.nodes,
     )
+    if not module.trainer.is_global_zero:
+        return None
     temperature = fit_temperature(predict(module, tuning), groups_of(tuning))
     name = arguments.name or f"spinenet-{arguments.preset}"
     return save_grading_model(

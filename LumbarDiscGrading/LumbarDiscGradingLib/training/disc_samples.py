@@ -141,11 +141,20 @@ def _sample(
 class DiscCrops(Dataset):
     """Crops and grades; varied anew each epoch when `training`.
 
-    Each item is (input (channels, 128, 256) float32, grade 0-4, group 0-2).
+    Each item is (input (channels, 128, 256) float32, grade 0-4, group 0-2). When `training`, `epoch` decides which
+    discs come and how they are varied, so that an epoch can be repeated exactly; with `weights` they are drawn by them.
     """
 
-    def __init__(self, samples: list[DiscSample], recipe: GradingRecipe, training: bool, seed: int = 0) -> None:
+    def __init__(
+        self,
+        samples: list[DiscSample],
+        recipe: GradingRecipe,
+        training: bool,
+        seed: int = 0,
+        weights: Sequence[float] | None = None,
+    ) -> None:
         self.samples, self.recipe, self.training, self.seed, self.epoch = samples, recipe, training, seed, 0
+        self.share = None if weights is None else np.asarray(weights) / np.sum(weights)
 
     def __len__(self) -> int:
         """Return the number of discs."""
@@ -153,8 +162,8 @@ class DiscCrops(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
         """Return one disc."""
-        sample = self.samples[index]
-        random = np.random.default_rng((self.seed, self.epoch, index, int(torch.randint(2**31, ()))))
+        random = np.random.default_rng((self.seed, self.epoch, index))
+        sample = self.samples[self._drawn(index)]
         channels = self.recipe.in_channels
         if self.training and self.recipe.augment == "full":
             sample = _moved(sample, random)
@@ -165,6 +174,15 @@ class DiscCrops(Dataset):
         if self.training:
             crop = _varied(crop, self.recipe.augment, random)
         return torch.from_numpy(crop), GRADES.index(sample.grade), GROUPS.index(group_of_grade(sample.grade))
+
+    def _drawn(self, index: int) -> int:
+        """Return which disc comes at a place of the epoch: by weight with replacement, or each once, shuffled."""
+        if not self.training:
+            return index
+        order = np.random.default_rng((self.seed, self.epoch))
+        if self.share is None:
+            return int(order.permutation(len(self.samples))[index])
+        return int(order.choice(len(self.samples), len(self.samples), p=self.share)[index])
 
 
 def _moved(sample: DiscSample, random: np.random.Generator) -> DiscSample:

@@ -11,7 +11,7 @@ import torch
 from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, WeightedRandomSampler
+from torch.utils.data import DataLoader
 
 from ..models.folder import TrainedModel
 from ..networks import SpineNet
@@ -111,6 +111,33 @@ def drawing_weights(samples: list[DiscSample]) -> list[float]:
     return (weights / weights.mean()).tolist()
 
 
+class GradingData(L.LightningDataModule):
+    """Discs of training patients, drawn anew each epoch, and all discs of tuning patients."""
+
+    def __init__(
+        self,
+        training: list[DiscSample],
+        tuning: list[DiscSample],
+        recipe: GradingRecipe,
+        seed: int,
+        workers: int = 1,
+    ) -> None:
+        super().__init__()
+        weights = drawing_weights(training) if recipe.balance_sources else None
+        self.crops = DiscCrops(training, recipe, training=True, seed=seed, weights=weights)
+        self.tuning = DiscCrops(tuning, recipe, training=False)
+        self.recipe, self.workers = recipe, workers
+
+    def train_dataloader(self) -> DataLoader:
+        """Return the loader of an epoch."""
+        self.crops.epoch = self.trainer.current_epoch if self.trainer else 0
+        return DataLoader(self.crops, self.recipe.batch_size, num_workers=self.workers, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader:
+        """Return the loader of the tuning discs."""
+        return DataLoader(self.tuning, 64)
+
+
 def train_grading(
     training: list[DiscSample],
     tuning: list[DiscSample],
@@ -120,6 +147,8 @@ def train_grading(
     resume: bool = False,
     device: str = "auto",
     start_from: TrainedModel | None = None,
+    devices: int = 1,
+    nodes: int = 1,
 ) -> GradingModule:
     """Train a SpineNet; checkpoints and ``metrics.csv`` go to `run_folder`.
 
@@ -135,6 +164,8 @@ def train_grading(
         Lightning accelerator.
     start_from : TrainedModel, optional
         Go on from the weights of this model of the same architecture instead of random ones.
+    devices, nodes : int
+        More than one: distributed data parallel; the batch size is that of each device.
 
     Raises
     ------
@@ -145,15 +176,10 @@ def train_grading(
     module = GradingModule(recipe)
     if start_from is not None:
         take_weights(module.network, start_from)
-    crops = DiscCrops(training, recipe, training=True, seed=seed)
-    sampler = WeightedRandomSampler(drawing_weights(training), len(training)) if recipe.balance_sources else None
-    loader = DataLoader(
-        crops, recipe.batch_size, shuffle=sampler is None, sampler=sampler, num_workers=1, drop_last=True
-    )
-    tuning_loader = DataLoader(DiscCrops(tuning, recipe, training=False), 64)
+    data = GradingData(training, tuning, recipe, seed)
     run = RunFolder(run_folder, resume)
-    trainer = run.trainer(recipe, device)
-    trainer.fit(module, loader, tuning_loader, ckpt_path=run.checkpoint, weights_only=True)
+    trainer = run.trainer(recipe, device, devices, nodes)
+    trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
     run.take_kept_weights(module)
     return module
 

@@ -51,11 +51,25 @@ class RunFolder:
             number += 1
         return CSVLogger(self.folder, name="", version=f"metrics-resumed-{number}")
 
-    def trainer(self, recipe: SegmentationRecipe | GradingRecipe, accelerator: str, **more: Any) -> L.Trainer:
-        """Return a trainer on one device that logs and keeps its checkpoint in this folder."""
+    def trainer(
+        self,
+        recipe: SegmentationRecipe | GradingRecipe,
+        accelerator: str,
+        devices: int = 1,
+        nodes: int = 1,
+        **more: Any,
+    ) -> L.Trainer:
+        """Return a trainer that logs and keeps its checkpoint in this folder.
+
+        On several devices or nodes it is Lightning's distributed data parallel: gradients are averaged over the
+        processes, each of which draws its own part of an epoch.
+        """
         return L.Trainer(
             accelerator=accelerator,
-            devices=1,
+            devices=devices,
+            num_nodes=nodes,
+            strategy="ddp" if devices * nodes > 1 else "auto",
+            reload_dataloaders_every_n_epochs=1,
             max_epochs=recipe.epochs,
             precision=recipe.precision,
             logger=self.logger(),

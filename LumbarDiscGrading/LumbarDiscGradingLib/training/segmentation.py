@@ -151,7 +151,7 @@ class SegmentationData(L.LightningDataModule):
         if self.own_labels is not None and self.own_labels.exists():
             return read_labels(self.own_labels, self.unlabelled)
         labelled = label_by_network(self.trainer.lightning_module, self.unlabelled, self.recipe)
-        if self.own_labels is not None:
+        if self.own_labels is not None and self.trainer.is_global_zero:
             write_labels(self.own_labels, labelled)
         return labelled
 
@@ -236,6 +236,8 @@ def train_segmentation(
     resume: bool = False,
     device: str = "auto",
     start_from: TrainedModel | None = None,
+    devices: int = 1,
+    nodes: int = 1,
 ) -> SegmentationModule:
     """Train a U-Net; checkpoints and ``metrics.csv`` go to `run_folder`.
 
@@ -252,6 +254,8 @@ def train_segmentation(
         Lightning accelerator.
     start_from : TrainedModel, optional
         Go on from the weights of this model of the same architecture instead of random ones.
+    devices, nodes : int
+        More than one: distributed data parallel; the batch size is that of each device.
 
     Raises
     ------
@@ -271,7 +275,8 @@ def train_segmentation(
     trainer = run.trainer(
         recipe,
         device,
-        reload_dataloaders_every_n_epochs=1,
+        devices,
+        nodes,
         check_val_every_n_epoch=1 if data.tuning else recipe.epochs + 1,
     )
     trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
