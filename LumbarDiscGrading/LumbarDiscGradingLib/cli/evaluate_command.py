@@ -1,12 +1,23 @@
-"""The command ``evaluate``: what two models reach on the patients of a split, measured through the whole pipeline."""
+"""The command ``evaluate``: what two models reach on labelled patients, measured through the whole pipeline."""
 
 from __future__ import annotations
 
 import argparse
-import csv
-import json
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..dataset.labelled import LabelledCase, LabelledDataset
+    from ..grading.grader import DiscGrader
+    from ..training.evaluation import Degradation
+    from ..training.evaluation_files import Evaluation
+    from ..training.evaluation_pictures import PictureStore
+
+ALL_PATIENTS = "all"
+SPLIT_CHOICES = ("train", "tune", "test", ALL_PATIENTS)
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -14,66 +25,177 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "evaluate",
         help="measure models on labelled data sets",
-        description="Grade every patient of a split through the whole pipeline and compare with masks and grades: Dice "
-        "and IoU per disc, levels, kappa and accuracy of the groups, calibration; 95 % bootstrap intervals by patient. "
-        "Writes metrics.json and discs.csv.",
+        description="Grade every patient of a split through the whole pipeline and compare with masks and grades: "
+        "Dice, IoU and surface distance, levels, slice, kappa, accuracy, ROC, calibration, worst errors; 95 % "
+        "bootstrap intervals by patient. Writes report.html (needs nothing from elsewhere), metrics.json, discs.csv, "
+        "figures.csv, failures.csv and pictures.",
     )
-    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DATASET", help="labelled data sets")
-    parser.add_argument("--split", choices=("train", "tune", "test"), default="test", help="patients (default: test)")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path, nargs="+", metavar="DATASET", help="labelled data sets, or study exports")
+    source.add_argument(
+        "--predictions",
+        type=Path,
+        nargs="+",
+        metavar="CSV",
+        help="discs.csv of earlier evaluations, each patient in one of them: puts their tables together without "
+        "running a network, such as those of a cross-validation; pictures of patients are left out",
+    )
+    parser.add_argument("--split", choices=SPLIT_CHOICES, default="test", help="patients (default: test)")
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder for metrics.json and discs.csv"
+        "--output", type=Path, required=True, metavar="DIR", help="folder for the report and its tables"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    add_running_options(parser)
     parser.add_argument("--model", action="append", default=[], metavar="NAME|FOLDER", help="model; once for each task")
     parser.add_argument(
         "--write-cards", action="store_true", help="write the figures into the cards of models given as folders"
     )
-    parser.set_defaults(func=_evaluate)
+    parser.set_defaults(func=lambda arguments: _evaluate(arguments, parser))
 
 
-def _evaluate(arguments: argparse.Namespace) -> int:
+def add_running_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how patients are graded."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    parser.add_argument(
+        "--degrade",
+        type=degradation_text,
+        metavar="1mm|slab:4",
+        help="change volumes and masks first: '1mm' resamples to isotropic voxels, 'slab:4' averages thin slices to "
+        "slabs of 4 mm; any other size in mm may stand there",
+    )
+
+
+DEGRADATION = re.compile(r"(?:(?P<isotropic>\d+(?:\.\d+)?)mm|slab:(?P<slab>\d+(?:\.\d+)?))")
+SMALLEST_MM, LARGEST_MM = 0.2, 20.0
+
+
+def degradation_text(text: str) -> str:
+    """Return the text if it names a degradation.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it does not.
+    """
+    match = DEGRADATION.fullmatch(text)
+    if match is None or not SMALLEST_MM <= float(match["isotropic"] or match["slab"]) <= LARGEST_MM:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a voxel size such as 1mm nor a slab such as slab:4")
+    return text
+
+
+def degradation_of(text: str | None) -> tuple[Degradation | None, str]:
+    """Return what `degradation_text` let through as a function of volume and mask, and in words."""
+    from ..imaging.resampling import isotropic, slabs
+
+    match = DEGRADATION.fullmatch(text or "")
+    if match is None:
+        return None, ""
+    if match["isotropic"]:
+        size_mm = float(match["isotropic"])
+        return lambda volume, mask: isotropic(volume, size_mm, mask), f"resampled to {size_mm:g} mm"
+    thickness_mm = float(match["slab"])
+    return lambda volume, mask: slabs(volume, thickness_mm, mask), f"averaged to slabs of {thickness_mm:g} mm"
+
+
+def run_evaluation(
+    grader: DiscGrader,
+    datasets: Sequence[LabelledDataset],
+    split: str,
+    degradation: str | None = None,
+    pictures: PictureStore | None = None,
+) -> Evaluation:
+    """Grade the patients of data sets, one at a time, and work out all figures; problems go to standard error.
+
+    Raises
+    ------
+    ValueError
+        One sentence: a data set that cannot be read, or has nothing to compare with.
+    """
+    from tqdm import tqdm
+
+    from ..training.evaluation import scored_cases
+    from ..training.evaluation_files import Evaluation
+
+    degrade, in_words = degradation_of(degradation)
+    scores, data, problems = [], [], []
+    for dataset in datasets:
+        cases = _cases_of(dataset, split)
+        shown = tqdm(cases, desc=dataset.name, unit="patient", disable=not sys.stderr.isatty())
+        for scored in scored_cases(grader, shown, degrade):
+            scores += scored.scores
+            if pictures is not None:
+                pictures.keep(scored)
+            if scored.problem:
+                problems.append(f"{dataset.name}, patient {scored.case.patient}: {scored.problem}")
+                print(problems[-1], file=sys.stderr)
+        described = {key: dataset.manifest[key] for key in ("licence", "attribution")}
+        data.append({"name": dataset.name, **described, "patients": len(cases)})
+    models = [
+        {"name": use.name, "version": use.version, "task": use.task, "sha256": use.sha256} for use in grader.models
+    ]
+    return Evaluation.of(scores, split=split, models=models, data=data, degradation=in_words, problems=problems)
+
+
+def open_datasets(folders: Sequence[Path]) -> list[LabelledDataset]:
+    """Open data sets.
+
+    Raises
+    ------
+    ValueError
+        One sentence: a folder that is no data set, or two data sets of one name.
+    """
+    from ..dataset.labelled import LabelledDataset
+
+    datasets = [LabelledDataset.open(folder) for folder in folders]
+    names = [dataset.name for dataset in datasets]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"Two data sets are named {twice}; give each once.")
+    return datasets
+
+
+def _cases_of(dataset: LabelledDataset, split: str) -> tuple[LabelledCase, ...]:
+    return dataset.cases if split == ALL_PATIENTS else dataset.cases_in(split)
+
+
+def _evaluate(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    if arguments.predictions and (arguments.model or arguments.write_cards or arguments.degrade):
+        parser.error("--predictions runs no network: --model, --write-cards and --degrade do not go with it")
     try:
-        from ..training import evaluation
+        from ..training.evaluation_files import STORED_ROWS, Evaluation, read_stored
+        from ..training.evaluation_pictures import PictureStore
+        from ..training.evaluation_report import write_report
     except ImportError as error:
         print(f"Evaluation needs {error.name}; install the extra 'train'.", file=sys.stderr)
         return 1
-    from tqdm import tqdm
-
-    from ..dataset.labelled import LabelledDataset
     from .grade_command import make_grader
 
     try:
-        grader = make_grader(arguments.device, arguments.model)
-        datasets = [LabelledDataset.open(folder) for folder in arguments.data]
         arguments.output.mkdir(parents=True, exist_ok=True)
+        if arguments.predictions:
+            scores, models = read_stored(arguments.predictions)
+            evaluation = Evaluation.of(scores, split=STORED_ROWS, models=models)
+            report = write_report(evaluation, arguments.output)
+        else:
+            datasets = open_datasets(arguments.data)
+            grader = make_grader(arguments.device, arguments.model)
+            with PictureStore() as pictures:
+                evaluation = run_evaluation(grader, datasets, arguments.split, arguments.degrade, pictures)
+                report = write_report(evaluation, arguments.output, pictures)
+            if arguments.write_cards:
+                _write_cards(arguments.model, evaluation, datasets)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    metrics, rows = [], []
-    for dataset in datasets:
-        cases = dataset.cases_in(arguments.split)
-        shown = tqdm(cases, desc=dataset.name, unit="patient", disable=not sys.stderr.isatty())
-        scores = evaluation.score_cases(
-            grader, shown, lambda case, why: print(f"{case.patient}: {why}", file=sys.stderr)
-        )
-        label = f"{dataset.name}, {len(cases)} {arguments.split} patients"
-        metrics += evaluation.metrics_of(scores, label)
-        rows += evaluation.score_rows(scores)
-    models = [{"name": use.name, "task": use.task, "sha256": use.sha256} for use in grader.models]
-    content = {"models": models, "split": arguments.split, "metrics": metrics}
-    (arguments.output / "metrics.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    with (arguments.output / "discs.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["patient"])
-        writer.writeheader()
-        writer.writerows(rows)
-    if arguments.write_cards:
-        from ..models.store import open_model
-        from ..training.model_export import record_metrics
-
-        for model in map(open_model, arguments.model):
-            record_metrics(model, metrics, datasets)
-    for metric in metrics:
+    for metric in evaluation.metrics:
         interval = metric["interval"]
         between = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
         print(f"{metric['data']}: {metric['name']} {metric['value']:.3f}{between}, n = {metric['n']}")
+    print(f"Written to {arguments.output}: {report.name} and its tables")
     return 0
+
+
+def _write_cards(models: Sequence[str], evaluation: Evaluation, datasets: Sequence[LabelledDataset]) -> None:
+    from ..models.store import open_model
+    from ..training.model_export import record_metrics
+
+    for model in map(open_model, models):
+        record_metrics(model, evaluation.metrics, datasets)

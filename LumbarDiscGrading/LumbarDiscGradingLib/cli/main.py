@@ -7,7 +7,15 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from . import dataset_command, evaluate_command, grade_command, models_command, study_command, train_command
+from . import (
+    compare_command,
+    dataset_command,
+    evaluate_command,
+    grade_command,
+    models_command,
+    study_command,
+    train_command,
+)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -25,6 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
         dataset_command,
         train_command,
         evaluate_command,
+        compare_command,
         study_command,
     ):
         module.add_parser(commands)

@@ -1,23 +1,36 @@
-"""What the whole pipeline reaches on labelled patients: segmentation, levels and grades, with intervals by patient."""
+"""Labelled patients through the whole pipeline: what was made of each reference disc, as rows of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+import csv
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score
 
+from ..annotation.comparison import dice, mean_surface_distance_mm
 from ..dataset.labelled import LabelledCase
+from ..grading.discs import components
 from ..grading.grader import DiscGrader, NoDiscsError
-from ..grading.result import GradingResult
-from ..pfirrmann import DISC_LABELS, GROUPS, LUMBAR_LEVELS, Tissue, group_of_grade
+from ..grading.result import DiscGrade, GradingResult
+from ..imaging.volume import SagittalVolume
+from ..pfirrmann import DISC_LABELS, GRADES, GROUPS, LEVELS_BY_LABEL, Tissue, group_of_grade
 
-BOOTSTRAP_ROUNDS = 2000
 FOUND_OVERLAP = 0.25
 """A reference disc counts as found where a segmented disc covers at least this share of it."""
+LEAST_DISC_PX = 30
+"""Smaller parts of a mask without levels are no disc."""
+SURFACE_PERCENTILE = 95
+
+Degradation = Callable[[SagittalVolume, NDArray[np.uint8] | None], "tuple[SagittalVolume, NDArray[np.uint8] | None]"]
+
+
+class EvaluationError(ValueError):
+    """An evaluation cannot be made; the message is one sentence for the user: what is wrong and what to do."""
 
 
 @dataclass(frozen=True)
@@ -26,29 +39,47 @@ class DiscScore:
 
     Attributes
     ----------
-    patient, source, level : str
+    patient, source, split, level : str
         Level is empty where the reference does not name it.
     dice, iou : float or None
-        None without a reference mask.
+        On the graded slice; 0 where the disc was missed, None without a reference mask.
+    surface_mm, surface_95_mm : float or None
+        Mean symmetric distance of the contours, and the larger of the two directed 95th percentiles; None where the
+        disc was missed, has no reference mask, or the pixel size is not known.
     named_level : str
         Level that the disc found there was given; empty when none was found.
+    slice_error_mm : float or None
+        Of the patient: distance of the graded slice from the reference mid slice (`reference_mid_slice`).
     grade : int or None
         Reference Pfirrmann grade.
     predicted_grade : int or None
-    p_mild, p_moderate, p_serious : float or None
+    p_1 … p_5, p_mild, p_moderate, p_serious : float or None
+        Probabilities of the grades and the groups.
+    confident : bool or None
+        False for a disc that the program marks for a second look.
     """
 
     patient: str
     source: str
     level: str
+    split: str = ""
     dice: float | None = None
     iou: float | None = None
+    surface_mm: float | None = None
+    surface_95_mm: float | None = None
     named_level: str = ""
+    slice_error_mm: float | None = None
     grade: int | None = None
     predicted_grade: int | None = None
+    p_1: float | None = None
+    p_2: float | None = None
+    p_3: float | None = None
+    p_4: float | None = None
+    p_5: float | None = None
     p_mild: float | None = None
     p_moderate: float | None = None
     p_serious: float | None = None
+    confident: bool | None = None
 
     @property
     def group_pair(self) -> tuple[int, int] | None:
@@ -58,191 +89,255 @@ class DiscScore:
         reference, predicted = group_of_grade(self.grade), group_of_grade(self.predicted_grade)
         return GROUPS.index(reference), GROUPS.index(predicted)
 
+    @property
+    def group_probabilities(self) -> tuple[float, float, float]:
+        """Probabilities of mild, moderate and serious; 0 where not known."""
+        return self.p_mild or 0.0, self.p_moderate or 0.0, self.p_serious or 0.0
 
-def score_cases(
-    grader: DiscGrader, cases: Iterable[LabelledCase], failed: Callable[[LabelledCase, str], None] | None = None
-) -> list[DiscScore]:
-    """Grade each case and compare it with its reference, disc by disc.
+
+@dataclass(frozen=True)
+class ScoredCase:
+    """One patient, graded and compared with the reference.
+
+    Attributes
+    ----------
+    case : LabelledCase
+    volume : SagittalVolume
+        As it was graded.
+    slice_index : int
+        Slice of `volume` on which masks were compared.
+    reference : ndarray of uint8, shape (rows, columns), or None
+        Reference mask on that slice.
+    result : GradingResult or None
+        None when no disc was found.
+    scores : tuple of DiscScore
+    problem : str
+        Why there is no result.
+    """
+
+    case: LabelledCase
+    volume: SagittalVolume
+    slice_index: int
+    reference: NDArray[np.uint8] | None
+    result: GradingResult | None
+    scores: tuple[DiscScore, ...]
+    problem: str = ""
+
+
+def scored_cases(
+    grader: DiscGrader, cases: Iterable[LabelledCase], degrade: Degradation | None = None
+) -> Iterator[ScoredCase]:
+    """Grade each case and compare it with its reference, one case in memory at a time.
 
     Parameters
     ----------
     grader : DiscGrader
     cases : iterable of LabelledCase
-    failed : callable, optional
-        Called with a case in which no disc was found and the reason.
+    degrade : callable, optional
+        Applied to a volume and its mask before anything else (`imaging.resampling`).
     """
-    scores: list[DiscScore] = []
     for case in cases:
-        volume = case.volume()
-        mask = case.mask()
-        try:
-            result = grader.grade(volume)
-        except NoDiscsError as error:
-            result = None
-            if failed is not None:
-                failed(case, str(error))
-        if mask is None:
-            scores += _scores_by_level(case, result)
-        else:
-            slice_index = volume.middle_slice_index if result is None else result.slice_index
-            scores += _scores_by_mask(case, mask[slice_index], result)
-    return scores
+        yield score_case(grader, case, degrade)
 
 
-def _scores_by_level(case: LabelledCase, result: GradingResult | None) -> list[DiscScore]:
-    scores = []
-    for level, grade in case.grades.items():
-        disc = result.disc(level) if result is not None else None
-        if disc is None:
-            scores.append(DiscScore(case.patient, case.source, level, grade=grade))
-        else:
-            scores.append(
-                DiscScore(
-                    case.patient,
-                    case.source,
-                    level,
-                    named_level=level,
-                    grade=grade,
-                    predicted_grade=disc.pfirrmann,
-                    p_mild=disc.group_probabilities[0],
-                    p_moderate=disc.group_probabilities[1],
-                    p_serious=disc.group_probabilities[2],
-                )
-            )
-    return scores
+def score_case(grader: DiscGrader, case: LabelledCase, degrade: Degradation | None = None) -> ScoredCase:
+    """Grade a case and compare it with its reference; parameters as in `scored_cases`.
 
-
-def _scores_by_mask(case: LabelledCase, reference: NDArray[np.uint8], result: GradingResult | None) -> list[DiscScore]:
-    from ..grading.discs import components
-
-    if case.levels_trusted:
-        parts = [(level, reference == value) for level, value in DISC_LABELS.items() if (reference == value).any()]
+    Masks are compared on the slice that the program chose. Where the reference has discs on one slice only, as a reader
+    draws them, and another was chosen, the discs of that slice are segmented and graded too, so that there is something
+    to compare; the slice's error is that of the choice.
+    """
+    volume, mask = case.volume(), case.mask()
+    if degrade is not None:
+        volume, mask = degrade(volume, mask)
+    middle = None if mask is None else reference_mid_slice(mask)
+    result, problem = _graded(grader, volume, None)
+    error_mm = None
+    if result is not None and middle is not None and volume.slice_count > 1:
+        error_mm = abs(result.slice_index - middle) * volume.spacing_mm[0]
+    drawn = np.zeros(0) if mask is None else slices_with_discs(mask)
+    if drawn.size == 1 and volume.slice_count > 1 and (result is None or result.slice_index != drawn[0]):
+        result, problem = _graded(grader, volume, int(drawn[0]))
+    if result is not None:
+        slice_index = result.slice_index
     else:
-        is_disc = (reference == Tissue.DISC) | np.isin(reference, list(DISC_LABELS.values()))
-        parts = [("", part) for part in components(is_disc) if part.sum() > 30]
-    scores = []
-    for level, part in parts:
-        dice, iou, named = 0.0, 0.0, ""
-        if result is not None:
-            values, counts = np.unique(result.label_slice[part], return_counts=True)
-            found = {int(v): int(c) for v, c in zip(values, counts, strict=True) if v}
-            best = max(found, key=lambda value: found[value], default=0)
-            if best and found[best] >= FOUND_OVERLAP * part.sum():
-                predicted = result.label_slice == best
-                shared = int((predicted & part).sum())
-                dice = 2 * shared / int(predicted.sum() + part.sum())
-                iou = shared / int((predicted | part).sum())
-                named = next(name for name, value in DISC_LABELS.items() if value == best)
-        disc = result.disc(named) if result is not None and named else None
-        p = disc.group_probabilities if disc else (None, None, None)
-        grade = case.grades.get(level) if level else None
-        scores.append(
-            DiscScore(case.patient, case.source, level, dice, iou, named, grade, disc.pfirrmann if disc else None, *p)
-        )
-    return scores
+        slice_index = volume.middle_slice_index if middle is None else round(middle)
+    reference = None if mask is None else mask[slice_index]
+    scores = _scores_by_mask(case, reference, result, volume) if reference is not None else []
+    scores += _scores_by_level(case, result, {score.level for score in scores})
+    scores = [replace(score, split=case.split, slice_error_mm=error_mm) for score in scores]
+    return ScoredCase(case, volume, slice_index, reference, result, tuple(scores), problem)
 
 
-def metrics_of(scores: Sequence[DiscScore], data: str, seed: int = 0) -> list[dict[str, Any]]:
-    """Return what the scores of one data set amount to, each with a 95 % bootstrap interval by patient.
+def reference_mid_slice(mask: NDArray[np.uint8]) -> float | None:
+    """Return the mid-sagittal slice of a reference mask as a canonical slice index, which may lie between two slices.
+
+    It is the middle of the canal: the mean slice of all its voxels. Where no canal is labelled it is that of the discs,
+    which for a reader's masks is the slice drawn on. None where neither is there.
 
     Parameters
     ----------
-    scores : sequence of DiscScore
-    data : str
-        What they were measured on, for the report.
-    seed : int
-
-    Returns
-    -------
-    list of dict
-        ``name``, ``value``, ``interval``, ``n`` (discs), ``data``; as in a model's manifest.
+    mask : ndarray of uint8, shape (slices, rows, columns)
     """
-    with_mask = [s for s in scores if s.dice is not None]
-    lumbar = [s for s in scores if s.level in LUMBAR_LEVELS]
-    graded = [s for s in lumbar if s.group_pair is not None]
-    entries: list[tuple[str, list[DiscScore], Callable[[Sequence[DiscScore]], float]]] = []
-    if with_mask:
-        lumbar_masks = [s for s in with_mask if s.level in LUMBAR_LEVELS or not s.level]
-        entries += [
-            ("median disc Dice", lumbar_masks, lambda part: float(np.median([s.dice for s in part]))),
-            ("median disc IoU", lumbar_masks, lambda part: float(np.median([s.iou for s in part]))),
-            ("mean disc Dice", lumbar_masks, lambda part: float(np.mean([s.dice for s in part]))),
-        ]
-    entries.append(
-        (
-            "lumbar discs found and rightly named",
-            lumbar,
-            lambda part: float(np.mean([s.named_level == s.level for s in part])),
+    for structure in (mask == Tissue.CANAL, _is_disc(mask)):
+        by_slice = np.count_nonzero(structure, axis=(1, 2))
+        if by_slice.any():
+            return float((by_slice * np.arange(len(by_slice))).sum() / by_slice.sum())
+    return None
+
+
+def slices_with_discs(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the indices of the slices on which a mask has discs."""
+    return np.flatnonzero(_is_disc(mask).any(axis=(1, 2)))
+
+
+def surface_distances_mm(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], spacing_mm: tuple[float, float]
+) -> tuple[float, float]:
+    """Return the mean symmetric distance of two contours and the larger directed 95th percentile, in mm.
+
+    Neither mask may be empty. The percentile is MONAI's robust Hausdorff distance.
+    """
+    import torch
+    from monai.metrics import compute_hausdorff_distance
+
+    pixels = np.nonzero(first | second)
+    box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in pixels)
+    pair = [torch.from_numpy(np.pad(mask[box], 1))[None, None] for mask in (first, second)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of MONAI, about a call of its own
+        robust = compute_hausdorff_distance(*pair, percentile=SURFACE_PERCENTILE, spacing=list(spacing_mm))
+    return mean_surface_distance_mm(first, second, spacing_mm), float(robust)
+
+
+def _graded(grader: DiscGrader, volume: SagittalVolume, slice_index: int | None) -> tuple[GradingResult | None, str]:
+    try:
+        return grader.grade(volume, slice_index), ""
+    except NoDiscsError as error:
+        return None, str(error)
+
+
+def _is_disc(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return (mask == Tissue.DISC) | np.isin(mask, list(LEVELS_BY_LABEL))
+
+
+def _scores_by_level(case: LabelledCase, result: GradingResult | None, known: set[str]) -> list[DiscScore]:
+    """Score graded levels that have no mask on the slice by the name of the disc alone."""
+    if not case.levels_trusted:
+        return []
+    scores = []
+    for level, grade in case.grades.items():
+        if level in known:
+            continue
+        disc = result.disc(level) if result is not None else None
+        score = DiscScore(case.patient, case.source, level, grade=grade)
+        scores.append(score if disc is None else replace(score, named_level=level, **_reading(disc)))
+    return scores
+
+
+def _scores_by_mask(
+    case: LabelledCase, reference: NDArray[np.uint8], result: GradingResult | None, volume: SagittalVolume
+) -> list[DiscScore]:
+    if case.levels_trusted:
+        parts = [(level, reference == value) for level, value in DISC_LABELS.items() if (reference == value).any()]
+    else:
+        parts = [("", part) for part in components(_is_disc(reference)) if part.sum() > LEAST_DISC_PX]
+    scores = []
+    for level, part in parts:
+        score = DiscScore(
+            case.patient, case.source, level, dice=0.0, iou=0.0, grade=case.grades.get(level) if level else None
         )
-        if with_mask
-        else ("graded discs found", lumbar, lambda part: float(np.mean([bool(s.named_level) for s in part])))
-    )
-    entries += [
-        ("quadratic kappa of the groups", graded, lambda part: _kappa(part)),
-        ("accuracy of the groups", graded, lambda part: float(accuracy_score(*_groups(part)))),
-        ("balanced accuracy of the groups", graded, lambda part: float(balanced_accuracy_score(*_groups(part)))),
-        ("expected calibration error of the groups", graded, calibration_error),
-    ]
-    return [
-        {
-            "name": name,
-            "value": round(function(part), 4),
-            "interval": _bootstrap_interval(part, function, seed),
-            "n": len(part),
-            "data": data,
-        }
-        for name, part, function in entries
-        if part
-    ]
+        found = None if result is None else _disc_on(result.label_slice, part)
+        if found is not None:
+            score = replace(score, **_overlap(result.label_slice == DISC_LABELS[found], part, volume))
+            disc = result.disc(found)
+            score = replace(score, named_level=found, **(_reading(disc) if disc else {}))
+        scores.append(score)
+    return scores
 
 
-def _groups(scores: Sequence[DiscScore]) -> tuple[list[int], list[int]]:
-    pairs = [pair for pair in (s.group_pair for s in scores) if pair is not None]
-    return [reference for reference, _ in pairs], [predicted for _, predicted in pairs]
+def _disc_on(labels: NDArray[np.uint8], part: NDArray[np.bool_]) -> str | None:
+    """Return the level of the segmented disc that covers most of a reference disc, None where none covers enough."""
+    counts = np.bincount(labels[part], minlength=256)
+    counts[0] = 0
+    best = int(np.argmax(counts))
+    return LEVELS_BY_LABEL[best] if counts[best] >= FOUND_OVERLAP * part.sum() else None
 
 
-def _kappa(scores: Sequence[DiscScore]) -> float:
-    reference, predicted = _groups(scores)
-    if len(set(reference) | set(predicted)) < 2:
-        return 1.0
-    return float(cohen_kappa_score(reference, predicted, weights="quadratic", labels=[0, 1, 2]))
+def _overlap(predicted: NDArray[np.bool_], part: NDArray[np.bool_], volume: SagittalVolume) -> dict[str, Any]:
+    shared = int(np.count_nonzero(predicted & part)) / int(np.count_nonzero(predicted | part))
+    overlap: dict[str, Any] = {"dice": dice(predicted, part), "iou": shared}
+    if volume.scale_known:
+        mean_mm, robust_mm = surface_distances_mm(predicted, part, volume.spacing_mm[1:])
+        overlap |= {"surface_mm": mean_mm, "surface_95_mm": robust_mm}
+    return overlap
 
 
-CALIBRATION_BINS = 10
+def _reading(disc: DiscGrade) -> dict[str, Any]:
+    by_grade = {f"p_{grade}": p for grade, p in zip(GRADES, disc.grade_probabilities, strict=True)}
+    by_group = {f"p_{group.value}": p for group, p in zip(GROUPS, disc.group_probabilities, strict=True)}
+    return {"predicted_grade": disc.pfirrmann, "confident": disc.confident, **by_grade, **by_group}
 
 
-def calibration_error(scores: Sequence[DiscScore]) -> float:
-    """Return the expected calibration error of the most probable group (ten bins of equal width)."""
-    reference, predicted = map(np.array, _groups(scores))
-    graded = [s for s in scores if s.group_pair is not None]
-    top = np.array([max(s.p_mild or 0.0, s.p_moderate or 0.0, s.p_serious or 0.0) for s in graded])
-    bins = np.minimum((top * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    error = 0.0
-    for index in range(CALIBRATION_BINS):
-        chosen = bins == index
-        if chosen.any():
-            error += abs((reference == predicted)[chosen].mean() - top[chosen].mean()) * chosen.mean()
-    return float(error)
-
-
-def _bootstrap_interval(
-    scores: Sequence[DiscScore], function: Callable[[Sequence[DiscScore]], float], seed: int
-) -> list[float] | None:
-    by_patient: dict[tuple[str, str], list[DiscScore]] = {}
-    for score in scores:
-        by_patient.setdefault((score.source, score.patient), []).append(score)
-    patients = list(by_patient.values())
-    if len(patients) < 2:
-        return None
-    random = np.random.default_rng(seed)
-    values = []
-    for _ in range(BOOTSTRAP_ROUNDS):
-        drawn = random.integers(len(patients), size=len(patients))
-        values.append(function([score for index in drawn for score in patients[index]]))
-    low, high = np.percentile(values, (2.5, 97.5))
-    return [round(float(low), 4), round(float(high), 4)]
+SCORE_FIELDS = tuple(field.name for field in fields(DiscScore))
+_TEXTS = ("patient", "source", "level", "split", "named_level")
+_GRADES = ("grade", "predicted_grade")
 
 
 def score_rows(scores: Sequence[DiscScore]) -> list[dict[str, Any]]:
     """Return the scores as rows of a table."""
     return [asdict(score) for score in scores]
+
+
+def write_scores(scores: Sequence[DiscScore], path: Path) -> None:
+    """Write the scores as CSV; what is not known is left empty."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=SCORE_FIELDS)
+        writer.writeheader()
+        writer.writerows(score_rows(scores))
+
+
+def read_scores(path: Path) -> list[DiscScore]:
+    """Read scores that `write_scores` wrote; columns of later versions may be missing.
+
+    Raises
+    ------
+    EvaluationError
+        If the file cannot be read, or a row is not one of a disc.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        raise EvaluationError(f"{path} cannot be read as a table of discs; give a discs.csv of 'evaluate'.") from None
+    scores = []
+    for line, row in enumerate(rows, start=2):
+        try:
+            scores.append(_score_of(row))
+        except (ValueError, KeyError, TypeError):
+            raise EvaluationError(
+                f"{path}, line {line}: this is no row of a disc; write it again with 'evaluate'."
+            ) from None
+    if not scores:
+        raise EvaluationError(f"{path} has no discs; give a discs.csv of 'evaluate'.")
+    return scores
+
+
+def _score_of(row: dict[str, str | None]) -> DiscScore:
+    values: dict[str, Any] = {}
+    for name in SCORE_FIELDS:
+        text = row.get(name) or ""
+        if name in _TEXTS:
+            values[name] = text
+        elif text and name in _GRADES:
+            values[name] = int(text)
+            group_of_grade(values[name])  # raises ValueError where it is no grade
+        elif text and name == "confident":
+            values[name] = {"True": True, "False": False}[text]
+        elif text:
+            values[name] = float(text)
+            if not np.isfinite(values[name]) or values[name] < 0:
+                raise ValueError(name)
+    if not values["patient"] or any(values[name] not in ("", *DISC_LABELS) for name in ("level", "named_level")):
+        raise ValueError("patient or level")
+    return DiscScore(**values)

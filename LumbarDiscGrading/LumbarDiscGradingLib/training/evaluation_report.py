@@ -1,0 +1,499 @@
+"""The report of an evaluation: one HTML file that carries its pictures and needs nothing from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from ..pfirrmann import GROUPS, ROMAN_GRADES, Group
+from ..resources import resource_path
+from .evaluation_failures import Error, Failure
+from .evaluation_files import FAILURES_NAME, PICTURES_FOLDER, REPORT_NAME, Evaluation, write_tables
+from .evaluation_metrics import (
+    ALL_DISCS,
+    BOOTSTRAP_ROUNDS,
+    CONFIDENT,
+    LUMBAR,
+    ONE_CLASS_FIGURES,
+    PAPER_FIGURES,
+    PAPER_QUARTILES,
+    PAPER_TABLE_2,
+    UNCERTAIN,
+    Figure,
+    auc_name,
+    confusion,
+    sources_of,
+    table_2_name,
+)
+from .evaluation_pictures import PictureStore, disc_thumbnail, jpeg_data_url, side_by_side
+from .evaluation_plots import dice_plot, inline_svg, reliability_plot, roc_plot, save_png
+from .evaluation_statistics import Average
+
+TITLE = "Lumbar disc grading: evaluation"
+SHOWN_FAILURES = 36
+"""More thumbnails than this nobody looks at; the table of failures has them all."""
+HEADLINES = (
+    "median disc Dice",
+    "lumbar discs found and rightly named",
+    "graded discs found",
+    "quadratic kappa of the groups",
+    "balanced accuracy of the groups",
+    "accuracy of the groups",
+    "AUC mild-serious",
+    "expected calibration error of the groups",
+)
+NOTHING = "&ndash;"
+
+Lookup = Mapping[tuple[str, str, str], Figure]
+
+
+def write_report(evaluation: Evaluation, folder: Path, pictures: PictureStore | None = None) -> Path:
+    """Write tables, pictures and ``report.html`` into a folder and return the report's path.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    folder : Path
+    pictures : PictureStore, optional
+        The slices; without them the report has no pictures of patients.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written.
+    """
+    write_tables(evaluation, folder)
+    (folder / PICTURES_FOLDER).mkdir(exist_ok=True)
+    page = _Page(evaluation, folder / PICTURES_FOLDER, pictures)
+    template = Template(resource_path("Evaluation", "report.html").read_text(encoding="utf-8"))
+    text = template.substitute(title=escape(TITLE), facts=page.facts(), body=page.body())
+    path = folder / REPORT_NAME
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+class _Page:
+    """The sections of a report."""
+
+    def __init__(self, evaluation: Evaluation, folder: Path, pictures: PictureStore | None) -> None:
+        self.evaluation, self.folder, self.pictures = evaluation, folder, pictures
+        self.sources = sources_of(evaluation.scores)
+        self.figures: Lookup = {(f.source, f.part, f.name): f for f in evaluation.figures}
+
+    def body(self) -> str:
+        return "\n".join(
+            (
+                self.headlines(),
+                self.segmentation(),
+                self.grading(),
+                self.calibration(),
+                self.levels(),
+                self.failures(),
+                _definitions(),
+            )
+        )
+
+    def facts(self) -> str:
+        e = self.evaluation
+        models = [
+            f"{m.get('name')} {m.get('version', '')} ({m.get('task')}, {str(m.get('sha256'))[:12]})" for m in e.models
+        ]
+        patients = {name: len({s.patient for s in scores}) for name, scores in _single(self.sources).items()}
+        described = {entry["name"]: entry for entry in e.data}
+        data = []
+        for name, count in patients.items():
+            entry = described.get(name, {})
+            licence = " ".join(str(entry.get(key, "")) for key in ("attribution", "licence")).strip()
+            discs = len(self.sources[name])
+            data.append(f"{name}: {_plural(count, 'patient')}, {_plural(discs, 'reference disc')}. {licence}".strip())
+        rows = [("Models", models), ("Patients", [e.split]), ("Data", data)]
+        if e.degradation:
+            rows.append(("Changed first", [e.degradation]))
+        if e.problems:
+            rows.append(("Not graded", list(e.problems)))
+        rows.append(("In brackets", ["95 % bootstrap interval by patient"]))
+        items = "".join(
+            f"<dt>{escape(name)}</dt><dd>{'<br>'.join(map(escape, lines))}</dd>" for name, lines in rows if lines
+        )
+        return f"<dl>{items}</dl>"
+
+    def headlines(self) -> str:
+        return "<h2>At a glance</h2>" + self._by_source(HEADLINES, "")
+
+    def segmentation(self) -> str:
+        if not any(name == "median disc Dice" for _, _, name in self.figures):
+            return "<h2>Segmentation</h2><p>No reference masks.</p>"
+        header = ("", "Discs", "Dice, median (quartiles)", "mean", "IoU, median (quartiles)", "mean")
+        rows = []
+        for name in _single(self.sources):
+            if (name, ALL_DISCS, "median disc Dice") in self.figures:
+                rows.append(self._table_1_row(name))
+        paper = ["Study, test set", "94"]
+        for key in ("median disc Dice", "median disc IoU"):
+            low, high = PAPER_QUARTILES[key]
+            paper += [f"{PAPER_FIGURES[key]:.3f} ({low:.3f}, {high:.3f})", NOTHING]
+        rows.append(paper)
+        parts = [
+            "<h2>Segmentation</h2>",
+            _table(
+                header, rows, "Table 1. Dice and IoU of each disc on the graded slice. A missed disc counts as 0.", 1
+            ),
+            self._by_source(
+                (
+                    "median disc Dice",
+                    "median disc IoU",
+                    "surface distance of discs found, mean in mm",
+                    "95 % surface distance of discs found, mean in mm",
+                    "discs found under any name",
+                    "lumbar discs found and rightly named",
+                    "slice found: median distance from the mid-sagittal one in mm",
+                    "slice found: largest distance from the mid-sagittal one in mm",
+                ),
+                "Contours, levels and slice.",
+            ),
+            self._plot(
+                "dice_by_level",
+                dice_plot(_single(self.sources)),
+                "Dice of each disc by level; bars: median, quartiles.",
+            ),
+            self._examples(),
+        ]
+        return "\n".join(parts)
+
+    def grading(self) -> str:
+        if not any(name == "accuracy of the groups" for _, _, name in self.figures):
+            return "<h2>Grading</h2><p>No graded discs with a reference grade.</p>"
+        rows = []
+        for source in self.sources:
+            for average in Average:
+                cells = [self._value(source, ALL_DISCS, table_2_name(name, average)) for name in ONE_CLASS_FIGURES]
+                first = f"{escape(source)}, {average.value}"
+                rows.append([first, self._n(source, "accuracy of the groups"), *cells])
+        rows.append(
+            ["Study, test set (averaging not stated)", "94", *(f"{PAPER_TABLE_2[k]:.3f}" for k in ONE_CLASS_FIGURES)]
+        )
+        auc = {(s, n): f.value for (s, part, n), f in self.figures.items() if part == ALL_DISCS}
+        names = [auc_name(*pair) for pair in ((0, 1), (0, 2), (1, 2))]
+        parts = [
+            "<h2>Grading</h2>",
+            _table(
+                ("", "Discs", *ONE_CLASS_FIGURES),
+                rows,
+                "Table 2. Mild, moderate and serious, each against the rest: macro is the plain mean over the groups, "
+                "weighted the mean by their number of discs, micro the figure of all these decisions together. Micro "
+                "SEN and F1 are the share of discs in the right group.",
+                1,
+            ),
+            self._by_source(
+                (
+                    "accuracy of the groups",
+                    "balanced accuracy of the groups",
+                    "quadratic kappa of the groups",
+                    "linear kappa of the groups",
+                    "accuracy of the grades",
+                    "quadratic kappa of the grades",
+                    "linear kappa of the grades",
+                ),
+                "Three groups and five Pfirrmann grades.",
+            ),
+            self._groups_table(),
+            self._plot(
+                "roc",
+                roc_plot(_single(self.sources), auc),
+                "ROC curves for telling two groups apart (the study's Fig. 3).",
+            ),
+            self._by_source(names, "Pairwise AUC.", {name: f"{PAPER_FIGURES[name]:.2f}" for name in names}),
+            "<h3>Confusion</h3>",
+            '<p class="quiet">Reference in rows, automatic in columns; shade: share of the row.</p>',
+            *(self._confusions(source) for source in self.sources),
+        ]
+        return "\n".join(parts)
+
+    def calibration(self) -> str:
+        names = (
+            "expected calibration error of the groups",
+            "Brier score of the groups",
+            "share of discs graded with confidence",
+        )
+        if not any((source, ALL_DISCS, names[0]) in self.figures for source in self.sources):
+            return ""
+        rows = []
+        for source in self.sources:
+            for part, word in ((CONFIDENT, "confident"), (UNCERTAIN, "marked as uncertain")):
+                if (source, part, "accuracy of the groups") in self.figures:
+                    cells = [
+                        self._value(source, part, name)
+                        for name in ("accuracy of the groups", "quadratic kappa of the groups")
+                    ]
+                    rows.append([f"{escape(source)}, {word}", self._n(source, "accuracy of the groups", part), *cells])
+        caption = "Reliability: share right against the probability of the group, ten bins; area and number: discs."
+        return "\n".join(
+            (
+                "<h2>Calibration</h2>",
+                self._by_source(names, "The probabilities that are shown to readers."),
+                self._plot("reliability", reliability_plot(_single(self.sources)), caption),
+                _table(
+                    ("", "Discs", "Accuracy", "Quadratic kappa"), rows, "Discs that the program is sure of, and others."
+                ),
+            )
+        )
+
+    def levels(self) -> str:
+        columns = {
+            "Dice, median": "median disc Dice",
+            "Accuracy": "accuracy of the groups",
+            "Balanced accuracy": "balanced accuracy of the groups",
+            "Quadratic kappa": "quadratic kappa of the groups",
+        }
+        there = {name for _, part, name in self.figures if part in LUMBAR}
+        columns = {title: name for title, name in columns.items() if name in there}
+        names = ("lumbar discs found and rightly named", "graded discs found")
+        rows = []
+        for level in LUMBAR:
+            for source in _single(self.sources):
+                found = [self.figures[key] for name in names if (key := (source, level, name)) in self.figures]
+                if found:
+                    share = "<br>".join(self._value(source, level, figure.name) for figure in found)
+                    cells = [self._value(source, level, name) for name in columns.values()]
+                    rows.append([f"{level}, {escape(source)}", str(sum(f.discs for f in found)), share, *cells])
+        if not rows:
+            return ""
+        caption = "Found: with a reference mask found and rightly named, else found."
+        return "<h2>By level and source</h2>" + _table(("", "Discs", "Found", *columns), rows, caption)
+
+    def failures(self) -> str:
+        all_failures = self.evaluation.failures
+        if not all_failures:
+            return "<h2>Failures</h2><p>None: every disc was found, rightly named, outlined and graded.</p>"
+        counts = ", ".join(
+            f"{_plural(sum(error in f.errors for f in all_failures), 'disc')} {error.value}"
+            for error in Error
+            if any(error in f.errors for f in all_failures)
+        )
+        text = [f"<h2>Failures, worst first</h2><p>{escape(counts)}. All of them are in {FAILURES_NAME}."]
+        shown = _one_card_for_shifted_levels(all_failures)
+        if self.pictures is None:
+            text.append(f" The worst {min(len(shown), SHOWN_FAILURES)}:</p>")
+            rows = [
+                [_who(f), ", ".join(e.value for e in f.errors), _coloured(f.sentence)] for f in shown[:SHOWN_FAILURES]
+            ]
+            return "".join(text) + _table(("", "What", "How"), rows, "")
+        text.append(
+            " Left the image, right the contours: white is the reference, the colour of its group the program's. "
+            f"Shown: {min(len(shown), SHOWN_FAILURES)} of {len(shown)}.</p>"
+        )
+        cards = "".join(self._card(failure) for failure in shown[:SHOWN_FAILURES])
+        return "".join(text) + f'<div class="failures">{cards}</div>'
+
+    def _card(self, failure: Failure) -> str:
+        s = failure.score
+        image = ""
+        if self.pictures is not None and (s.source, s.patient) in self.pictures:
+            thumbnail = disc_thumbnail(self.pictures.picture(s.source, s.patient), s.level, s.named_level)
+            image = f'<img src="{jpeg_data_url(thumbnail)}" alt="{escape(s.level)} of patient {escape(s.patient)}">'
+        errors = ", ".join(error.value for error in failure.errors)
+        caption = f"<b>{_who(failure)}: {escape(errors)}</b><br>{_coloured(failure.sentence)}"
+        return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+
+    def _examples(self) -> str:
+        """Return best, median and worst patient by mean Dice, as in the study's Fig. 2."""
+        if self.pictures is None:
+            return ""
+        by_patient: dict[tuple[str, str], list[float]] = {}
+        for score in self.evaluation.scores:
+            if score.dice is not None and (score.level in LUMBAR or not score.level):
+                by_patient.setdefault((score.source, score.patient), []).append(score.dice)
+        ranked = sorted(
+            (key for key in by_patient if key in self.pictures), key=lambda key: -float(np.mean(by_patient[key]))
+        )
+        if not ranked:
+            return ""
+        chosen = {0: "best", (len(ranked) - 1) // 2: "median", len(ranked) - 1: "worst"}
+        parts = ["<h3>Image, manual and automatic contours (the study's Fig. 2)</h3>"]
+        for place, word in sorted(chosen.items()):
+            source, patient = ranked[place]
+            scores = [s for s in self.evaluation.scores if (s.source, s.patient) == ranked[place]]
+            mean_dice = np.mean(by_patient[ranked[place]])
+            title = f"{source}, patient {patient}: {word} of {len(ranked)}, mean Dice {mean_dice:.3f}"
+            picture = side_by_side(self.pictures.picture(source, patient), scores, title)
+            picture.save(self.folder / f"contours_{word}.png")
+            parts.append(f'<figure><img src="{jpeg_data_url(picture)}" alt="{escape(title)}"></figure>')
+        return "\n".join(parts)
+
+    def _plot(self, name: str, plot: object, caption: str) -> str:
+        if plot is None:
+            return ""
+        save_png(plot, str(self.folder / f"{name}.png"))
+        svg = inline_svg(plot, name, escape(caption, quote=True))
+        return f'<figure class="plot">{svg}<figcaption>{escape(caption)}</figcaption></figure>'
+
+    def _table_1_row(self, source: str) -> list[str]:
+        row = [escape(source), self._n(source, "median disc Dice")]
+        for what in ("Dice", "IoU"):
+            median, low, high, mean = (
+                self.figures[source, ALL_DISCS, name].value
+                for name in (
+                    f"median disc {what}",
+                    f"lower quartile of disc {what}",
+                    f"upper quartile of disc {what}",
+                    f"mean disc {what}",
+                )
+            )
+            row += [f"{median:.3f} ({low:.3f}, {high:.3f})", f"{mean:.3f}"]
+        return row
+
+    def _by_source(self, names: Sequence[str], caption: str, paper: Mapping[str, str] | None = None) -> str:
+        """Return a table with a row for each figure and a column for each source."""
+        rows = []
+        for name in names:
+            if any((source, ALL_DISCS, name) in self.figures for source in self.sources):
+                cells = [self._value(source, ALL_DISCS, name, with_n=True) for source in self.sources]
+                rows.append([escape(_sentence_case(name)), *cells, *([paper[name]] if paper else [])])
+        return _table(("", *map(escape, self.sources), *(["Study"] if paper else [])), rows, caption)
+
+    def _groups_table(self) -> str:
+        rows = []
+        for source in self.sources:
+            for group in GROUPS:
+                cells = [self._value(source, group.value, name) for name in ONE_CLASS_FIGURES]
+                discs = sum(s.grade in group.grades and bool(s.predicted_grade) for s in self._lumbar(source))
+                rows.append([f"{escape(source)}, {_group_word(group)}", str(discs), *cells])
+        return _table(("", "Discs of the group", *ONE_CLASS_FIGURES), rows, "Each group against the rest.")
+
+    def _lumbar(self, source: str) -> list:
+        return [score for score in self.sources[source] if score.level in LUMBAR]
+
+    def _confusions(self, source: str) -> str:
+        scores = self.sources[source]
+        groups = _confusion_table(confusion(scores), [_group_word(group) for group in GROUPS])
+        grades = _confusion_table(confusion(scores, of_grades=True), list(ROMAN_GRADES.values()))
+        return f'<h4>{escape(source)}</h4><div class="row">{groups}{grades}</div>'
+
+    def _value(self, source: str, part: str, name: str, with_n: bool = False) -> str:
+        figure = self.figures.get((source, part, name))
+        if figure is None or not np.isfinite(figure.value):
+            return NOTHING
+        text = f"{figure.value:.3f}"
+        if np.isfinite(figure.low):
+            text += f' <span class="interval">({figure.low:.3f} to {figure.high:.3f})</span>'
+        if with_n:
+            count = _plural(figure.patients, "patient")
+            if not name.startswith("slice"):
+                count = f"{_plural(figure.discs, 'disc')}, {count}"
+            text += f'<br><span class="n">{count}</span>'
+        return text
+
+    def _n(self, source: str, name: str, part: str = ALL_DISCS) -> str:
+        figure = self.figures.get((source, part, name))
+        return str(figure.discs) if figure else NOTHING
+
+
+def _single(sources: Mapping[str, list]) -> dict[str, list]:
+    """Leave out the sources taken together."""
+    names = {score.source for scores in sources.values() for score in scores}
+    return {name: scores for name, scores in sources.items() if name in names}
+
+
+def _one_card_for_shifted_levels(failures: Sequence[Failure]) -> list[Failure]:
+    """Leave out all but one of a patient's discs with a wrong level: one picture shows them all."""
+    shown, seen = [], set()
+    for failure in failures:
+        patient = failure.score.source, failure.score.patient
+        if Error.WRONG_LEVEL in failure.errors:
+            if patient in seen:
+                continue
+            seen.add(patient)
+        shown.append(failure)
+    return shown
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, paper_rows: int = 0) -> str:
+    """Return a table; the last `paper_rows` rows are the study's. Cells are HTML."""
+    if not rows:
+        return ""
+    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
+    body = []
+    for n, row in enumerate(rows):
+        mark = ' class="paper"' if n >= len(rows) - paper_rows else ""
+        cells = "".join(f'<td class="value">{cell}</td>' for cell in row[1:])
+        body.append(f'<tr{mark}><th scope="row">{row[0]}</th>{cells}</tr>')
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    rows_text = "".join(body)
+    return f'<div class="scroll"><table>{title}<thead><tr>{head}</tr></thead><tbody>{rows_text}</tbody></table></div>'
+
+
+def _confusion_table(table: np.ndarray, names: Sequence[str]) -> str:
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    body = []
+    for i, name in enumerate(names):
+        total = max(int(table[i].sum()), 1)
+        cells = "".join(
+            f'<td{_right(i == j)} style="background: rgba(var(--shade), {0.65 * count / total:.2f})">{count}</td>'
+            for j, count in enumerate(table[i])
+        )
+        body.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
+    rows = "".join(body)
+    return f'<table class="confusion"><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _right(diagonal: bool) -> str:
+    return ' class="right"' if diagonal else ""
+
+
+def _who(failure: Failure) -> str:
+    s = failure.score
+    return f"{escape(s.source)}, patient {escape(s.patient)}, {escape(s.level or 'level not known')}"
+
+
+def _coloured(sentence: str) -> str:
+    """Return a sentence with the words of the groups in their colours."""
+    text = escape(sentence)
+    for group in GROUPS:
+        text = text.replace(group.value, _group_word(group))
+    return text
+
+
+def _group_word(group: Group) -> str:
+    return f'<span class="{group.value}">{group.value}</span>'
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def _sentence_case(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+DEFINITIONS: Mapping[str, str] = {
+    "Patients and intervals": "Intervals are percentile bootstraps: patients, not discs, are drawn with replacement "
+    f"{BOOTSTRAP_ROUNDS} times, those of each source among themselves. An interval of a few patients is rough.",
+    "Which discs": "Lumbar discs, L1-L2 to L5-S1 (L5-L6 and L6-S1 with six vertebrae), that the reference outlines on "
+    "the graded slice or grades. A disc is found where a segmented one covers at least a quarter of it. Grades are "
+    "compared for the disc in that place, whatever it was named. Without a reference mask the name alone decides. "
+    "Discs of patients whose reference does not name levels count for the contours alone.",
+    "Dice and IoU": "Of each disc on the slice that the program chose. Where the reference is drawn on one slice only, "
+    "on that slice.",
+    "Surface distance": "Mean distance of the two contours in both directions, and the larger of the two directed 95th "
+    "percentiles; in mm, by the pixel spacing of the slice.",
+    "Mid-sagittal slice": "The middle of the reference canal: the mean slice of its voxels; of the discs where no "
+    "canal is labelled.",
+    "Pairwise AUC": "Among the reference discs of two groups alone, by the second group's probability out of the two, "
+    "p(b) / (p(a) + p(b)) (measure A of Hand and Till, 2001). The study does not say how it compares pairs.",
+    "Kappa": "Cohen's, weighted by the distance of the groups or grades or by its square.",
+    "Balanced accuracy": "The mean sensitivity of the groups.",
+    "Calibration": "Expected calibration error of the most probable group over ten bins of equal width. Brier score: "
+    "squared differences summed over the three groups, 0 to 2. Uncertain discs are those that the program itself marks "
+    "for a second look.",
+    "Study": "What the study that this program follows reports on its own 94 test discs of one centre, split at random "
+    "by disc, so that discs of one patient are in training and test. Its figures are not directly comparable.",
+}
+
+
+def _definitions() -> str:
+    items = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in DEFINITIONS.items())
+    return f'<h2>How it is measured</h2><dl class="definitions">{items}</dl>'
