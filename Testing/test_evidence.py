@@ -400,3 +400,111 @@ class TestScene:
 
         with pytest.raises(ImagingError, match="write it first"):
             LumbarDiscGradingResults(result).showEvidence()
+
+
+@pytest.fixture(scope="module")
+def started(checkout):
+    pytest.importorskip("slicer", reason="the package slicer-core is not installed")
+    pytest.importorskip("PySide6", reason="PySide6 is not installed")
+    from slicer_host.application import SlicerHost
+
+    host = SlicerHost(checkout / "LumbarDiscGrading" / "LumbarDiscGrading.py")
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def host(started):
+    """An open panel with the graded sample; nothing that Slicer would refuse may have happened at the end."""
+    from LumbarDiscGradingLib.scene.volumes import volume_node_from
+
+    started.core.clear()
+    started.forget_violations()
+    started.open()
+    volume_node_from(lumbar_phantom().volume, "T2 sagittal", started.scene)
+    started.process_events()
+    started.click(started.ui.gradeDiscsButton)
+    finish(started)
+    assert started.ui.resultTable.rowCount >= 5, started.ui.statusLabel.text
+    yield started
+    started.close_panel()
+    started.core.clear()
+    assert started.violations() == []
+
+
+def finish(host):
+    host.wait_until(lambda: not host.widget.panel.run.running, 120.0)
+    host.process_events()
+
+
+def shown_in(host):
+    return [composite.GetForegroundVolumeID() for composite in composites(host.scene)]
+
+
+@pytest.mark.needs_library("libEGL.so.1")
+@pytest.mark.needs_library("libGL.so.1")
+@pytest.mark.needs_library("libxkbcommon.so.0")
+class TestPanel:
+    def test_the_box_computes_once_shows_and_hides(self, host):
+        box = host.ui.evidenceCheckBox
+        assert box.enabled
+        assert not box.checked
+        assert evidence_nodes(host.scene) == []
+        before = host.app.layoutManager().sliceWidget("Yellow").picture(400, 500).astype(int)
+        host.click(box)
+        assert host.ui.gradeDiscsButton.text == "Cancel"
+        assert not box.enabled
+        finish(host)
+        (node,) = evidence_nodes(host.scene)
+        assert box.checked
+        assert set(shown_in(host)) == {node.GetID()}
+        with_it = host.app.layoutManager().sliceWidget("Yellow").picture(400, 500).astype(int)
+        blue = (with_it[..., 2] - with_it[..., 0] > 40) & (before[..., 2] - before[..., 0] < 40)
+        assert 0.001 < blue.mean() < 0.2
+        host.click(box)
+        assert set(shown_in(host)) == {None}
+        host.click(box)
+        assert not host.widget.panel.run.running
+        assert set(shown_in(host)) == {node.GetID()}
+
+    def test_a_cancelled_computation_leaves_the_scene_as_it_was(self, host):
+        host.click(host.ui.evidenceCheckBox)
+        host.click(host.ui.gradeDiscsButton)
+        host.wait_until(lambda: host.widget.panel.run.idle)
+        assert not host.ui.evidenceCheckBox.checked
+        assert host.ui.evidenceCheckBox.enabled
+        assert evidence_nodes(host.scene) == []
+
+    def test_an_edited_mask_takes_the_overlay_off(self, host):
+        host.click(host.ui.evidenceCheckBox)
+        finish(host)
+        case = host.widget.panel.case
+        host.widget.panel.result.select("L4-L5")
+        host.ui.grade1Button.click()
+        assert host.ui.evidenceCheckBox.checked
+        mask = np.roll(case.result.label_slice == case.result.disc("L4-L5").label_value, 2, axis=1)
+        moved = replace(case.result.disc("L4-L5"), center_row_column=(1.0, 2.0))
+        case.correct(MaskEdited(moved, mask))
+        host.widget.panel._show_case(case)
+        assert not host.ui.evidenceCheckBox.checked
+        assert evidence_nodes(host.scene) == []
+
+    def test_deleting_the_discs_or_the_evidence_tidies_up(self, host):
+        host.click(host.ui.evidenceCheckBox)
+        finish(host)
+        host.scene.RemoveNode(evidence_nodes(host.scene)[0])
+        assert not host.ui.evidenceCheckBox.checked
+        host.click(host.ui.evidenceCheckBox)
+        finish(host)
+        assert host.ui.evidenceCheckBox.checked
+        host.scene.RemoveNode(host.widget.panel.case.segmentationNode)
+        assert evidence_nodes(host.scene) == []
+        assert not host.ui.evidenceCheckBox.enabled
+
+    def test_closing_the_scene_while_it_is_computed_is_survived(self, host):
+        host.click(host.ui.evidenceCheckBox)
+        host.scene.Clear(False)
+        host.core.add_views()
+        host.wait_until(lambda: host.widget.panel.run.idle)
+        assert not host.ui.evidenceCheckBox.checked
+        assert evidence_nodes(host.scene) == []

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..grading.fallback import grade_or_fall_back, regrade_or_fall_back
+from ..grading.fallback import grade_or_fall_back, regrade_or_fall_back, run_or_fall_back
 from ..grading.result import DiscGrade, GradingResult
 
 if TYPE_CHECKING:
+    from ..grading.evidence import EvidenceMap
     from ..grading.grader import DiscGrader
 
 
@@ -73,3 +74,14 @@ class Graders:
         """Grade given masks, on the CPU if the graphics card fails; see `grading.fallback`."""
         with self._computing:
             return regrade_or_fall_back(lambda name: self.grader(name, segmentation_model, grading_model), device, work)
+
+    def evidence(
+        self,
+        work: Callable[[DiscGrader], EvidenceMap],
+        device: str,
+        segmentation_model: str = "",
+        grading_model: str = "",
+    ) -> EvidenceMap:
+        """Compute evidence, on the CPU if the graphics card fails; see `grading.fallback`."""
+        with self._computing:
+            return run_or_fall_back(lambda name: self.grader(name, segmentation_model, grading_model), device, work)[0]

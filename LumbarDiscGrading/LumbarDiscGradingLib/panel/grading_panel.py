@@ -9,6 +9,7 @@ from slicer.util import VTKObservationMixin
 from ..grading.corrections import CorrectionError, MaskEdited
 from ..grading.device import available_devices
 from ..imaging.volume import ImagingError
+from ..scene.evidence import remove_orphans
 from ..scene.graded_case import GradedCase, graded_cases
 from ..scene.sample import load_sample, sample_volume
 from ..scene.show import showGradedSlice
@@ -17,6 +18,7 @@ from .background_run import BackgroundRun, Progress
 from .correct_section import CorrectSection
 from .criteria_section import CriteriaSection
 from .dependencies import DependencyError, installed
+from .evidence_section import EvidenceSection
 from .input_section import InputSection
 from .parameters import Parameters
 from .result_section import ResultSection
@@ -54,6 +56,7 @@ class GradingPanel(VTKObservationMixin):
         self.run = RunSection(ui, self.grade, self._cancel_clicked)
         self.input = InputSection(ui, self._input_changed, lambda: logic.graders.forget())
         self.result = ResultSection(ui, self._disc_selected)
+        self.evidence = EvidenceSection(ui, self.compute_evidence)
         self.correct = CorrectSection(ui, self._corrected, self.regrade)
         self.take_away = TakeAwaySection(ui, self.correct.finish_first)
         self.criteria = CriteriaSection(ui, self.load_sample)
@@ -100,7 +103,7 @@ class GradingPanel(VTKObservationMixin):
         self.correct.close()
         self._show_key.enabled = False
         self.case = self._graded_volume = None
-        self.result.case = self.take_away.case = None
+        self.result.case = self.take_away.case = self.evidence.case = None
         self.input.parameters = None
 
     # -- runs
@@ -176,6 +179,37 @@ class GradingPanel(VTKObservationMixin):
         self._start(work, case.volumeNode, done)
         self._drawn = case
         self.run.say(_("Grading {levels} again with the mask as it is drawn.").format(levels=", ".join(levels)))
+        return True
+
+    def compute_evidence(self, case: GradedCase) -> bool:
+        """Compute in the background where the network looked; return whether that has begun."""
+        from slicer.i18n import tr as _
+
+        if self.run.running:
+            return False
+        try:
+            self.logic.ensureDependencies()
+        except DependencyError as error:
+            self.run.say(str(error))
+            return False
+        result, graders, device, models = case.result, self.logic.graders, self.input.device, self._models()
+
+        def work(progress: Progress) -> Any:
+            progress("load the networks")
+            return graders.evidence(lambda grader: grader.evidence(result, progress=progress), device, *models)
+
+        def done(run: BackgroundRun) -> None:
+            sentence = _("The evidence could not be computed ({reason}); try the CPU.")
+            if not self._failed(run, sentence) and case.is_alive():
+                try:
+                    self.evidence.computed(case, run.value)
+                    self.run.say("")
+                except ImagingError as error:
+                    self.run.say(str(error))
+            self._end()
+
+        self._start(work, case.volumeNode, done)
+        self.run.say(_("Looking for the evidence."))
         return True
 
     def load_sample(self) -> None:
@@ -255,7 +289,7 @@ class GradingPanel(VTKObservationMixin):
             else ""
         )
 
-    def _failed(self, run: BackgroundRun) -> bool:
+    def _failed(self, run: BackgroundRun, sentence: str = "") -> bool:
         """Tell what went wrong; known errors carry their sentence, others name themselves."""
         from slicer.i18n import tr as _
 
@@ -265,7 +299,8 @@ class GradingPanel(VTKObservationMixin):
             self.run.say(str(run.error))
         else:
             reason = (str(run.error).splitlines() or [type(run.error).__name__])[0]
-            self.run.say(_("The discs could not be graded ({reason}); try the CPU.").format(reason=reason))
+            sentence = sentence or _("The discs could not be graded ({reason}); try the CPU.")
+            self.run.say(sentence.format(reason=reason))
         return True
 
     def _models(self) -> tuple[str, str]:
@@ -333,6 +368,7 @@ class GradingPanel(VTKObservationMixin):
 
     def _show_selected(self) -> None:
         self.correct.show(self.case, self.result.level, allowed=not self.run.running)
+        self.evidence.show(self.case, allowed=not self.run.running)
 
     def _disc_selected(self) -> None:
         if self.case is not None:
@@ -400,6 +436,9 @@ class GradingPanel(VTKObservationMixin):
             self._cancel(_("Canceled: the volume was deleted."))
         if self.case is not None and not self.case.is_alive():
             self._let_go()
+        if not scene.IsBatchProcessing():
+            remove_orphans(scene)
+        self.evidence.show(self.case, allowed=not self.run.running)
         if self.entered and self.input.parameters is not None:
             self.input.update()
             self._input_changed()

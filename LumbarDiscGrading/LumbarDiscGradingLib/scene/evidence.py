@@ -8,6 +8,7 @@ from ..grading.evidence import SHOWN_FROM, EvidenceMap, evidence_key
 from ..grading.result import GradingResult
 from ..report.evidence_picture import MEANING
 from .results import SEGMENTATION_REFERENCE_ROLE, TAG_PREFIX, VOLUME_REFERENCE_ROLE, array_on_node, place_beside
+from .show import showGradedSlice
 from .volumes import EVIDENCE_ATTRIBUTE
 
 EVIDENCE_REFERENCE_ROLE = TAG_PREFIX + "evidence"
@@ -85,6 +86,15 @@ def show_evidence(node: Any) -> None:
         node.SetAttribute(_FORMER_OPACITY + view, str(composite.GetForegroundOpacity()))
         composite.SetForegroundVolumeID(node.GetID())
         composite.SetForegroundOpacity(OVERLAY_OPACITY)
+
+
+def show_evidence_of(result: GradingResult, node: Any) -> None:
+    """Show evidence as `show_evidence` does; where no view shows the volume, its graded slice is shown first."""
+    show_evidence(node)
+    volumeNode = node.GetNodeReference(VOLUME_REFERENCE_ROLE)
+    if not is_shown(node) and volumeNode is not None:
+        showGradedSlice(result, volumeNode)
+        show_evidence(node)
 
 
 def hide_evidence(node: Any) -> None:

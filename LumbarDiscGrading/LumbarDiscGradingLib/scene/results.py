@@ -135,8 +135,7 @@ class LumbarDiscGradingResults:
         ImagingError
             If nothing was written yet, or the discs were graded by another model.
         """
-        from .evidence import is_shown, show_evidence, write_evidence
-        from .show import showGradedSlice
+        from .evidence import show_evidence_of, write_evidence
 
         if self._segmentationNode is None:
             raise ImagingError("The result is not in the scene yet; write it first.")
@@ -145,10 +144,7 @@ class LumbarDiscGradingResults:
         if node is None:
             evidence = (grader or self._grader()).evidence(self.result)
             node = write_evidence(evidence, self._segmentationNode, volumeNode)
-        show_evidence(node)
-        if not is_shown(node):  # no view shows the volume
-            showGradedSlice(self.result, volumeNode)
-            show_evidence(node)
+        show_evidence_of(self.result, node)
         return node
 
     def hideEvidence(self) -> None:
