@@ -243,8 +243,26 @@ class SlicerHost:
         def choose(*_: Any) -> str:
             return str(path)
 
-        functions = ("getOpenFileName", "getSaveFileName")
+        functions = ("getOpenFileName", "getSaveFileName", "getExistingDirectory")
         self.qt.QFileDialog = type("QFileDialog", (), {name: staticmethod(choose) for name in functions})
+
+    def answer_dialog(self, text: str, accept: bool = True) -> None:
+        """Let the user type a text into the next dialog that opens and click OK, or Cancel."""
+
+        timer = self.qt.QTimer()
+
+        def answer() -> None:
+            dialog = self.qt_application.activeModalWidget()
+            if dialog is None:
+                return
+            timer.stop()
+            self.qt.QTest.keyClicks(dialog.findChild(self.qt.QLineEdit), text)
+            buttons = dialog.findChild(self.qt.QDialogButtonBox)
+            which = buttons.StandardButton.Ok if accept else buttons.StandardButton.Cancel
+            self.qt.QTest.mouseClick(buttons.button(which), self.qt.Qt.LeftButton)
+
+        timer.connect("timeout()", answer)
+        timer.start(10)
 
     # -- end
 

@@ -250,8 +250,11 @@ class qMRMLNodeComboBox(SceneWidget):
 class qMRMLSegmentEditorWidget(SceneWidget):
     """Stands where the Segment Editor is; its state is in the real vtkMRMLSegmentEditorNode, effects are not here.
 
+    Its keys are bound as in Slicer: what is bound to one of them elsewhere at the same time works for nobody.
     `calls` records what was installed on the main window and the views.
     """
+
+    SEGMENT_KEYS = {"Q": -1, "W": 1, ",": -1, ".": 1}
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
@@ -260,7 +263,8 @@ class qMRMLSegmentEditorWidget(SceneWidget):
         self._node: Any = None
         self._options: dict[str, Any] = {}
         self.calls: list[str] = []
-        self.shortcutsInstalled = False
+        self.effects: list[str] = []
+        self._shortcuts: list[Any] = []
         self.maximumNumberOfUndoStates = 0
 
     segmentationNodeSelectorVisible = _option("segmentationNodeSelectorVisible", bool, True)
@@ -288,7 +292,7 @@ class qMRMLSegmentEditorWidget(SceneWidget):
         self._node.SetSelectedSegmentID(segment_id)
 
     def setEffectNameOrder(self, names: Any) -> None:
-        self.calls.append("setEffectNameOrder")
+        self.effects = list(names)
 
     def setActiveEffect(self, effect: Any) -> None:
         assert effect is None
@@ -304,11 +308,42 @@ class qMRMLSegmentEditorWidget(SceneWidget):
     def removeViewObservations(self) -> None:
         self.calls.append("removeViewObservations")
 
+    @property
+    def shortcutsInstalled(self) -> bool:
+        return bool(self._shortcuts)
+
     def installKeyboardShortcuts(self, parent: Any = None) -> None:
-        self.shortcutsInstalled = True
+        self.uninstallKeyboardShortcuts()
+        for number in range(10):
+            effect = self.effects[(number - 1) % 10] if (number - 1) % 10 < len(self.effects) else ""
+            self._bind(str(number), parent, lambda effect=effect: self._toggle_effect(effect))
+        for key, offset in self.SEGMENT_KEYS.items():
+            self._bind(key, parent, lambda offset=offset: self._select_segment(offset))
+        for key in ("Esc", "Space"):
+            self._bind(key, parent, lambda: self._toggle_effect(""))
+        for key in ("Z", "Y", "Ctrl+Z", "Ctrl+Y", "I", "/", "*", "<", ">"):
+            self._bind(key, parent, lambda: None)
+
+    def _bind(self, key: str, parent: Any, action: Any) -> None:
+        shortcut = QtGui.QShortcut(QtGui.QKeySequence(key), parent or self.window())
+        shortcut.activated.connect(action)
+        self._shortcuts.append(shortcut)
+
+    def _toggle_effect(self, effect: str) -> None:
+        self._node.SetActiveEffectName("" if self._node.GetActiveEffectName() == effect else effect)
+
+    def _select_segment(self, offset: int) -> None:
+        segmentation = self._node.GetSegmentationNode().GetSegmentation()
+        ids = [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]
+        place = ids.index(self._node.GetSelectedSegmentID()) + offset
+        if 0 <= place < len(ids):
+            self._node.SetSelectedSegmentID(ids[place])
 
     def uninstallKeyboardShortcuts(self) -> None:
-        self.shortcutsInstalled = False
+        for shortcut in self._shortcuts:
+            shortcut.setParent(None)
+            shortcut.deleteLater()
+        self._shortcuts = []
 
 
 CTK = (ctkCollapsibleButton, ctkSliderWidget)

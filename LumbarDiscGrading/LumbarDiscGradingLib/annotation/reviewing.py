@@ -108,7 +108,7 @@ class PeerReview(Decisions):
         return self._session.history.reviews.get((self.case.id, self._annotator))
 
     def _levels(self) -> tuple[str, ...]:
-        there = {*mask_levels(self._original), *mask_levels(self.masks)}
+        there = {*mask_levels(self._original), *mask_levels(self.masks), *self.decisions}
         return tuple(level for level in DISC_LABELS if level in there)
 
     def _about(self) -> Event:

@@ -16,7 +16,8 @@ def ask_reason(parent: Any, title: str, question: str) -> str | None:
     label, edit = qt.QLabel(question), qt.QLineEdit()
     edit.setObjectName("reasonEdit")
     edit.setMinimumWidth(320)
-    buttons = qt.QDialogButtonBox(qt.QDialogButtonBox.Ok | qt.QDialogButtonBox.Cancel)
+    buttons = qt.QDialogButtonBox()
+    buttons.setStandardButtons(qt.QDialogButtonBox.Ok | qt.QDialogButtonBox.Cancel)
     for widget in (label, edit, buttons):
         layout.addWidget(widget)
     buttons.connect("accepted()", dialog.accept)

@@ -21,6 +21,7 @@ class MaskEditor:
 
     def __init__(self, widget: Any, effects: Sequence[str]) -> None:
         self.widget = widget
+        self._active = False
         self._observation: tuple[Any, int] | None = None
         widget.segmentationNodeSelectorVisible = False
         widget.sourceVolumeNodeSelectorVisible = False
@@ -34,7 +35,7 @@ class MaskEditor:
     @property
     def active(self) -> bool:
         """Whether masks are being edited."""
-        return bool(self.widget.visible) and self.widget.mrmlSegmentEditorNode() is not None
+        return self._active
 
     def start(
         self,
@@ -54,6 +55,7 @@ class MaskEditor:
             Called with the segment that the user selects in the editor.
         """
         scene, widget = segmentationNode.GetScene(), self.widget
+        self._active = True
         node = _editor_node(scene)
         widget.setMRMLSegmentEditorNode(node)  # first the node, then the scene
         widget.setMRMLScene(scene)
@@ -77,12 +79,11 @@ class MaskEditor:
     @property
     def effect_active(self) -> bool:
         """Whether clicks in the views belong to an effect."""
-        node = self.widget.mrmlSegmentEditorNode()
-        return self.active and bool(node.GetActiveEffectName())
+        return self._active and bool(self.widget.mrmlSegmentEditorNode().GetActiveEffectName())
 
     def stop(self) -> None:
         """Leave the editor, its keys and its hold on the views."""
-        widget = self.widget
+        widget, self._active = self.widget, False
         if self._observation is not None:
             node, tag = self._observation
             node.RemoveObserver(tag)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..annotation.errors import StudyError
 from ..annotation.readings import CONFIDENCES, DiscGrading
-from ..pfirrmann import DISC_LABELS, GRADES, NOT_GRADED_COLOR, ROMAN_GRADES, group_of_grade
+from ..pfirrmann import GRADES, NOT_GRADED_COLOR, ROMAN_GRADES, group_of_grade
 from .reading_save_state import SaveState
 from .reading_work import ReadingWork, ReviewWork, Work
 from .result_section import color_chip
@@ -80,12 +80,11 @@ class DiscsSection:
         level = self.level
         self._showing = True
         table.rowCount = len(levels)
-        masks = work.masks if work is not None else None
-        drawn = {name for name in levels if masks is not None and (masks == DISC_LABELS[name]).any()}
+        drawn = work.drawn_levels if work is not None else ()
         graded = reading and (work.can_grade or bool(work.case.discs))
         table.setColumnHidden(JUDGEMENT, not (graded or review))
         table.setColumnHidden(SURE, not graded)
-        table.setColumnHidden(MASK, masks is None)
+        table.setColumnHidden(MASK, work is None or work.masks is None)
         for row, name in enumerate(levels):
             self._fill_row(row, name, name in drawn)
         self._fit_height()
@@ -118,8 +117,18 @@ class DiscsSection:
         """Return what sets or takes back how sure the reader is of the selected disc."""
         return lambda: self._set_confidence(confidence)
 
+    def accept_undecided(self) -> None:
+        """Accept the contour of the selected disc; a correction is never taken back by a key."""
+        from slicer.i18n import tr as _
+
+        level = self.level
+        if isinstance(self.work, ReviewWork) and level is not None and self.work.decision(level)[0] == "corrected":
+            self._say(_("{level} was corrected; the button Accept takes the correction back.").format(level=level))
+        else:
+            self.accept()
+
     def accept(self) -> None:
-        """Accept the contour of the selected disc and go to the next open one."""
+        """Accept the contour of the selected disc, taking back a correction, and go to the next open one."""
         work, level = self.work, self.level
         if isinstance(work, ReviewWork) and work.can_decide and level is not None:
             self.commit_comment()
@@ -263,6 +272,12 @@ class DiscsSection:
         self._attempt(lambda: work.grade(replace(disc, confidence=wanted)))
         self._update_row(level)
         self._show_selected()
+
+    def go_on(self) -> None:
+        """Leave a disc on which everything is said for the next open one."""
+        level = self.level
+        if self.work is not None and level is not None and level not in self.work.open_levels:
+            self._go_on(level)
 
     def _go_on(self, level: str) -> None:
         """Select the next disc that is open, below first; stay where none is left."""

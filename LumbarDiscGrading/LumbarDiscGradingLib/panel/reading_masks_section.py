@@ -33,6 +33,8 @@ EFFECTS = (
 READY_EFFECT = "Paint"
 SAVE_DELAY_MS = 200
 """A stroke is saved so long after the first change it made."""
+LOOK_MS = 500
+"""Changes that no event tells of (a segment wiped by an empty stroke) are looked for at this interval."""
 
 
 class MasksSection:
@@ -80,6 +82,10 @@ class MasksSection:
         self._timer.setSingleShot(True)
         self._timer.setInterval(SAVE_DELAY_MS)
         self._timer.connect("timeout()", self.flush)
+        self._seen: Any = None
+        self._look_timer = qt.QTimer()
+        self._look_timer.setInterval(LOOK_MS)
+        self._look_timer.connect("timeout()", self._look)
         ui.editMasksButton.connect("toggled(bool)", self._edit_toggled)
         ui.renameButton.connect("clicked()", self._rename_clicked)
         ui.prefillButton.connect("clicked()", self._prefill_clicked)
@@ -102,6 +108,8 @@ class MasksSection:
         self.work, self.scene = work, scene
         if scene is not None and scene.segmentationNode is not None:
             self._observations = scene.observe_strokes(self._stroke)
+            self._seen = scene.stamp()
+            self._look_timer.start()
         self.update()
 
     def update(self, level: str | None = None) -> None:
@@ -120,7 +128,7 @@ class MasksSection:
         for name in NAMES:
             combo.addItem(name)
         combo.setCurrentIndex(combo.findText(self.level or ""))
-        drawn = self.level is not None and bool((work.masks == DISC_LABELS[self.level]).any())
+        drawn = self.level in work.drawn_levels
         self.ui.renameButton.enabled = combo.enabled = drawn
         if self.editing and self.level is not None:
             self._editor.select(self.level)
@@ -131,6 +139,7 @@ class MasksSection:
         work, scene = self.work, self.scene
         if work is None or scene is None or scene.segmentationNode is None or not scene.is_alive():
             return work is None or not work.unsaved
+        self._seen = scene.stamp()
         masks = scene.masks()
         if np.array_equal(masks, work.masks):
             self._save.refresh()
@@ -155,11 +164,12 @@ class MasksSection:
         self._writing = True
         colors = {level: self.work.color(level) for level in DISC_LABELS}
         self.scene.write_masks(self.work.masks, colors)
+        self._seen = self.scene.stamp()
         self._writing = False
 
     def toggle_editing(self) -> None:
         """Begin or end editing, as the button does."""
-        if self.ui.readMasksWidget.visible:
+        if self.work is not None and self.work.can_draw:
             self.ui.editMasksButton.checked = not self.ui.editMasksButton.checked
 
     def start_editing(self) -> None:
@@ -191,8 +201,13 @@ class MasksSection:
             observed.RemoveObserver(tag)
         self._observations = []
         self._timer.stop()
+        self._look_timer.stop()
 
-    def _stroke(self, caller: Any, event: str) -> None:
+    def _look(self) -> None:
+        if self.scene is not None and self.scene.is_alive() and self.scene.stamp() != self._seen:
+            self._stroke()
+
+    def _stroke(self, caller: Any = None, event: str = "") -> None:
         if self._writing or self.work is None:
             return
         self._save.changing()
@@ -227,11 +242,9 @@ class MasksSection:
         work, new = self.work, self.ui.renameComboBox.currentText
         if work is None or self.level is None or new in ("", self.level) or not self.flush():
             return
-        labels = work.masks
-        drawn = [level for level, value in DISC_LABELS.items() if (labels == value).any()]
         try:
-            moved = moved_levels(drawn, self.level, new)
-            self._save.attempt(lambda: work.rename(moved, relabeled(labels, moved)))
+            moved = moved_levels(work.drawn_levels, self.level, new)
+            self._save.attempt(lambda: work.rename(moved, relabeled(work.masks, moved)))
         except (CorrectionError, StudyError) as error:
             self._say(work.plain(str(error)))
             return

@@ -8,19 +8,22 @@ from typing import Any
 from ..annotation.errors import StudyError
 from ..annotation.protocol import Task
 from ..annotation.session import Duty
-from ..imaging.volume import ImagingError
 from ..pfirrmann import GRADES
+from ..scene.reading_layout import ReadingLayout
 from ..scene.reading_scene import ReadingScene
 from .ask_reason import ask_reason
 from .reading_discs_section import DiscsSection
 from .reading_keys import Keys
 from .reading_masks_section import MasksSection
+from .reading_rescue import rescue
 from .reading_save_state import SaveState
 from .reading_view_clicks import ViewClicks
 from .reading_work import ReadingWork, ReviewWork, Work
 
 SLICE_DELAY_MS = 300
 """A slice that is shown for so long is remembered."""
+FIT_DELAY_MS = 100
+"""Views have taken their new sizes so long after the layout changed."""
 KEEP_ALIVE_MS = 60_000
 ALWAYS, READING, EDITABLE = "always", "reading", "editable"
 """Groups of keys: while a case is open; while no mask is edited; what is off in a signed reading, too."""
@@ -45,21 +48,28 @@ class ReadingSection:
 
     def __init__(self, ui: Any, logic: Any, widget: Any, signed: Callable[[], None], go: Callable[[int], None]) -> None:
         import qt
+        import slicer
 
         self.ui, self._signed = ui, signed
         self.work: Work | None = None
         self.scene: ReadingScene | None = None
         self._place, self._showing, self._entered = "", False, False
+        self._criteria_shown = False
         self.save = SaveState(ui, self._flush_parts, self._reloaded)
         self.discs = DiscsSection(ui, self.save, self._disc_selected, self._judged, self.say)
         self.masks = MasksSection(
-            ui, logic, self.save, self._masks_changed, self._show_keys, self.discs.select, self.say
+            ui, logic, self.save, self._masks_changed, self._editing_changed, self.discs.select, self.say
         )
         self._clicks = ViewClicks(self._view_clicked)
         self._slice_timer = qt.QTimer()
         self._slice_timer.setSingleShot(True)
         self._slice_timer.setInterval(SLICE_DELAY_MS)
         self._slice_timer.connect("timeout()", self._remember_slice)
+        self._layout = ReadingLayout(slicer.mrmlScene)
+        self._fit_timer = qt.QTimer()
+        self._fit_timer.setSingleShot(True)
+        self._fit_timer.setInterval(FIT_DELAY_MS)
+        self._fit_timer.connect("timeout()", self._fit)
         self._alive_timer = qt.QTimer()
         self._alive_timer.setInterval(KEEP_ALIVE_MS)
         self._alive_timer.connect("timeout()", self._keep_alive)
@@ -93,12 +103,18 @@ class ReadingSection:
             self.say(_("Recovered: this is what was saved when the program ended without closing the case."))
         self.save.show(work)
         self._alive_timer.start()
-        self.ui.caseCollapsibleButton.visible = self.ui.criteriaCollapsibleButton.visible = True
+        self.ui.caseCollapsibleButton.visible = True
         self.ui.caseCollapsibleButton.collapsed = False
+        self.ui.criteriaCollapsibleButton.visible = work.item.task is Task.GRADES
+        if work.item.task is Task.GRADES and not self._criteria_shown:
+            self._criteria_shown = True
+            self.ui.criteriaCollapsibleButton.collapsed = False
 
     def enter(self) -> None:
         """Take the keys and the clicks in the views."""
         self._entered = True
+        if self.work is not None:
+            self._layout.take()
         self._clicks.watch()
         self._show_keys()
 
@@ -108,6 +124,7 @@ class ReadingSection:
         self.flush()
         self.masks.stop_editing()
         self._clicks.leave()
+        self._layout.give_back()
         self._show_keys()
 
     def flush(self) -> bool:
@@ -139,7 +156,7 @@ class ReadingSection:
         if work is None:
             return True
         self.masks.stop_editing()
-        if not self.flush() and not work.kept_elsewhere and not self.save.try_again() and not force:
+        if not self.flush() and not work.kept_elsewhere and not force and not self.save.try_again():
             self.say(_("This case is not saved; save it, here or elsewhere, before going on."))
             return False
         try:
@@ -154,6 +171,7 @@ class ReadingSection:
         """Forget the work and take it out of the scene."""
         self._alive_timer.stop()
         self._slice_timer.stop()
+        self._fit_timer.stop()
         scene, self.scene, self.work = self.scene, None, None
         self.masks.show(None, None)
         self.discs.show(None)
@@ -176,9 +194,15 @@ class ReadingSection:
             self.scene.remove()
             self._show_in_scene(self.work.slice_index)
 
+    def rest(self) -> None:
+        """Show the user's own layout while no case is open."""
+        self._layout.give_back()
+
     def close(self) -> None:
-        """End with the panel."""
+        """End with the panel; what cannot be saved in the study is kept in the user's home folder."""
         self.exit()
+        if self.work is not None and self.work.unsaved and not self.work.kept_elsewhere:
+            rescue(self.work)
         self.put_away(force=True)
         self.masks.close()
         self.keys.close()
@@ -222,7 +246,7 @@ class ReadingSection:
                 **grades,
                 "0": self.discs.grade_setter(None),
                 **confidences,
-                "A": self._accept,
+                "A": self._accept_key,
                 "C": self._correct,
             },
         }
@@ -231,6 +255,11 @@ class ReadingSection:
         if isinstance(self.work, ReviewWork):
             self.masks.flush()
             self.discs.accept()
+
+    def _accept_key(self) -> None:
+        if isinstance(self.work, ReviewWork):
+            self.masks.flush()
+            self.discs.accept_undecided()
 
     def _correct(self) -> None:
         if isinstance(self.work, ReviewWork):
@@ -253,6 +282,7 @@ class ReadingSection:
             return
         self.say("")
         self._show_all()
+        self.ui.discTable.setFocus()
 
     def _toggle_shown(self) -> None:
         if self.scene is not None:
@@ -294,6 +324,10 @@ class ReadingSection:
         except StudyError as error:
             self.say(work.plain(str(error)))
 
+    def _fit(self) -> None:
+        if self.scene is not None and self.scene.is_alive():
+            self.scene.fit()
+
     def _keep_alive(self) -> None:
         if self.work is not None:
             self.work.keep_alive()
@@ -304,13 +338,9 @@ class ReadingSection:
         import slicer
 
         work = self.work
-        try:
-            self.scene = ReadingScene(
-                slicer.mrmlScene, work.volume, work.item.title, work.levels, work.masks, slice_index
-            )
-        except ImagingError as error:
-            self.say(work.plain(str(error)))
-            return
+        self.scene = ReadingScene(slicer.mrmlScene, work.volume, work.item.title, work.levels, work.masks, slice_index)
+        if self._layout.take():
+            self._fit_timer.start()
         for level in self.scene.levels:
             self.scene.set_color(level, work.color(level))
         self.masks.show(work, self.scene)
@@ -339,6 +369,11 @@ class ReadingSection:
             self.say(_("Signed. Reopen it with a reason to change something."))
         self.save.refresh()
         self._show_keys()
+
+    def _editing_changed(self) -> None:
+        self._show_keys()
+        if not self.masks.editing and isinstance(self.work, ReviewWork):
+            self.discs.go_on()
 
     def _show_keys(self) -> None:
         work = self.work
@@ -376,6 +411,7 @@ class ReadingSection:
             self.say(_("Every disc is judged: Ctrl+Return signs and opens the next case."))
 
     def _masks_changed(self) -> None:
+        self.discs.commit_comment()
         self.discs.update()
         self.masks.update(self.discs.level)
 

@@ -14,6 +14,7 @@ from ..annotation.open_case import OpenCase
 from ..annotation.protocol import Task
 from ..annotation.readings import DiscGrading
 from ..annotation.reviewing import PeerReview
+from ..annotation.segmentation_files import mask_levels
 from ..annotation.session import Duty, ReaderSession, WorkItem
 from ..imaging.volume import SagittalVolume
 from ..pfirrmann import DISC_LABELS, NOT_GRADED_COLOR, group_of_grade
@@ -58,7 +59,7 @@ class Work(ABC):
     @property
     def levels(self) -> tuple[str, ...]:
         """Levels that the protocol asks for, and others that have a disc, head to feet."""
-        wanted = {*self.session.study.protocol.levels, *self._other_levels()}
+        wanted = {*self.session.study.protocol.levels, *self.drawn_levels}
         return tuple(level for level in DISC_LABELS if level in wanted)
 
     @property
@@ -128,15 +129,13 @@ class Work(ABC):
 
     def plain(self, text: str) -> str:
         """Return a message without the name of the case where the reader is not to know it."""
-        item = self.item
-        if item.title == item.case:
-            return text
-        return text.replace(f"case {item.case}", item.title).replace(item.case, item.title)
+        return plain(self.item, text)
 
-    def _other_levels(self) -> set[str]:
+    @property
+    def drawn_levels(self) -> tuple[str, ...]:
+        """Levels that have a contour, head to feet."""
         labels = self.masks
-        values = set(np.unique(labels).tolist()) if labels is not None else set()
-        return {level for level, value in DISC_LABELS.items() if value in values}
+        return () if labels is None else mask_levels(labels)
 
 
 class ReadingWork(Work):
@@ -406,3 +405,10 @@ def open_work(session: ReaderSession, item: WorkItem) -> Work:
         If this reader may not, or its files are damaged.
     """
     return ReviewWork(session, item) if item.duty is Duty.REVIEW else ReadingWork(session, item)
+
+
+def plain(item: WorkItem, text: str) -> str:
+    """Return a message about an item that names it by its title only: where cases repeat, their names are hidden."""
+    if item.title == item.case:
+        return text
+    return text.replace(f"case {item.case}", item.title).replace(item.case, item.title)

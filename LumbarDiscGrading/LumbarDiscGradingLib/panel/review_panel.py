@@ -11,7 +11,7 @@ from ..annotation.errors import StudyError
 from ..annotation.session import ReaderSession, WorkItem
 from .criteria_section import CriteriaSection
 from .reading_section import ReadingSection
-from .reading_work import open_work
+from .reading_work import open_work, plain
 from .review_study_section import StudySection
 from .review_work_section import WorkSection
 
@@ -98,12 +98,11 @@ class ReviewPanel(VTKObservationMixin):
         try:
             work = open_work(self.session, item)
             work.volume  # noqa: B018 - reading the image may fail
+            total = self.session.progress(item.task, item.duty).total
         except StudyError as error:
-            text = str(error) if item.title == item.case else str(error).replace(item.case, item.title)
-            self._say(text)
+            self.work.say(plain(item, str(error)))
             return
-        self._say("")
-        total = len(self.session.work_list(item.task, item.duty))
+        self.work.say("")
         self.reading.open(work, _("{number} of {total}").format(number=item.number, total=total))
         self.ui.workCollapsibleButton.collapsed = True
         self.work.select(item)
@@ -148,7 +147,11 @@ class ReviewPanel(VTKObservationMixin):
         from slicer.i18n import tr as _
 
         self.work.refresh()
-        following = self.work.next_item(after=item)
+        try:
+            following = self.work.next_item(after=item)
+        except StudyError as error:
+            self.work.say(str(error))
+            return
         if following is not None:
             self.open_item(following)
             return
@@ -157,15 +160,8 @@ class ReviewPanel(VTKObservationMixin):
             self.reading.say(_("There is no other case to do in this list."))
             return
         if self.put_away():
-            self._say(_("Nothing is left to do in this list."))
-            self.ui.workCollapsibleButton.collapsed = False
-            self.work.refresh()
-
-    def _say(self, text: str) -> None:
-        self.ui.workMessageLabel.text = text
-        self.ui.workMessageLabel.visible = bool(text)
-        if text:
-            self.ui.workCollapsibleButton.collapsed = False
+            self.reading.rest()
+            self.work.say(_("Nothing is left to do in this list."))
 
     # -- what happens to the scene
 
@@ -196,7 +192,7 @@ class ReviewPanel(VTKObservationMixin):
         if self.reading.work is None or scene is None or scene.is_alive():
             return
         if self.put_away():
-            self._say(_("The case was closed with the scene; everything is saved."))
+            self.work.say(_("The case was closed with the scene; everything is saved."))
             self.work.refresh()
         else:
             self.reading.restore_scene()

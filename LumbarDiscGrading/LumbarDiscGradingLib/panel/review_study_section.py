@@ -9,6 +9,7 @@ from ..annotation.errors import StudyError
 from ..annotation.protocol import Reader
 from ..annotation.session import ReaderSession
 from ..annotation.study import Study
+from .reading_rescue import rescued_note
 
 STUDY_SETTING, READER_SETTING = "LumbarDiscGrading/Study", "LumbarDiscGrading/Reader"
 
@@ -39,6 +40,9 @@ class StudySection:
         remembered = str(qt.QSettings().value(STUDY_SETTING, "") or "")
         if remembered:
             self.list_readers(remembered)
+        note = rescued_note()
+        if note:
+            self._say(note)
 
     def list_readers(self, folder: str) -> None:
         """Show a study folder and the readers of its protocol; the one of last time is selected."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..annotation.errors import StudyError
 from ..annotation.protocol import AdjudicationRule, Role, Task
 from ..annotation.session import Duty, ReaderSession, WorkItem
 from ..annotation.states import CaseState
@@ -67,11 +68,12 @@ class WorkSection:
         """Show the list as it is now, what others did included."""
         items: list[WorkItem] = []
         if self.session is not None and self.kind is not None:
-            self.session.refresh()
-            combo = self.ui.stateComboBox
-            state = combo.itemData(combo.currentIndex) if combo.currentIndex > 0 else None
-            states = {CaseState(state)} if state else None
-            items = self.session.work_list(*self.kind, text=self.ui.searchEdit.text, states=states)
+            try:
+                self.session.refresh()
+                items = self.session.work_list(*self.kind, text=self.ui.searchEdit.text, states=self._wanted_states())
+            except StudyError as error:
+                self.say(str(error))
+                return
         self._fill(items)
         self._show_progress()
 
@@ -104,7 +106,19 @@ class WorkSection:
         if 0 <= row < len(self._items):
             self._open_item(self._items[row])
 
+    def say(self, text: str) -> None:
+        """Tell the reader a sentence about the list."""
+        self.ui.workMessageLabel.text = text
+        self.ui.workMessageLabel.visible = bool(text)
+        if text:
+            self.ui.workCollapsibleButton.collapsed = False
+
     # -- what is shown
+
+    def _wanted_states(self) -> set[CaseState] | None:
+        combo = self.ui.stateComboBox
+        state = combo.itemData(combo.currentIndex) if combo.currentIndex > 0 else None
+        return {CaseState(state)} if state else None
 
     def _set_up_table(self) -> None:
         import qt

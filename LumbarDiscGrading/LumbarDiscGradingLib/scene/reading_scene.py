@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..annotation.segmentation_files import mask_levels
 from ..imaging.volume import SagittalVolume
 from ..imaging.window import automatic_window
 from ..pfirrmann import DISC_LABELS, NOT_GRADED_COLOR
 from .results import GEOMETRY_TOLERANCE_MM, _oriented_image, _set_display, segment_array
-from .show import show_volume
+from .show import fit_views, show_volume
 from .terminology import disc_terminology_entry
 from .viewed_slice import center_views, show_slice, viewed_slice
 from .volumes import LPS_TO_RAS, volume_node_from
@@ -120,9 +121,9 @@ class ReadingScene:
             segmentation.GetNthSegment(n).RemoveAllRepresentations()
         segmentation.RemoveAllSegments()
         image = _oriented_image(self.volume.to_stored(masks), self.volumeNode)
-        drawn = set(np.unique(masks).tolist())
+        shown = {*self._levels, *mask_levels(masks)}
         for level, value in DISC_LABELS.items():
-            if level not in self._levels and value not in drawn:
+            if level not in shown:
                 continue
             segment = slicer.vtkSegment()
             segment.SetName(level)
@@ -179,6 +180,10 @@ class ReadingScene:
         rows, columns = np.nonzero(disc[index])
         center_views(self.scene, self.volume.lps_mm(index, float(rows.mean()), float(columns.mean())))
 
+    def fit(self) -> None:
+        """Fit the image into the views, after their sizes have changed."""
+        fit_views(self.volumeNode)
+
     def viewed_slice(self) -> int | None:
         """Return the canonical index of the slice that the sagittal view shows, None where it lies outside."""
         return viewed_slice(self.volumeNode)
@@ -202,6 +207,15 @@ class ReadingScene:
         )
         segmentation = self.segmentationNode.GetSegmentation()
         return [(segmentation, segmentation.AddObserver(event, changed)) for event in events]
+
+    def stamp(self) -> tuple[tuple[str, int, int], ...]:
+        """Return what changes with every change of a segment, also with one that no event tells of."""
+        segmentation, stamps = self.segmentationNode.GetSegmentation(), []
+        for level in self.levels:
+            segment = segmentation.GetSegment(level)
+            image = segment.GetRepresentation(_labelmap_name())
+            stamps.append((level, segment.GetLabelValue(), image.GetMTime() if image is not None else 0))
+        return tuple(stamps)
 
     def remove(self) -> None:
         """Take the nodes out of the scene and show again what was hidden."""

@@ -53,6 +53,12 @@ def show_volume(volumeNode: Any, center_lps_mm: tuple[float, float, float], low:
         view.EndModify(modified)
 
 
+def fit_views(volumeNode: Any) -> None:
+    """Fit a volume into all slice views, after their sizes have changed."""
+    for view in _nodes(volumeNode.GetScene(), "vtkMRMLSliceNode"):
+        _fit(view, volumeNode)
+
+
 def showReadingLayout(scene: Any) -> None:
     """Let the scene open with the sagittal slice view alone, as large as it goes."""
     import slicer
