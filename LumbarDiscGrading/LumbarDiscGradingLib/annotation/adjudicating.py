@@ -61,6 +61,13 @@ class Adjudication(Decisions):
             if self._sha256:
                 self._own = session.study.masks(self._path(), case_id, self._sha256).voxels
 
+    @property
+    def masks(self) -> NDArray[np.uint8] | None:
+        """The masks as settled so far, canonical order, without discs that are not decided yet; None for grades."""
+        if self.task is not Task.MASKS:
+            return None
+        return self._own if self._own is not None else self._undisputed()
+
     def decide(
         self,
         level: str,
@@ -99,8 +106,9 @@ class Adjudication(Decisions):
         if self.task is Task.GRADES:
             decision["grade"] = self._grade(level, choice, grade)
         else:
-            base = self._own if self._own is not None else self._undisputed()
-            self._own = with_disc(base, level, self._contour(level, choice, disc), self.volume)
+            settled = self.masks
+            assert settled is not None
+            self._own = with_disc(settled, level, self._contour(level, choice, disc), self.volume)
             self._pending = self._own
         self._decide(level, decision, seconds)
 

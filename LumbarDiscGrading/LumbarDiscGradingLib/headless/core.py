@@ -20,8 +20,9 @@ MODULE_LOGICS = {
     "SubjectHierarchy": "vtkSlicerSubjectHierarchyModuleLogic",
     "Tables": "vtkSlicerTablesLogic",
     "Transforms": "vtkSlicerTransformLogic",
+    "Markups": "vtkSlicerMarkupsLogic",
 }
-"""Module logics that register the node classes a grading result is made of; key is the module's name in Slicer."""
+"""Module logics that register the node classes of what is shown; key is the module's name in Slicer."""
 
 HIERARCHY_CLASSES = (
     "vtkMRMLVolumeNode",
