@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from .. import __version__
 from . import (
     compare_command,
+    cross_validate_command,
     dataset_command,
     evaluate_command,
     grade_command,
@@ -32,6 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
         models_command,
         dataset_command,
         train_command,
+        cross_validate_command,
         evaluate_command,
         compare_command,
         study_command,

@@ -47,6 +47,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="NAME|FOLDER",
         help="for grading: finds the discs where a data set has no masks (default: the built-in one)",
     )
+    parser.add_argument(
+        "--out-of-fold",
+        type=Path,
+        metavar="CSV",
+        help="for grading: discs.csv of 'cross-validate'; training discs with an improbable reference are left out",
+    )
     parser.set_defaults(func=_train)
 
 
@@ -114,12 +120,18 @@ def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noq
 
 
 def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: ANN001
+    from ..training.cross_validation import without_doubtful
     from ..training.disc_samples import collect_samples, split_samples
+    from ..training.evaluation import read_scores
     from ..training.grading import fit_temperature, groups_of, predict, train_grading
     from ..training.model_export import save_grading_model
 
     samples = collect_samples(datasets, arguments.segmentation_model)
     training, tuning = split_samples(samples, recipe, arguments.seed)
+    if arguments.out_of_fold:
+        kept = without_doubtful(training, read_scores(arguments.out_of_fold))
+        print(f"{len(training) - len(kept)} crops are left out: their references are improbable out of fold.")
+        training = kept
     print(f"{len(training)} training crops, {len(tuning)} tuning crops.")
     module = train_grading(
         training,

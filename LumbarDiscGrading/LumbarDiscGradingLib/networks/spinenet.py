@@ -46,6 +46,8 @@ class SpineNet(nn.Module):
         Whether the channel attention is there.
     dropout : float
         Probability before the last linear layer.
+    input_pooling : int
+        Side of the squares of pixels that are averaged before the first stage; 1 takes the crops as they are.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class SpineNet(nn.Module):
         widths: tuple[int, ...] | list[int] = (16, 32, 64, 128, 256),
         attention: bool = True,
         dropout: float = 0.3,
+        input_pooling: int = 1,
     ) -> None:
         super().__init__()
         stages: list[nn.Module] = []
@@ -67,6 +70,7 @@ class SpineNet(nn.Module):
                 nn.MaxPool2d(2),
             ]
             before = width
+        self.reduce = nn.AvgPool2d(input_pooling) if input_pooling > 1 else nn.Identity()
         self.features = nn.Sequential(*stages)
         self.attention = ChannelAttention(before) if attention else nn.Identity()
         self.classifier = nn.Sequential(
@@ -84,4 +88,4 @@ class SpineNet(nn.Module):
         -------
         Tensor, shape (batch, outputs)
         """
-        return self.classifier(self.attention(self.features(crops)))
+        return self.classifier(self.attention(self.features(self.reduce(crops))))

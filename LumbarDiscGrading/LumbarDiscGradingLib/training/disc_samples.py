@@ -1,19 +1,14 @@
-"""Training crops for the grading network, drawn from graded discs on labelled or segmented slices."""
+"""Graded discs for the training of the grading network, found on labelled or segmented slices."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from monai.transforms import Compose, RandAdjustContrast, RandBiasField, RandGaussianSmooth, RandRicianNoise
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from ..dataset.labelled import LabelledCase, LabelledDataset
-from ..grading.classifier import disc_input
 from ..grading.discs import find_regions
 from ..grading.grader import regions_of
 from ..grading.levels import name_levels
@@ -22,15 +17,12 @@ from ..grading.segmenter import Segmenter
 from ..grading.slice_choice import choose_slice
 from ..imaging.crop import DiscAxis
 from ..imaging.volume import SagittalVolume
-from ..pfirrmann import DISC_LABELS, GRADES, GROUPS, Tissue, group_of_grade
+from ..pfirrmann import DISC_LABELS, Tissue
 from .recipes import GradingRecipe
 from .slices import tissues_and_landmark
 
 BESIDE_MM = 3.0
 """Distance from the middle slice of the further views of a disc in a volume of thin slices."""
-JITTER_MM, JITTER_DEGREES, JITTER_SCALE, JITTER_FLUID = 1.5, 7.0, 1.12, 1.15
-"""How far a crop's centre, direction, scale and reference signal are varied: the errors of another segmentation."""
-PAPER_ROTATION_DEGREES, PAPER_NOISE = 15.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -136,85 +128,6 @@ def _sample(
         fluid=fluid,
         spacing_mm=spacing,
     )
-
-
-class DiscCrops(Dataset):
-    """Crops and grades; varied anew each epoch when `training`.
-
-    Each item is (input (channels, 128, 256) float32, grade 0-4, group 0-2). When `training`, `epoch` decides which
-    discs come and how they are varied, so that an epoch can be repeated exactly; with `weights` they are drawn by them.
-    """
-
-    def __init__(
-        self,
-        samples: list[DiscSample],
-        recipe: GradingRecipe,
-        training: bool,
-        seed: int = 0,
-        weights: Sequence[float] | None = None,
-    ) -> None:
-        self.samples, self.recipe, self.training, self.seed, self.epoch = samples, recipe, training, seed, 0
-        self.share = None if weights is None else np.asarray(weights) / np.sum(weights)
-
-    def __len__(self) -> int:
-        """Return the number of discs."""
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
-        """Return one disc."""
-        random = np.random.default_rng((self.seed, self.epoch, index))
-        sample = self.samples[self._drawn(index)]
-        channels = self.recipe.in_channels
-        if self.training and self.recipe.augment == "full":
-            sample = _moved(sample, random)
-        elif self.training:
-            angle = sample.axis.angle_degrees + random.uniform(-PAPER_ROTATION_DEGREES, PAPER_ROTATION_DEGREES)
-            sample = replace(sample, axis=DiscAxis(sample.axis.center_mm, angle))
-        crop = disc_input(sample.slice_2d, sample.mask, sample.axis, sample.fluid, sample.spacing_mm, channels)
-        if self.training:
-            crop = _varied(crop, self.recipe.augment, random)
-        return torch.from_numpy(crop), GRADES.index(sample.grade), GROUPS.index(group_of_grade(sample.grade))
-
-    def _drawn(self, index: int) -> int:
-        """Return which disc comes at a place of the epoch: by weight with replacement, or each once, shuffled."""
-        if not self.training:
-            return index
-        order = np.random.default_rng((self.seed, self.epoch))
-        if self.share is None:
-            return int(order.permutation(len(self.samples))[index])
-        return int(order.choice(len(self.samples), len(self.samples), p=self.share)[index])
-
-
-def _moved(sample: DiscSample, random: np.random.Generator) -> DiscSample:
-    scale = np.exp(random.uniform(-np.log(JITTER_SCALE), np.log(JITTER_SCALE)))
-    center = np.array(sample.axis.center_mm) + random.normal(0, JITTER_MM / 2, size=2)
-    return replace(
-        sample,
-        axis=DiscAxis(
-            (float(center[0] * scale), float(center[1] * scale)),
-            sample.axis.angle_degrees + float(random.normal(0, JITTER_DEGREES / 2)),
-        ),
-        spacing_mm=(sample.spacing_mm[0] * scale, sample.spacing_mm[1] * scale),
-        fluid=sample.fluid * float(np.exp(random.uniform(-np.log(JITTER_FLUID), np.log(JITTER_FLUID)))),
-    )
-
-
-def _varied(crop: NDArray[np.float32], augment: str, random: np.random.Generator) -> NDArray[np.float32]:
-    crop = crop[:, ::-1] if random.random() < 0.5 else crop
-    if augment == "paper":
-        crop = crop[:, :, ::-1] if random.random() < 0.5 else crop
-        return (crop + random.normal(0, PAPER_NOISE, crop.shape)).astype(np.float32)
-    transforms = Compose(
-        [
-            RandGaussianSmooth(sigma_x=(0.3, 2.5), sigma_y=(0.3, 2.5), prob=0.4),
-            RandBiasField(degree=2, coeff_range=(-0.15, 0.15), prob=0.4),
-            RandAdjustContrast(prob=0.4, gamma=(0.8, 1.25)),
-            RandRicianNoise(prob=0.5, std=0.04, sample_std=True),
-        ]
-    )
-    transforms.set_random_state(int(random.integers(2**31)))
-    image = np.asarray(transforms(torch.from_numpy(crop[:1].copy())), dtype=np.float32)
-    return np.ascontiguousarray(np.concatenate([image, crop[1:]]))
 
 
 def collect_samples(datasets: Sequence[LabelledDataset], segmentation_model: str | None) -> list[DiscSample]:

@@ -16,9 +16,10 @@ from torch.utils.data import DataLoader
 from ..models.folder import TrainedModel
 from ..networks import SpineNet
 from ..pfirrmann import GRADES, GROUPS, group_of_grade
-from .disc_samples import DiscCrops, DiscSample
+from .disc_crops import DiscCrops
+from .disc_samples import DiscSample
 from .recipes import GradingRecipe
-from .run_folder import RunFolder, optimizer_and_schedule, take_weights
+from .run_folder import LOADER_WORKERS, RunFolder, optimizer_and_schedule, take_weights
 
 
 class GradingModule(L.LightningModule):
@@ -31,7 +32,13 @@ class GradingModule(L.LightningModule):
         super().__init__()
         self.recipe = recipe
         outputs = len(GRADES) if recipe.ordinal else len(GROUPS)
-        self.network = SpineNet(recipe.in_channels, outputs, recipe.widths).to(memory_format=torch.channels_last)
+        self.network = SpineNet(
+            recipe.in_channels,
+            outputs,
+            recipe.widths,
+            recipe.attention,
+            input_pooling=recipe.input_pooling,
+        ).to(memory_format=torch.channels_last)
         self._seen: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, crops: Tensor) -> Tensor:
@@ -120,7 +127,7 @@ class GradingData(L.LightningDataModule):
         tuning: list[DiscSample],
         recipe: GradingRecipe,
         seed: int,
-        workers: int = 1,
+        workers: int = LOADER_WORKERS,
     ) -> None:
         super().__init__()
         weights = drawing_weights(training) if recipe.balance_sources else None
@@ -131,11 +138,17 @@ class GradingData(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Return the loader of an epoch."""
         self.crops.epoch = self.trainer.current_epoch if self.trainer else 0
-        return DataLoader(self.crops, self.recipe.batch_size, num_workers=self.workers, drop_last=True)
+        return DataLoader(
+            self.crops,
+            self.recipe.batch_size,
+            collate_fn=self.crops.collate,
+            num_workers=self.workers,
+            drop_last=True,
+        )
 
     def val_dataloader(self) -> DataLoader:
         """Return the loader of the tuning discs."""
-        return DataLoader(self.tuning, 64)
+        return DataLoader(self.tuning, 64, collate_fn=self.tuning.collate)
 
 
 def train_grading(
@@ -188,7 +201,8 @@ def train_grading(
 def predict(module: GradingModule, samples: list[DiscSample]) -> Tensor:
     """Return the logits of discs, shape (discs, 5 or 3)."""
     module.eval()
-    loader = DataLoader(DiscCrops(samples, module.recipe, training=False), 64)
+    crops = DiscCrops(samples, module.recipe, training=False)
+    loader = DataLoader(crops, 64, collate_fn=crops.collate)
     return torch.cat([module(crops.to(module.device)).float().cpu() for crops, _, _ in loader])
 
 

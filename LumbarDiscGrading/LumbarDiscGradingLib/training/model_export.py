@@ -105,6 +105,8 @@ def save_grading_model(
                 "in_channels": recipe.in_channels,
                 "outputs": len(outputs),
                 "widths": list(recipe.widths),
+                "attention": recipe.attention,
+                "input_pooling": recipe.input_pooling,
             },
         },
         "input": {

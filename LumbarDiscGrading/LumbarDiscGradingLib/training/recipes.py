@@ -75,6 +75,10 @@ class GradingRecipe:
         True: five ordinal Pfirrmann grades (cumulative logits); False: the three groups (softmax).
     widths : tuple of int
         Channels of the stages.
+    attention : bool
+        Whether channels are weighted by attention.
+    input_pooling : int
+        Pixels that are averaged before the first stage: a crop's pixels are finer than any clinical image's.
     batch_size, epochs : int
     optimizer : str
     learning_rate : float
@@ -94,6 +98,8 @@ class GradingRecipe:
     in_channels: int = 2
     ordinal: bool = True
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
+    attention: bool = True
+    input_pooling: int = 2
     batch_size: int = 32
     epochs: int = 50
     optimizer: str = "adamw"
@@ -132,6 +138,7 @@ GRADING_PRESETS = {
         in_channels=1,
         ordinal=False,
         widths=(64, 128, 256, 512, 512),
+        input_pooling=1,
         batch_size=8,
         epochs=300,
         optimizer="sgd",

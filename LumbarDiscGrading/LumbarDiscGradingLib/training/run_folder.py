@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from ..models.folder import TrainedModel
 from .recipes import GradingRecipe, SegmentationRecipe
 
 LAST_CHECKPOINT = "last"
+LOADER_WORKERS = max(1, min(8, (os.cpu_count() or 1) - 1))
+"""Processes that draw patches beside the training."""
 
 
 class RunFolder:

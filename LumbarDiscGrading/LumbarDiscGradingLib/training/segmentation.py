@@ -21,7 +21,7 @@ from ..networks import UNet
 from ..pfirrmann import Tissue
 from .contour_offset import best_offset, take_off_disc_logit
 from .recipes import SegmentationRecipe
-from .run_folder import RunFolder, optimizer_and_schedule, take_weights
+from .run_folder import LOADER_WORKERS, RunFolder, optimizer_and_schedule, take_weights
 from .slices import (
     IGNORED,
     LANDMARK_LUMBOSACRAL,
@@ -124,7 +124,7 @@ class SegmentationData(L.LightningDataModule):
         datasets: list[LabelledDataset],
         recipe: SegmentationRecipe,
         seed: int,
-        workers: int = 1,
+        workers: int = LOADER_WORKERS,
         own_labels: Path | None = None,
     ) -> None:
         super().__init__()

@@ -1,0 +1,141 @@
+"""Crops for training: the same as those that grading sees, varied reproducibly, drawn by weight."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from distributed_worker import sample
+
+from LumbarDiscGradingLib.cli.cross_validate_command import changed_recipe
+from LumbarDiscGradingLib.grading.classifier import disc_input
+from LumbarDiscGradingLib.training import cross_validation
+from LumbarDiscGradingLib.training.disc_crops import MARGIN_PX, VARIATIONS, DiscCrops, Variation, crops_of, wide_crop
+from LumbarDiscGradingLib.training.evaluation import DiscScore
+from LumbarDiscGradingLib.training.recipes import GRADING_PRESETS
+
+RECIPE = GRADING_PRESETS["default"]
+STILL = Variation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, flip_rows=False)
+
+
+@pytest.fixture(scope="module")
+def discs():
+    return [sample(number) for number in range(6)]
+
+
+def of_grading(disc, channels):
+    return disc_input(disc.slice_2d, disc.mask, disc.axis, disc.fluid, disc.spacing_mm, channels)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_training_and_grading_see_the_same_crop(discs, channels):
+    crops = DiscCrops(discs, replace(RECIPE, in_channels=channels), training=False)
+    batch, grades, groups = crops.collate([crops[index] for index in range(len(crops))])
+    for crop, disc in zip(batch, discs, strict=True):
+        np.testing.assert_allclose(crop, of_grading(disc, channels), atol=2e-3)
+    assert grades.tolist() == [disc.grade - 1 for disc in discs]
+    assert groups.tolist() == [[0, 0, 1, 2, 2][disc.grade - 1] for disc in discs]
+
+
+def test_a_variation_of_nothing_changes_nothing(discs):
+    wide = torch.from_numpy(np.stack([wide_crop(disc) for disc in discs]).astype(np.float32))
+    seeds = [(0, 0, index) for index in range(len(discs))]
+    torch.testing.assert_close(crops_of(wide, STILL, seeds, 2), crops_of(wide, None, seeds, 2), atol=1e-4, rtol=1e-4)
+
+
+def test_a_shift_moves_the_crop_by_its_length(discs):
+    wide = torch.from_numpy(np.stack([wide_crop(discs[1])]).astype(np.float32))
+    shifted = crops_of(wide, replace(STILL, shift_mm=2.0), [(1, 2, 3)], 2)
+    random = np.random.default_rng((1, 2, 3))
+    random.normal(), random.uniform(), random.random(), random.random()
+    along, down = random.normal(0, 2.0, 2) / 0.25
+    rows, columns = np.mgrid[:128, :256]
+
+    def center(mask):
+        return (mask * rows).sum() / mask.sum(), (mask * columns).sum() / mask.sum()
+
+    before = center(wide[0, 1, MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX].numpy())
+    after = center(shifted[0, 1].numpy())
+    assert before[0] - after[0] == pytest.approx(down, abs=1.0)
+    assert np.sign(before[1] - after[1]) == np.sign(along)  # the disc reaches the crop's ends
+
+
+def test_an_epoch_can_be_repeated_exactly_and_the_next_one_differs(discs):
+    first, again, other = (DiscCrops(discs, RECIPE, training=True, seed=4, weights=[1.0] * 6) for _ in range(3))
+    other.epoch = 1
+    batches = [crops.collate([crops[index] for index in range(6)]) for crops in (first, again, other)]
+    for ours, theirs in zip(batches[0], batches[1], strict=True):
+        assert torch.equal(ours, theirs)
+    assert not torch.equal(batches[0][0], batches[2][0])
+    assert np.isfinite(batches[0][0].numpy()).all()
+
+
+def test_discs_are_drawn_by_weight_or_each_once(discs):
+    by_weight = DiscCrops(discs, RECIPE, training=True, weights=[0, 0, 1, 0, 0, 0])
+    assert {by_weight[index][1] for index in range(6)} == {discs[2].grade - 1}
+    once = DiscCrops(discs, RECIPE, training=True)
+    assert sorted(once._drawn(index) for index in range(6)) == list(range(6))
+
+
+def test_the_study_varies_by_rotation_flips_and_noise_alone():
+    paper = VARIATIONS["paper"]
+    assert (paper.scale, paper.shift_mm, paper.gamma, paper.bias, paper.blur_share) == (0, 0, 0, 0, 0)
+    assert paper.degrees > 0
+    assert paper.noise_share == 1
+    assert paper.flip_rows
+    assert paper.flip_columns
+
+
+TINY = replace(RECIPE, widths=(4, 8), batch_size=4, epochs=1, precision="32-true", input_pooling=4)
+
+
+def test_cross_validation_grades_each_disc_once_by_a_network_that_did_not_see_its_patient(tmp_path, monkeypatch):
+    patients = [
+        replace(sample(number), patient=str(number // 2), level=level)
+        for number, level in enumerate(("L4-L5", "L5-S1") * 4)
+    ]
+    views = [patients[0], replace(patients[0], grade=5), *patients]  # three views of the first disc, the middle counts
+    seen = []
+    train = cross_validation.train_grading
+
+    def watched(training, *rest):
+        seen.append({disc.patient for disc in training})
+        return train(training, *rest)
+
+    monkeypatch.setattr(cross_validation, "train_grading", watched)
+    scores = cross_validation.cross_validate(views, TINY, tmp_path, folds=2, device="cpu")
+    assert sorted((s.patient, s.level) for s in scores) == sorted((d.patient, d.level) for d in patients)
+    assert seen[0] | seen[1] == {"0", "1", "2", "3"}
+    assert not seen[0] & seen[1]
+    assert next(s for s in scores if (s.patient, s.level) == ("0", "L4-L5")).grade == 5
+    assert all(sum(s.group_probabilities) == pytest.approx(1.0, abs=1e-4) for s in scores)
+    with pytest.raises(ValueError, match="too few for 9 folds"):
+        cross_validation.cross_validate(views, TINY, tmp_path, folds=9, device="cpu")
+
+
+def test_discs_with_an_improbable_reference_are_left_out_of_a_training(discs):
+    def score(disc, p_reference):
+        rest = (1 - p_reference) / 2
+        group = [0, 0, 1, 2, 2][disc.grade - 1]
+        p = [rest, rest, rest]
+        p[group] = p_reference
+        return DiscScore(
+            disc.patient, disc.source, disc.level, grade=disc.grade, p_mild=p[0], p_moderate=p[1], p_serious=p[2]
+        )
+
+    scores = [score(disc, 0.04 if index == 2 else 0.06) for index, disc in enumerate(discs[:4])]
+    kept = cross_validation.without_doubtful(discs, scores)
+    assert [disc.patient for disc in kept] == ["0", "1", "3", "4", "5"]
+    with pytest.raises(ValueError, match="run cross-validate"):
+        cross_validation.without_doubtful(discs, [replace(scores[0], patient="someone")])
+
+
+def test_an_ablation_changes_single_settings_of_the_recipe():
+    changed = changed_recipe(RECIPE, ["epochs=7", "attention=false", "widths=8,16", "augment=paper"])
+    assert (changed.epochs, changed.attention, changed.widths, changed.augment) == (7, False, (8, 16), "paper")
+    with pytest.raises(ValueError, match="no setting 'epoch'"):
+        changed_recipe(RECIPE, ["epoch=7"])
+    with pytest.raises(ValueError, match="no value for the setting"):
+        changed_recipe(RECIPE, ["epochs=many"])
