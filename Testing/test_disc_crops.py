@@ -111,6 +111,9 @@ def test_cross_validation_grades_each_disc_once_by_a_network_that_did_not_see_it
     assert not seen[0] & seen[1]
     assert next(s for s in scores if (s.patient, s.level) == ("0", "L4-L5")).grade == 5
     assert all(sum(s.group_probabilities) == pytest.approx(1.0, abs=1e-4) for s in scores)
+    seen.clear()
+    cross_validation.cross_validate(views, TINY, tmp_path, folds=2, device="cpu", share=0.5)
+    assert [len(patients) for patients in seen] == [1, 1]
     with pytest.raises(ValueError, match="too few for 9 folds"):
         cross_validation.cross_validate(views, TINY, tmp_path, folds=9, device="cpu")
 

@@ -29,6 +29,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="change a number or switch of the recipe, for an ablation; may be given several times",
     )
     parser.add_argument("--folds", type=int, default=5, help="folds of patients (default: 5)")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="share of the patients that train, for a learning curve (default: 1)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch of each fold")
     parser.add_argument("--accelerator", default="auto", help="Lightning accelerator: auto, cpu, gpu (default: auto)")
@@ -75,6 +78,8 @@ def _cross_validate(arguments: argparse.Namespace) -> int:
     from ..dataset.labelled import LabelledDataset
 
     try:
+        if not 0 < arguments.share <= 1:
+            raise ValueError("--share is more than 0 and at most 1.")
         recipe = changed_recipe(recipes.GRADING_PRESETS[arguments.preset], arguments.set)
         datasets = [LabelledDataset.open(folder) for folder in arguments.data]
         arguments.output.mkdir(parents=True, exist_ok=True)
@@ -91,6 +96,7 @@ def _cross_validate(arguments: argparse.Namespace) -> int:
             arguments.seed,
             arguments.resume,
             arguments.accelerator,
+            arguments.share,
         )
         write_scores(scores, arguments.output / "discs.csv")
     except (ValueError, OSError) as error:

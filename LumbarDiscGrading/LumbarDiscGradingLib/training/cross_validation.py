@@ -31,6 +31,7 @@ def cross_validate(
     seed: int = 0,
     resume: bool = False,
     device: str = "auto",
+    share: float = 1.0,
 ) -> list[DiscScore]:
     """Train a grading network for each fold of patients on the others, and grade the fold's discs by it.
 
@@ -47,6 +48,8 @@ def cross_validate(
         Go on from the last finished epoch of each fold.
     device : str
         Lightning accelerator.
+    share : float
+        Of the patients of the other folds, how many train: less than 1 for a learning curve.
 
     Returns
     -------
@@ -64,7 +67,8 @@ def cross_validate(
     splitter = GroupKFold(folds, shuffle=True, random_state=seed)
     scores: list[DiscScore] = []
     for number, (others, held) in enumerate(splitter.split(patients, groups=patients), start=1):
-        training = [samples[index] for index in others]
+        known = _part_of(patients[others], share, seed)
+        training = [samples[index] for index in others if patients[index] in known]
         tested = _middle_views(samples[index] for index in held)
         module = train_grading(training, tested, recipe, folder / f"fold-{number}", seed + number, resume, device)
         probabilities = predict(module, tested).softmax(1)
@@ -100,6 +104,11 @@ def without_doubtful(samples: Sequence[DiscSample], scores: Iterable[DiscScore])
         if s.group_probabilities[GROUPS.index(group_of_grade(s.grade))] < IMPROBABLE
     }
     return [sample for sample in samples if (sample.source, sample.patient, sample.level) not in doubtful]
+
+
+def _part_of(patients: np.ndarray, share: float, seed: int) -> set[str]:
+    shuffled = np.random.default_rng(seed).permutation(np.unique(patients))
+    return set(shuffled[: max(1, round(share * len(shuffled)))])
 
 
 def _middle_views(samples: Iterable[DiscSample]) -> list[DiscSample]:
