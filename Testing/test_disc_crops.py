@@ -88,7 +88,7 @@ def test_the_study_varies_by_rotation_flips_and_noise_alone():
     assert paper.flip_columns
 
 
-TINY = replace(RECIPE, widths=(4, 8), batch_size=4, epochs=1, precision="32-true", input_pooling=4)
+TINY = replace(RECIPE, widths=(4, 8), batch_size=2, epochs=1, precision="32-true", input_pooling=4)
 
 
 def test_cross_validation_grades_each_disc_once_by_a_network_that_did_not_see_its_patient(tmp_path, monkeypatch):
