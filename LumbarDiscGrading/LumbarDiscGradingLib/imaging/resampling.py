@@ -16,11 +16,11 @@ def resampled(
 ) -> tuple[SagittalVolume, NDArray[np.uint8] | None]:
     """Return a volume on a grid of another spacing over the same field of view.
 
-    Along an axis that gets coarser, a new voxel is the mean of what lies in it, as in a thicker slice or a larger
-    pixel; along one that gets finer, voxels are interpolated linearly. A voxel of the mask gets the label that fills
-    most of it. Where the field of view is no whole number of new voxels, the new ones are centred on it: a remainder of
-    less than three quarters of a voxel is cut off, evenly at both ends; of a larger one the outermost voxels show what
-    there is.
+    A new voxel is the mean, over what it covers, of the volume interpolated linearly, as a thicker slice or a larger
+    pixel shows it; nothing is displaced by parts of a voxel. A voxel of the mask gets the label that fills most of it.
+
+    Where the field of view is no whole number of new voxels, the new ones are centred on it: a remainder of less than
+    three quarters of a voxel is cut off, evenly at both ends; of a larger one the outermost voxels show what there is.
 
     Parameters
     ----------
@@ -84,12 +84,15 @@ def _axis_weights(size: int, old_mm: float, new_mm: float) -> tuple[NDArray[np.f
     count = max(1, int(np.floor(size / step + 0.25)))
     start = (size - 1) / 2 - (count - 1) / 2 * step
     centers = start + step * np.arange(count)
-    offsets = np.arange(size) - centers[:, None]
-    if step > 1.0:  # how much of the old voxel lies in the new one
-        weights = np.clip(np.minimum(offsets + 0.5, step / 2) - np.maximum(offsets - 0.5, -step / 2), 0.0, None)
-    else:
-        weights = np.clip(1.0 - np.abs(offsets), 0.0, None)
+    offsets = centers[:, None] - np.arange(size)
+    weights = _triangle_integral(offsets + step / 2) - _triangle_integral(offsets - step / 2)
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32), start, step
+
+
+def _triangle_integral(end: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Integrate the weight of a voxel in linear interpolation, a triangle from -1 to 1, up to `end`."""
+    inside = np.clip(end, -1.0, 1.0)
+    return np.where(inside < 0, (1 + inside) ** 2 / 2, 1 - (1 - inside) ** 2 / 2)
 
 
 def _applied(array: NDArray, weights: list[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -10,16 +10,8 @@ from typing import Any
 import numpy as np
 
 from .evaluation import DiscScore, EvaluationError
-from .evaluation_metrics import (
-    ALL_DISCS,
-    ALL_SOURCES,
-    LOWER_IS_BETTER,
-    Drawn,
-    chosen_scores,
-    interval,
-    measured_parts,
-    sources_of,
-)
+from .evaluation_measures import ALL_DISCS, LOWER_IS_BETTER, chosen_scores, measured_parts
+from .evaluation_metrics import ALL_SOURCES, Drawn, interval, sources_of
 
 GATE_FIGURES = (
     "median disc Dice",

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..pfirrmann import ROMAN_GRADES, group_of_grade
 from .evaluation import DiscScore
-from .evaluation_metrics import LUMBAR
+from .evaluation_measures import LUMBAR
 
 LOW_DICE = 0.8
 """Below this a contour has to be drawn anew; two careful readers of a lumbar disc reach about 0.9."""
@@ -77,6 +77,19 @@ def failures_of(scores: Sequence[DiscScore]) -> list[Failure]:
         if (score.level in LUMBAR or not score.level) and (errors := _errors_of(score))
     ]
     return sorted(failures, key=_order)
+
+
+def one_for_shifted_levels(failures: Sequence[Failure]) -> list[Failure]:
+    """Leave out all but one of a patient's discs with a wrong level: one picture shows them all."""
+    shown, seen = [], set()
+    for failure in failures:
+        patient = failure.score.source, failure.score.patient
+        if Error.WRONG_LEVEL in failure.errors:
+            if patient in seen:
+                continue
+            seen.add(patient)
+        shown.append(failure)
+    return shown
 
 
 def _errors_of(score: DiscScore) -> tuple[Error, ...]:

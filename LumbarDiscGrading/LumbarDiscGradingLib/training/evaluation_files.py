@@ -11,16 +11,8 @@ from typing import Any
 
 from .evaluation import DiscScore, EvaluationError, read_scores, write_scores
 from .evaluation_failures import Failure, failures_of
-from .evaluation_metrics import (
-    PAPER_FIGURES,
-    PAPER_QUARTILES,
-    PAPER_TABLE_2,
-    Figure,
-    confusion,
-    figures_of,
-    metrics_of,
-    sources_of,
-)
+from .evaluation_measures import PAPER_FIGURES, PAPER_QUARTILES, PAPER_TABLE_2
+from .evaluation_metrics import Figure, confusion, figures_of, metrics_of, sources_of
 
 DISCS_NAME = "discs.csv"
 METRICS_NAME = "metrics.json"

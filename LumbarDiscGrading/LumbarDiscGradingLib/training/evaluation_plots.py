@@ -15,14 +15,13 @@ from sklearn.metrics import roc_curve
 
 from ..pfirrmann import GROUPS, Group
 from .evaluation import DiscScore
-from .evaluation_metrics import LUMBAR, auc_name, graded_scores
+from .evaluation_measures import LUMBAR, auc_name, graded_scores
 from .evaluation_statistics import CALIBRATION_BINS, calibration_bins, pairwise_score
 
-INK = "#1b1e21"
-"""Replaced by the page's text colour where a plot stands in a page."""
-PAIR_STYLES = (("#0072b2", "-"), ("#cc79a7", "--"), ("#56b4e9", "-."))
+INK, ACCENT = "#1b1e21", "#0072b2"
+"""Replaced by the page's own where a plot stands in a page, so that they are seen on dark pages too."""
+PAIR_STYLES = ((ACCENT, "-"), ("#cc79a7", "--"), (INK, "-."))
 """Colour and dashes of the pairs of groups; none has the colour of a group (palette of Okabe and Ito)."""
-ACCENT = "#0072b2"
 PANEL_INCHES = 3.5
 _STYLE = {
     "font.family": "sans-serif",
@@ -50,7 +49,7 @@ def roc_plot(sources: Sources, auc: Mapping[tuple[str, str], float]) -> Plot | N
     sources : mapping
         Scores by the name of their source.
     auc : mapping
-        Value by source and name (`evaluation_metrics.auc_name`), for the legend.
+        Value by source and name (`evaluation_measures.auc_name`), for the legend.
     """
     usable = {name: graded_scores(scores) for name, scores in sources.items()}
     usable = {name: scores for name, scores in usable.items() if len({_group(score) for score in scores}) > 1}
@@ -95,7 +94,7 @@ def reliability_plot(sources: Sources) -> Plot | None:
                 place = (top[chosen].mean(), right[chosen].mean())
                 axes.annotate(str(chosen.sum()), place, xytext=(9, -9), textcoords="offset points", fontsize=8)
         axes.set(xlabel="Probability of the most probable group", ylabel="Share right")
-        axes.set(xlim=(0.3, 1.02), ylim=(0, 1.04))
+        axes.set(xlim=(0.3, 1.03), ylim=(-0.04, 1.05))
         axes.set_title(f"{name} ({len(scores)} discs)", fontsize=10.5)
     return plot
 
@@ -153,7 +152,7 @@ def inline_svg(plot: Plot, prefix: str, label: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(?<=[\s"])id="', f'id="{prefix}-', text)
     text = text.replace("url(#", f"url(#{prefix}-").replace('href="#', f'href="#{prefix}-')
-    text = text.replace(INK, "currentColor")
+    text = text.replace(INK, "currentColor").replace(ACCENT, "var(--accent)")
     return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
 
 

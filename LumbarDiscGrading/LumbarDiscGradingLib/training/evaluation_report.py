@@ -9,13 +9,13 @@ from string import Template
 
 import numpy as np
 
-from ..pfirrmann import GROUPS, ROMAN_GRADES, Group
+from ..pfirrmann import GROUPS, ROMAN_GRADES
 from ..resources import resource_path
-from .evaluation_failures import Error, Failure
+from .evaluation_failures import Error, Failure, one_for_shifted_levels
 from .evaluation_files import FAILURES_NAME, PICTURES_FOLDER, REPORT_NAME, Evaluation, write_tables
-from .evaluation_metrics import (
+from .evaluation_html import coloured, confusion_table, definitions, group_word, plural, sentence_case, table
+from .evaluation_measures import (
     ALL_DISCS,
-    BOOTSTRAP_ROUNDS,
     CONFIDENT,
     LUMBAR,
     ONE_CLASS_FIGURES,
@@ -23,12 +23,10 @@ from .evaluation_metrics import (
     PAPER_QUARTILES,
     PAPER_TABLE_2,
     UNCERTAIN,
-    Figure,
     auc_name,
-    confusion,
-    sources_of,
     table_2_name,
 )
+from .evaluation_metrics import Figure, confusion, sources_of
 from .evaluation_pictures import PictureStore, disc_thumbnail, jpeg_data_url, side_by_side
 from .evaluation_plots import dice_plot, inline_svg, reliability_plot, roc_plot, save_png
 from .evaluation_statistics import Average
@@ -93,7 +91,7 @@ class _Page:
                 self.calibration(),
                 self.levels(),
                 self.failures(),
-                _definitions(),
+                definitions(),
             )
         )
 
@@ -109,8 +107,8 @@ class _Page:
             entry = described.get(name, {})
             licence = " ".join(str(entry.get(key, "")) for key in ("attribution", "licence")).strip()
             discs = len(self.sources[name])
-            data.append(f"{name}: {_plural(count, 'patient')}, {_plural(discs, 'reference disc')}. {licence}".strip())
-        rows = [("Models", models), ("Patients", [e.split]), ("Data", data)]
+            data.append(f"{name}: {plural(count, 'patient')}, {plural(discs, 'reference disc')}. {licence}".strip())
+        rows = [("Models", models), ("Split", [e.split]), ("Data", data)]
         if e.degradation:
             rows.append(("Changed first", [e.degradation]))
         if e.problems:
@@ -139,7 +137,7 @@ class _Page:
         rows.append(paper)
         parts = [
             "<h2>Segmentation</h2>",
-            _table(
+            table(
                 header, rows, "Table 1. Dice and IoU of each disc on the graded slice. A missed disc counts as 0.", 1
             ),
             self._by_source(
@@ -180,7 +178,7 @@ class _Page:
         names = [auc_name(*pair) for pair in ((0, 1), (0, 2), (1, 2))]
         parts = [
             "<h2>Grading</h2>",
-            _table(
+            table(
                 ("", "Discs", *ONE_CLASS_FIGURES),
                 rows,
                 "Table 2. Mild, moderate and serious, each against the rest: macro is the plain mean over the groups, "
@@ -236,7 +234,7 @@ class _Page:
                 "<h2>Calibration</h2>",
                 self._by_source(names, "The probabilities that are shown to readers."),
                 self._plot("reliability", reliability_plot(_single(self.sources)), caption),
-                _table(
+                table(
                     ("", "Discs", "Accuracy", "Quadratic kappa"), rows, "Discs that the program is sure of, and others."
                 ),
             )
@@ -263,25 +261,25 @@ class _Page:
         if not rows:
             return ""
         caption = "Found: with a reference mask found and rightly named, else found."
-        return "<h2>By level and source</h2>" + _table(("", "Discs", "Found", *columns), rows, caption)
+        return "<h2>By level and source</h2>" + table(("", "Discs", "Found", *columns), rows, caption)
 
     def failures(self) -> str:
         all_failures = self.evaluation.failures
         if not all_failures:
             return "<h2>Failures</h2><p>None: every disc was found, rightly named, outlined and graded.</p>"
         counts = ", ".join(
-            f"{_plural(sum(error in f.errors for f in all_failures), 'disc')} {error.value}"
+            f"{plural(sum(error in f.errors for f in all_failures), 'disc')} {error.value}"
             for error in Error
             if any(error in f.errors for f in all_failures)
         )
         text = [f"<h2>Failures, worst first</h2><p>{escape(counts)}. All of them are in {FAILURES_NAME}."]
-        shown = _one_card_for_shifted_levels(all_failures)
+        shown = one_for_shifted_levels(all_failures)
         if self.pictures is None:
             text.append(f" The worst {min(len(shown), SHOWN_FAILURES)}:</p>")
             rows = [
-                [_who(f), ", ".join(e.value for e in f.errors), _coloured(f.sentence)] for f in shown[:SHOWN_FAILURES]
+                [_who(f), ", ".join(e.value for e in f.errors), coloured(f.sentence)] for f in shown[:SHOWN_FAILURES]
             ]
-            return "".join(text) + _table(("", "What", "How"), rows, "")
+            return "".join(text) + table(("", "What", "How"), rows, "")
         text.append(
             " Left the image, right the contours: white is the reference, the colour of its group the program's. "
             f"Shown: {min(len(shown), SHOWN_FAILURES)} of {len(shown)}.</p>"
@@ -296,7 +294,7 @@ class _Page:
             thumbnail = disc_thumbnail(self.pictures.picture(s.source, s.patient), s.level, s.named_level)
             image = f'<img src="{jpeg_data_url(thumbnail)}" alt="{escape(s.level)} of patient {escape(s.patient)}">'
         errors = ", ".join(error.value for error in failure.errors)
-        caption = f"<b>{_who(failure)}: {escape(errors)}</b><br>{_coloured(failure.sentence)}"
+        caption = f"<b>{_who(failure)}: {escape(errors)}</b><br>{coloured(failure.sentence)}"
         return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
     def _examples(self) -> str:
@@ -352,8 +350,8 @@ class _Page:
         for name in names:
             if any((source, ALL_DISCS, name) in self.figures for source in self.sources):
                 cells = [self._value(source, ALL_DISCS, name, with_n=True) for source in self.sources]
-                rows.append([escape(_sentence_case(name)), *cells, *([paper[name]] if paper else [])])
-        return _table(("", *map(escape, self.sources), *(["Study"] if paper else [])), rows, caption)
+                rows.append([escape(sentence_case(name)), *cells, *([paper[name]] if paper else [])])
+        return table(("", *map(escape, self.sources), *(["Study"] if paper else [])), rows, caption)
 
     def _groups_table(self) -> str:
         rows = []
@@ -361,16 +359,16 @@ class _Page:
             for group in GROUPS:
                 cells = [self._value(source, group.value, name) for name in ONE_CLASS_FIGURES]
                 discs = sum(s.grade in group.grades and bool(s.predicted_grade) for s in self._lumbar(source))
-                rows.append([f"{escape(source)}, {_group_word(group)}", str(discs), *cells])
-        return _table(("", "Discs of the group", *ONE_CLASS_FIGURES), rows, "Each group against the rest.")
+                rows.append([f"{escape(source)}, {group_word(group)}", str(discs), *cells])
+        return table(("", "Discs of the group", *ONE_CLASS_FIGURES), rows, "Each group against the rest.")
 
     def _lumbar(self, source: str) -> list:
         return [score for score in self.sources[source] if score.level in LUMBAR]
 
     def _confusions(self, source: str) -> str:
         scores = self.sources[source]
-        groups = _confusion_table(confusion(scores), [_group_word(group) for group in GROUPS])
-        grades = _confusion_table(confusion(scores, of_grades=True), list(ROMAN_GRADES.values()))
+        groups = confusion_table(confusion(scores), [group_word(group) for group in GROUPS])
+        grades = confusion_table(confusion(scores, of_grades=True), list(ROMAN_GRADES.values()))
         return f'<h4>{escape(source)}</h4><div class="row">{groups}{grades}</div>'
 
     def _value(self, source: str, part: str, name: str, with_n: bool = False) -> str:
@@ -381,9 +379,9 @@ class _Page:
         if np.isfinite(figure.low):
             text += f' <span class="interval">({figure.low:.3f} to {figure.high:.3f})</span>'
         if with_n:
-            count = _plural(figure.patients, "patient")
+            count = plural(figure.patients, "patient")
             if not name.startswith("slice"):
-                count = f"{_plural(figure.discs, 'disc')}, {count}"
+                count = f"{plural(figure.discs, 'disc')}, {count}"
             text += f'<br><span class="n">{count}</span>'
         return text
 
@@ -398,102 +396,6 @@ def _single(sources: Mapping[str, list]) -> dict[str, list]:
     return {name: scores for name, scores in sources.items() if name in names}
 
 
-def _one_card_for_shifted_levels(failures: Sequence[Failure]) -> list[Failure]:
-    """Leave out all but one of a patient's discs with a wrong level: one picture shows them all."""
-    shown, seen = [], set()
-    for failure in failures:
-        patient = failure.score.source, failure.score.patient
-        if Error.WRONG_LEVEL in failure.errors:
-            if patient in seen:
-                continue
-            seen.add(patient)
-        shown.append(failure)
-    return shown
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, paper_rows: int = 0) -> str:
-    """Return a table; the last `paper_rows` rows are the study's. Cells are HTML."""
-    if not rows:
-        return ""
-    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
-    body = []
-    for n, row in enumerate(rows):
-        mark = ' class="paper"' if n >= len(rows) - paper_rows else ""
-        cells = "".join(f'<td class="value">{cell}</td>' for cell in row[1:])
-        body.append(f'<tr{mark}><th scope="row">{row[0]}</th>{cells}</tr>')
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    rows_text = "".join(body)
-    return f'<div class="scroll"><table>{title}<thead><tr>{head}</tr></thead><tbody>{rows_text}</tbody></table></div>'
-
-
-def _confusion_table(table: np.ndarray, names: Sequence[str]) -> str:
-    head = "".join(f'<th scope="col">{name}</th>' for name in names)
-    body = []
-    for i, name in enumerate(names):
-        total = max(int(table[i].sum()), 1)
-        cells = "".join(
-            f'<td{_right(i == j)} style="background: rgba(var(--shade), {0.65 * count / total:.2f})">{count}</td>'
-            for j, count in enumerate(table[i])
-        )
-        body.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
-    rows = "".join(body)
-    return f'<table class="confusion"><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>'
-
-
-def _right(diagonal: bool) -> str:
-    return ' class="right"' if diagonal else ""
-
-
 def _who(failure: Failure) -> str:
     s = failure.score
     return f"{escape(s.source)}, patient {escape(s.patient)}, {escape(s.level or 'level not known')}"
-
-
-def _coloured(sentence: str) -> str:
-    """Return a sentence with the words of the groups in their colours."""
-    text = escape(sentence)
-    for group in GROUPS:
-        text = text.replace(group.value, _group_word(group))
-    return text
-
-
-def _group_word(group: Group) -> str:
-    return f'<span class="{group.value}">{group.value}</span>'
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
-
-
-def _sentence_case(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-DEFINITIONS: Mapping[str, str] = {
-    "Patients and intervals": "Intervals are percentile bootstraps: patients, not discs, are drawn with replacement "
-    f"{BOOTSTRAP_ROUNDS} times, those of each source among themselves. An interval of a few patients is rough.",
-    "Which discs": "Lumbar discs, L1-L2 to L5-S1 (L5-L6 and L6-S1 with six vertebrae), that the reference outlines on "
-    "the graded slice or grades. A disc is found where a segmented one covers at least a quarter of it. Grades are "
-    "compared for the disc in that place, whatever it was named. Without a reference mask the name alone decides. "
-    "Discs of patients whose reference does not name levels count for the contours alone.",
-    "Dice and IoU": "Of each disc on the slice that the program chose. Where the reference is drawn on one slice only, "
-    "on that slice.",
-    "Surface distance": "Mean distance of the two contours in both directions, and the larger of the two directed 95th "
-    "percentiles; in mm, by the pixel spacing of the slice.",
-    "Mid-sagittal slice": "The middle of the reference canal: the mean slice of its voxels; of the discs where no "
-    "canal is labelled.",
-    "Pairwise AUC": "Among the reference discs of two groups alone, by the second group's probability out of the two, "
-    "p(b) / (p(a) + p(b)) (measure A of Hand and Till, 2001). The study does not say how it compares pairs.",
-    "Kappa": "Cohen's, weighted by the distance of the groups or grades or by its square.",
-    "Balanced accuracy": "The mean sensitivity of the groups.",
-    "Calibration": "Expected calibration error of the most probable group over ten bins of equal width. Brier score: "
-    "squared differences summed over the three groups, 0 to 2. Uncertain discs are those that the program itself marks "
-    "for a second look.",
-    "Study": "What the study that this program follows reports on its own 94 test discs of one centre, split at random "
-    "by disc, so that discs of one patient are in training and test. Its figures are not directly comparable.",
-}
-
-
-def _definitions() -> str:
-    items = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in DEFINITIONS.items())
-    return f'<h2>How it is measured</h2><dl class="definitions">{items}</dl>'
