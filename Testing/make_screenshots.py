@@ -9,6 +9,8 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,20 +99,122 @@ class Photographer:
         self.open_only("input")
         self.take("panel_doubt")
 
-    def side_by_side(self, name: str, panel: str) -> None:
-        """Put the panel beside the sagittal view, as Slicer shows them."""
+    def review_states(self) -> None:
+        """Pictures of the mode Annotation Review, on a study of sample images."""
+        with tempfile.TemporaryDirectory() as folder:
+            study = sample_study(Path(folder) / "study")
+            self.host.widget.modes.show(1)
+            panel = self.host.widget.modes.review
+            ui = panel.ui
+
+            def open_as(reader: str, shown: str) -> None:
+                ui.studyCollapsibleButton.collapsed = False
+                panel.study.list_readers(str(study))
+                ui.studyFolderEdit.text = shown
+                ui.readerComboBox.setCurrentIndex(ui.readerComboBox.findData(reader))
+                ui.openStudyButton.click()
+                self.host.process_events()
+
+            open_as("carl", "/studies/spine")
+            ui.studyCollapsibleButton.collapsed = False
+            self.take("review_work_list")
+            ui.studyCollapsibleButton.collapsed = True
+            panel.open_next()
+            discs = panel.reading.discs
+            discs.grade_setter(3)()
+            discs.select("L4-L5")
+            self.take("review_reading")
+            self.side_by_side("slicer_reading", "review_reading", panel.reading.scene.fit)
+            panel.put_away()
+            open_as("ben", "/studies/spine")
+            panel.open_next()
+            for _ in range(2):
+                discs.accept()
+            self.correct_disc(panel.reading, "L3-L4")
+            discs.go_on()
+            self.take("review_peer")
+            self.side_by_side("slicer_peer", "review_peer", panel.reading.scene.fit)
+            panel.put_away()
+            self.host.widget.modes.show(0)
+
+    def correct_disc(self, reading: Any, level: str) -> None:
+        """Draw a disc a little larger, as with the Segment Editor."""
+        import numpy as np
+
+        from LumbarDiscGradingLib.pfirrmann import DISC_LABELS
+
+        masks, value = reading.work.masks.copy(), DISC_LABELS[level]
+        disc = masks == value
+        masks[np.logical_or(np.roll(disc, 1, axis=2), np.roll(disc, -1, axis=2)) & (masks == 0)] = value
+        reading.scene.write_masks(masks)
+        reading.masks.flush()
+        reading.discs.select(level)
+
+    def side_by_side(self, name: str, panel: str, fit: Callable[[], None] | None = None) -> None:
+        """Put the panel beside the sagittal view, as Slicer shows them, fitted to its size if asked for."""
         from PIL import Image
 
         with Image.open(self.folder / f"{panel}{self.suffix}.png") as opened:
             left = opened.convert("RGB")
         size = round(VIEW_WIDTH * self.scale), left.height
-        view = Image.fromarray(self.host.app.layoutManager().sliceWidget("Yellow").picture(*size))
+        widget = self.host.app.layoutManager().sliceWidget("Yellow")
+        if fit is not None:
+            widget.picture(*size)
+            fit()
+        view = Image.fromarray(widget.picture(*size))
         canvas = Image.new("RGB", (left.width + view.width, left.height))
         canvas.paste(left, (0, 0))
         canvas.paste(view, (left.width, 0))
         path = self.folder / f"{name}{self.suffix}.png"
         canvas.save(path)
         shrink(path)
+
+
+def sample_study(folder: Path) -> Path:
+    """Make a study of sample images: masks drawn by one reader, some of them reviewed, graded by two."""
+    import numpy as np
+
+    from LumbarDiscGradingLib.annotation.protocol import Protocol, Reader, Role, Task
+    from LumbarDiscGradingLib.annotation.session import ReaderSession
+    from LumbarDiscGradingLib.annotation.study import Study
+    from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
+    from LumbarDiscGradingLib.pfirrmann import LEVELS_BY_LABEL
+
+    readers = (
+        Reader("anna", (Role.ANNOTATOR,), 3),
+        Reader("ben", (Role.PEER_REVIEWER,), 8),
+        Reader("carl", (Role.GRADER,), 5),
+        Reader("dora", (Role.GRADER,), 15),
+        Reader("emil", (Role.ADJUDICATOR,), 20),
+    )
+    study = Study.create(folder, Protocol("Spine", readers, graders_see_masks=True, order_seed=4))
+    phantom = lumbar_phantom()
+    lumbar = [value for value, level in LEVELS_BY_LABEL.items() if level in study.protocol.levels]
+    masks = phantom.mask.copy()
+    masks[~np.isin(masks, lumbar)] = 0
+    middle = phantom.volume.middle_slice_index
+    masks[np.abs(np.arange(len(masks)) - middle) > 1] = 0
+    for _ in range(12):
+        study.add_case(phantom.volume)
+    for case in study.case_ids:
+        with ReaderSession.open(folder, "anna").open_case(case) as opened:
+            opened.set_masks(masks, seconds=240.0)
+            opened.sign(Task.MASKS)
+    carl = ReaderSession.open(folder, "carl")
+    order = [item.case for item in carl.work_list(Task.GRADES)]
+    for case in [case for case in study.case_ids if case != order[-1]]:
+        review = ReaderSession.open(folder, "ben").open_review(case, "anna")
+        for level in study.protocol.levels:
+            review.accept(level, seconds=20.0)
+        review.sign()
+        review.close()
+    for number, case in enumerate(order[:4]):
+        with carl.open_case(case) as opened:
+            for level, grade in zip(study.protocol.levels[: 5 if number < 3 else 2], (1, 2, 3, 4, 5), strict=False):
+                opened.grade(level, grade, seconds=17.0 + 2 * number)
+            if number < 3:
+                opened.sign(Task.GRADES)
+    return folder
 
 
 def dark_palette(qt: Any) -> Any:
@@ -156,6 +260,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--dark", action="store_true")
+    parser.add_argument("--review-only", action="store_true", help="only the mode Annotation Review")
     parser.add_argument("--scale", type=float, default=1.0)
     arguments = parser.parse_args()
     wanted = f"{arguments.scale:g}"
@@ -164,7 +269,9 @@ def main() -> int:
         return subprocess.call([sys.executable, *sys.argv], env=environment)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     photographer = Photographer(arguments.folder, arguments.dark, arguments.scale)
-    photographer.all_states()
+    if not arguments.review_only:
+        photographer.all_states()
+    photographer.review_states()
     problems = photographer.host.violations()
     photographer.host.close()
     print("\n".join(problems) or f"written to {arguments.folder}")

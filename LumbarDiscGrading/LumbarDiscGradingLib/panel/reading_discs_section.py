@@ -71,6 +71,8 @@ class DiscsSection:
 
     def update(self) -> None:
         """Show what is said of the discs by now."""
+        from slicer.i18n import tr as _
+
         work, table = self.work, self.ui.discTable
         reading, review = isinstance(work, ReadingWork), isinstance(work, ReviewWork)
         self.ui.readGradesWidget.visible = reading and work.can_grade
@@ -82,6 +84,7 @@ class DiscsSection:
         table.rowCount = len(levels)
         drawn = work.drawn_levels if work is not None else ()
         graded = reading and (work.can_grade or bool(work.case.discs))
+        table.horizontalHeaderItem(JUDGEMENT).setText(_("Decision") if review else _("Grade"))
         table.setColumnHidden(JUDGEMENT, not (graded or review))
         table.setColumnHidden(SURE, not graded)
         table.setColumnHidden(MASK, work is None or work.masks is None)

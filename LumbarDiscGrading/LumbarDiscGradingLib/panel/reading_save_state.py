@@ -92,10 +92,16 @@ class SaveState:
 
     def try_again(self) -> bool:
         """Save what could not be saved; returns whether everything is on the disk."""
+        from slicer.i18n import tr as _
+
         self._flush()
         if self.work is None:
             return True
-        return self.attempt(self.work.save) if self.work.unsaved else True
+        if self.work.unsaved:
+            return self.attempt(self.work.save)
+        self._offer()
+        self._say(SAVED, _("Everything is saved."))
+        return True
 
     # -- what is shown
 

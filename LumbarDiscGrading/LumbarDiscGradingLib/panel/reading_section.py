@@ -73,7 +73,7 @@ class ReadingSection:
         self._alive_timer = qt.QTimer()
         self._alive_timer.setInterval(KEEP_ALIVE_MS)
         self._alive_timer.connect("timeout()", self._keep_alive)
-        self.keys = Keys(widget, self._key_actions(go))
+        self.keys = Keys(widget, self._key_actions())
         ui.acceptButton.connect("clicked()", self._accept)
         ui.correctButton.connect("clicked()", self._correct)
         ui.signButton.connect("clicked()", self.sign)
@@ -230,14 +230,12 @@ class ReadingSection:
         self.ui.caseMessageLabel.text = text
         self.ui.caseMessageLabel.visible = bool(text)
 
-    def _key_actions(self, go: Callable[[int], None]) -> dict[str, dict[str, Callable[[], Any]]]:
+    def _key_actions(self) -> dict[str, dict[str, Callable[[], Any]]]:
         grades = {str(grade): self.discs.grade_setter(grade) for grade in GRADES}
         confidences = {key: self.discs.confidence_setter(n) for n, key in enumerate(("U", "F", "S"), start=1)}
         return {
             ALWAYS: {"Ctrl+Return": self.sign, "Ctrl+Enter": self.sign, "M": self.masks.toggle_editing},
             READING: {
-                "N": lambda: go(1),
-                "P": lambda: go(-1),
                 "Q": lambda: self.discs.step(-1),
                 "W": lambda: self.discs.step(1),
                 "G": self._toggle_shown,
