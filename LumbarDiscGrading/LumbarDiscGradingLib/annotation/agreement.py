@@ -5,18 +5,22 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..pfirrmann import GRADES
 from .comparison import Overlap
+from .errors import BlindedError
 from .kappa import DEFAULT_RESAMPLES, Estimate, Weights, confusion_table, kappa_with_interval
-from .protocol import READING_ROLE, Task
+from .protocol import READING_ROLE, Role, Task
 from .readings import NOT_ASSESSABLE
 from .states import SignedReading, StudyStates
 from .study import Study
+
+if TYPE_CHECKING:
+    from .session import ReaderSession
 
 ALL_LEVELS = "all"
 """Stands for all levels together."""
@@ -182,6 +186,27 @@ def study_agreement(
         tuple(repeated_masks.agreements(study.protocol.levels)),
         _times(study),
     )
+
+
+def require_agreement_sight(session: ReaderSession) -> None:
+    """Make sure that agreement may be shown to a reader: to adjudicators, and to others once they have read everything.
+
+    Before, it would tell a reader how the others grade.
+
+    Raises
+    ------
+    BlindedError
+        If this reader has own readings that are not signed.
+    """
+    if Role.ADJUDICATOR in session.reader.roles:
+        return
+    progress = [session.progress(task) for task in session.tasks()]
+    left = sum(found.total - found.done for found in progress)
+    if left:
+        raise BlindedError(
+            f"Agreement is shown to {session.reader.id} when all own readings are signed, {left} are left: before, it "
+            "would tell how others read."
+        )
 
 
 def _repeats(study: Study, case: str, task: Task) -> Iterator[tuple[SignedReading, SignedReading]]:
