@@ -208,6 +208,7 @@ def test_it_is_worked_out_on_another_thread_that_can_be_cancelled(desk, study, m
     run = desk.section._run
     assert desk.section.ui.agreementRunButton.text == "Cancel"
     desk.host.click(desk.section.ui.agreementRunButton)
+    assert not desk.section.running
     go_on.set()
     assert run.wait(30)
     assert seen == [(f"1/{CASES}", False)]
