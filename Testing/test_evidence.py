@@ -316,7 +316,10 @@ class TestScene:
         for composite in composites(core.scene):
             composite.SetForegroundVolumeID(before.GetID())
             composite.SetForegroundOpacity(0.3)
+        discs = case.segmentationNode.GetDisplayNode()
         node = case.results.showEvidence(grader)
+        assert not discs.GetVisibility2DFill()
+        assert discs.GetVisibility2DOutline()
         assert all(c.GetForegroundVolumeID() == node.GetID() for c in composites(core.scene))
         array = arrayFromVolume(node)
         np.testing.assert_allclose(array, found.volume.to_stored(found.in_volume()), atol=1e-5)
@@ -329,6 +332,7 @@ class TestScene:
         assert hierarchy.GetItemParent(items[0]) == hierarchy.GetItemParent(items[1]) != 0
         assert node.GetNodeReference("LumbarDiscGrading.segmentation") is case.segmentationNode
         case.results.hideEvidence()
+        assert discs.GetVisibility2DFill()
         assert all(c.GetForegroundVolumeID() == before.GetID() for c in composites(core.scene))
         assert all(c.GetForegroundOpacity() == pytest.approx(0.3) for c in composites(core.scene))
         assert case.results.showEvidence() is node  # without a grader: nothing is computed again
@@ -359,11 +363,13 @@ class TestScene:
         case.correct(LevelSet("L5-S1", "L6-S1"))
         case.correct(GradeSet("L6-S1", 2))
         assert case.results.evidenceNode is node
+        assert not case.segmentationNode.GetDisplayNode().GetVisibility2DFill()
         mask = np.roll(result.label_slice == result.disc("L4-L5").label_value, 2, axis=1)
         (disc,) = grader.regrade(result.volume, result.slice_index, {"L5-L6": mask})
         case.correct(MaskEdited(disc, mask))
         assert case.results.evidenceNode is None
         assert evidence_nodes(core.scene) == []
+        assert case.segmentationNode.GetDisplayNode().GetVisibility2DFill()
         assert all(c.GetForegroundVolumeID() is None for c in composites(core.scene))
         assert case.results.showEvidence(grader) is not None
 
@@ -458,11 +464,13 @@ class TestPanel:
         (node,) = evidence_nodes(host.scene)
         assert box.checked
         assert set(shown_in(host)) == {node.GetID()}
+        assert not host.ui.opacitySlider.enabled
         with_it = host.app.layoutManager().sliceWidget("Yellow").picture(400, 500).astype(int)
         blue = (with_it[..., 2] - with_it[..., 0] > 40) & (before[..., 2] - before[..., 0] < 40)
         assert 0.001 < blue.mean() < 0.2
         host.click(box)
         assert set(shown_in(host)) == {None}
+        assert host.ui.opacitySlider.enabled
         host.click(box)
         assert not host.widget.panel.run.running
         assert set(shown_in(host)) == {node.GetID()}

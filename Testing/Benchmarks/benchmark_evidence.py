@@ -31,6 +31,8 @@ from LumbarDiscGradingLib.pfirrmann import GROUPS, Group, group_probabilities
 AREA = 0.1
 """Share of the crop that is taken out."""
 BATCH = 16
+RANDOM_DISCS = 64
+"""The maps of random weights are compared for so many discs."""
 Method = Callable[[Classifier, NDArray[np.float32], list[Group]], NDArray[np.float32]]
 
 
@@ -63,8 +65,8 @@ def from_mean(classifier: Classifier, inputs: NDArray[np.float32], groups: list[
 METHODS: dict[str, Method] = {
     "blob over the mask": blob,
     "Grad-CAM, last layer": grad_cam,
-    "integrated gradients from the mean": from_mean,
     "integrated gradients from the blur": evidence.evidence_density,
+    "integrated gradients from the mean": from_mean,
 }
 
 
@@ -79,7 +81,8 @@ def inputs_of_split(grader: DiscGrader, datasets: list[LabelledDataset], split: 
         spacing = result.volume.spacing_mm[1:]
         regions = [region_of_mask(result.label_slice == disc.label_value, spacing) for disc in result.discs]
         inputs.append(evidence.inputs_of(result, regions, spacing, grader.classifier.channels))
-    return np.concatenate(inputs)
+    order = np.random.default_rng(0).permutation(sum(map(len, inputs)))
+    return np.concatenate(inputs)[order]
 
 
 def without(inputs: NDArray[np.float32], maps: NDArray[np.float32], strongest: bool, blur: bool) -> NDArray[np.float32]:
@@ -120,7 +123,9 @@ def measured(method: Method, grader: DiscGrader, inputs: NDArray[np.float32]) ->
         ranked = np.argsort(-before, axis=1)
         own, second = ([GROUPS[n] for n in ranked[:, place]] for place in (0, 1))
         maps, maps_second = method(classifier, batch, own), method(classifier, batch, second)
-        row = {"other group": likeness(maps, maps_second), "random": likeness(maps, method(other, batch, own))}
+        row = {"other group": likeness(maps, maps_second)}
+        if first < RANDOM_DISCS:
+            row["random"] = likeness(maps, method(other, batch, own))
         for name, shown, strongest, blur in (
             ("strongest, mean", maps, True, False),
             ("weakest, mean", maps, False, False),
@@ -140,13 +145,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, nargs="+", required=True)
     parser.add_argument("--split", choices=("train", "tune"), default="tune")
+    parser.add_argument("--method", choices=tuple(METHODS), action="append", help="only this one; may be repeated")
     arguments = parser.parse_args()
     grader = DiscGrader("cpu")
     inputs = inputs_of_split(grader, [LabelledDataset.open(folder) for folder in arguments.data], arguments.split)
     print(f"{len(inputs)} discs; falls of the group's probability, mean")
-    for name, method in METHODS.items():
+    for name, method in ((name, METHODS[name]) for name in arguments.method or METHODS):
         found = measured(method, grader, inputs)
-        print(name)
+        print(name, flush=True)
         for kind in ("mean", "blur"):
             strongest, weakest = found[f"strongest, {kind}"], found[f"weakest, {kind}"]
             print(

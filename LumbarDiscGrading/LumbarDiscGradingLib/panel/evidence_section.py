@@ -55,6 +55,7 @@ class EvidenceSection:
             show_evidence_of(self.case.result, node)
         elif not self._compute(self.case):
             self._check(False)
+        self._show_opacity()
 
     def _node(self) -> Any:
         return evidence_node(self.case.segmentationNode)
@@ -63,3 +64,8 @@ class EvidenceSection:
         self._showing = True
         self.ui.evidenceCheckBox.checked = checked
         self._showing = False
+        self._show_opacity()
+
+    def _show_opacity(self) -> None:
+        """Under evidence the discs have outlines alone: there is no fill whose opacity could be chosen."""
+        self.ui.opacitySlider.enabled = self.ui.opacityLabel.enabled = not self.ui.evidenceCheckBox.checked

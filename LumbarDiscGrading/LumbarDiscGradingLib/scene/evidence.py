@@ -19,6 +19,8 @@ OVERLAY_OPACITY = 0.5
 """The discs' own signal stays readable under the evidence."""
 _FORMER_ROLE, _FORMER_OPACITY = TAG_PREFIX + "foreground.", TAG_PREFIX + "foregroundOpacity."
 """What a slice view had in the foreground before, by the view's name."""
+_FORMER_FILL = TAG_PREFIX + "fill"
+"""Whether the discs were filled before; under evidence they have outlines alone, else their color tints it."""
 
 
 def evidence_node(segmentationNode: Any) -> Any:
@@ -86,6 +88,10 @@ def show_evidence(node: Any) -> None:
         node.SetAttribute(_FORMER_OPACITY + view, str(composite.GetForegroundOpacity()))
         composite.SetForegroundVolumeID(node.GetID())
         composite.SetForegroundOpacity(OVERLAY_OPACITY)
+    display = _segments_display(node)
+    if is_shown(node) and display is not None and not node.GetAttribute(_FORMER_FILL):
+        node.SetAttribute(_FORMER_FILL, str(bool(display.GetVisibility2DFill())))
+        display.SetVisibility2DFill(False)
 
 
 def show_evidence_of(result: GradingResult, node: Any) -> None:
@@ -106,6 +112,10 @@ def hide_evidence(node: Any) -> None:
         former = node.GetNodeReference(_FORMER_ROLE + view)
         composite.SetForegroundVolumeID(former.GetID() if former is not None else None)
         composite.SetForegroundOpacity(float(node.GetAttribute(_FORMER_OPACITY + view) or 0.0))
+    display, former = _segments_display(node), node.GetAttribute(_FORMER_FILL)
+    if display is not None and former:
+        display.SetVisibility2DFill(former == str(True))
+    node.SetAttribute(_FORMER_FILL, None)
 
 
 def is_shown(node: Any) -> bool:
@@ -126,11 +136,15 @@ def remove_evidence(node: Any) -> None:
     node.GetScene().RemoveNode(node)
 
 
-def remove_outdated(segmentationNode: Any, result: GradingResult) -> None:
-    """Remove the evidence of a segmentation if masks, slice or model are others now; renamed discs keep theirs."""
+def follow_result(segmentationNode: Any, result: GradingResult) -> None:
+    """After segments were written: remove evidence of other masks, slices or models; renamed discs keep theirs."""
     node = evidence_node(segmentationNode)
-    if node is not None and not fits(node, result):
+    if node is None:
+        return
+    if not fits(node, result):
         remove_evidence(node)
+    elif is_shown(node):
+        _segments_display(node).SetVisibility2DFill(False)
 
 
 def remove_orphans(scene: Any) -> None:
@@ -152,6 +166,11 @@ def _set_display(node: Any) -> None:
     display.SetAutoThreshold(False)
     display.SetThreshold(SHOWN_FROM, 1.0)
     display.SetApplyThreshold(True)
+
+
+def _segments_display(node: Any) -> Any:
+    segmentationNode = node.GetNodeReference(SEGMENTATION_REFERENCE_ROLE)
+    return segmentationNode.GetDisplayNode() if segmentationNode is not None else None
 
 
 def _composites(scene: Any) -> list[Any]:

@@ -104,9 +104,9 @@ class LumbarDiscGradingResults:
         tableNode.SetNodeReferenceID(SEGMENTATION_REFERENCE_ROLE, segmentationNode.GetID())
         tableNode.SetNodeReferenceID(VOLUME_REFERENCE_ROLE, volumeNode.GetID())
         self._segmentationNode, self._tableNode = segmentationNode, tableNode
-        from .evidence import remove_outdated
+        from .evidence import follow_result
 
-        remove_outdated(segmentationNode, self.result)
+        follow_result(segmentationNode, self.result)
         return segmentationNode, tableNode
 
     @property
