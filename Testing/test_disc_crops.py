@@ -114,6 +114,11 @@ def test_cross_validation_grades_each_disc_once_by_a_network_that_did_not_see_it
     seen.clear()
     cross_validation.cross_validate(views, TINY, tmp_path, folds=2, device="cpu", share=0.5)
     assert [len(patients) for patients in seen] == [1, 1]
+    seen.clear()
+    doubtful = [replace(score, p_mild=0.0, p_moderate=0.0, p_serious=0.0) for score in scores if score.patient == "2"]
+    again = cross_validation.cross_validate(views, TINY, tmp_path, folds=2, device="cpu", earlier=[*scores, *doubtful])
+    assert "2" not in seen[0] | seen[1]
+    assert len(again) == len(scores)
     with pytest.raises(ValueError, match="too few for 9 folds"):
         cross_validation.cross_validate(views, TINY, tmp_path, folds=9, device="cpu")
 

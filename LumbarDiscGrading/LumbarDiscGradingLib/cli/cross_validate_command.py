@@ -32,6 +32,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--share", type=float, default=1.0, help="share of the patients that train, for a learning curve (default: 1)"
     )
+    parser.add_argument(
+        "--out-of-fold",
+        type=Path,
+        metavar="CSV",
+        help="discs.csv of an earlier cross-validation; discs with an improbable reference train no network here",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch of each fold")
     parser.add_argument("--accelerator", default="auto", help="Lightning accelerator: auto, cpu, gpu (default: auto)")
@@ -85,7 +91,7 @@ def _cross_validate(arguments: argparse.Namespace) -> int:
         arguments.output.mkdir(parents=True, exist_ok=True)
         from ..training.cross_validation import cross_validate
         from ..training.disc_samples import collect_samples
-        from ..training.evaluation import write_scores
+        from ..training.evaluation import read_scores, write_scores
 
         samples = collect_samples(datasets, arguments.segmentation_model)
         scores = cross_validate(
@@ -97,6 +103,7 @@ def _cross_validate(arguments: argparse.Namespace) -> int:
             arguments.resume,
             arguments.accelerator,
             arguments.share,
+            read_scores(arguments.out_of_fold) if arguments.out_of_fold else (),
         )
         write_scores(scores, arguments.output / "discs.csv")
     except (ValueError, OSError) as error:

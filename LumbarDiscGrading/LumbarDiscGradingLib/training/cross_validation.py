@@ -32,6 +32,7 @@ def cross_validate(
     resume: bool = False,
     device: str = "auto",
     share: float = 1.0,
+    earlier: Sequence[DiscScore] = (),
 ) -> list[DiscScore]:
     """Train a grading network for each fold of patients on the others, and grade the fold's discs by it.
 
@@ -50,6 +51,8 @@ def cross_validate(
         Lightning accelerator.
     share : float
         Of the patients of the other folds, how many train: less than 1 for a learning curve.
+    earlier : sequence of DiscScore
+        Of an earlier cross-validation: doubtful discs train no network (`without_doubtful`) but are graded all the same.
 
     Returns
     -------
@@ -69,6 +72,7 @@ def cross_validate(
     for number, (others, held) in enumerate(splitter.split(patients, groups=patients), start=1):
         known = _part_of(patients[others], share, seed)
         training = [samples[index] for index in others if patients[index] in known]
+        training = without_doubtful(training, earlier) if earlier else training
         tested = _middle_views(samples[index] for index in held)
         module = train_grading(training, tested, recipe, folder / f"fold-{number}", seed + number, resume, device)
         probabilities = predict(module, tested).softmax(1)

@@ -50,8 +50,8 @@ class Variation:
     degrees: float = 4.0
     shift_mm: float = 1.0
     scale: float = 0.12
-    reference: float = 0.14
-    gamma: float = 0.25
+    reference: float = 0.3
+    gamma: float = 0.5
     bias: float = 0.1
     blur_share: float = 0.4
     largest_blur_px: float = 3.0
