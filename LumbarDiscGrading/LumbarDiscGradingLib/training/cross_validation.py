@@ -52,7 +52,7 @@ def cross_validate(
     share : float
         Of the patients of the other folds, how many train: less than 1 for a learning curve.
     earlier : sequence of DiscScore
-        Of an earlier cross-validation: doubtful discs train no network (`without_doubtful`) but are graded all the same.
+        Of an earlier cross-validation: its doubtful discs train no network (`without_doubtful`) but are graded too.
 
     Returns
     -------
