@@ -311,6 +311,8 @@ def test_disputed_discs_lie_side_by_side_each_in_its_own_view(desk, drawn):
     assert np.allclose(*same)
     desk.host.click(section.ui.overlayCheckBox)
     assert all(d.IsDisplayableInView(v) for d in displays for v in (RED, YELLOW))
+    desk.host.click(section.ui.overlayCheckBox)
+    assert [[d.IsDisplayableInView(v) for v in (RED, YELLOW)] for d in displays] == [[True, False], [False, True]]
 
 
 def test_accepting_settles_the_contours_and_leaves_the_undisputed_ones(desk, drawn):

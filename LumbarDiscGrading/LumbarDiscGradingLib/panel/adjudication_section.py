@@ -13,6 +13,7 @@ from ..pfirrmann import GRADES
 from ..resources import resource_path
 from ..scene.adjudication_scene import AdjudicationScene, SideBySideLayout
 from .adjudication_drawing import OwnContour
+from .adjudication_reason import ReasonField
 from .adjudication_table import DisagreementTable
 from .adjudication_work import AdjudicationWork
 from .ask_reason import ask_reason
@@ -22,7 +23,6 @@ from .reading_save_state import SaveState
 KEEP_ALIVE_MS = 60_000
 FIT_DELAY_MS = 100
 """Views have taken their new sizes so long after the layout changed."""
-REMEMBERED_REASONS = 8
 ALWAYS, DECIDING = "always", "deciding"
 """Groups of keys: while a case is open; while discs may be decided and none is drawn."""
 
@@ -58,13 +58,12 @@ class AdjudicationSection:
         self._on_done = on_done
         self.work: AdjudicationWork | None = None
         self.scene: AdjudicationScene | None = None
-        self._entered, self._showing = False, False
-        self._reasons: list[str] = []
-        self._reason_level: str | None = None
+        self._entered = False
         self._layout = SideBySideLayout(slicer.mrmlScene)
         self.save = SaveState(ui, self._flush_parts, self._show_all)
         self.table = DisagreementTable(ui, self._disc_selected)
-        self.drawing = OwnContour(ui, self.save, self._drawn, self._show_keys, self.say)
+        self.reason = ReasonField(ui.reasonComboBox, self._reason_given)
+        self.drawing = OwnContour(ui, self.save, self._show_all, self._show_keys, self.say)
         self._alive_timer, self._fit_timer = qt.QTimer(), qt.QTimer()
         self._alive_timer.setInterval(KEEP_ALIVE_MS)
         self._alive_timer.connect("timeout()", self._keep_alive)
@@ -77,8 +76,6 @@ class AdjudicationSection:
         for grade in GRADES:
             getattr(ui, f"ownGrade{grade}Button").connect("clicked()", self._grade_setter(grade))
         ui.ownNotAssessableButton.connect("clicked()", self._grade_setter(NOT_ASSESSABLE))
-        ui.reasonComboBox.lineEdit().connect("editingFinished()", self._reason_given)
-        ui.reasonComboBox.connect("activated(int)", self._reason_chosen)
         ui.overlayCheckBox.connect("toggled(bool)", self._overlay_toggled)
         ui.signAdjudicationButton.connect("clicked()", self.sign)
         ui.reopenAdjudicationButton.connect("clicked()", self._reopen)
@@ -91,7 +88,7 @@ class AdjudicationSection:
         """Whether something is not on the disk: a decision that could not be saved, or a stroke or reason just made."""
         if self.work is None:
             return False
-        return self.work.unsaved or self.drawing.pending or self._reason_pending()
+        return self.work.unsaved or self.drawing.pending or self.reason.is_pending(self.work)
 
     def open(self, session: ReaderSession, item: WorkItem) -> None:
         """Show the disagreements of a case; what is open is closed first.
@@ -206,7 +203,7 @@ class AdjudicationSection:
         if work is None or level is None or not work.can_decide:
             return
         self.drawing.stop()
-        self._attempt(lambda: work.decide(level, choice, self._reason_of(level), grade))
+        self._attempt(lambda: work.decide(level, choice, self.reason.text_for(level), grade))
         self.drawing.rewrite()
         self._after_decision(level)
 
@@ -240,10 +237,8 @@ class AdjudicationSection:
 
     def _after_decision(self, level: str) -> None:
         self._show_all()
-        if self.work.decision(level)[1]:
-            return
-        self.ui.reasonComboBox.setFocus()
-        self.ui.reasonComboBox.lineEdit().selectAll()
+        if not self.work.decision(level)[1]:
+            self.reason.ask()
 
     def _key_actions(self) -> dict[str, dict[str, Callable[[], Any]]]:
         grades = {str(grade): self._grade_setter(grade) for grade in GRADES}
@@ -268,35 +263,16 @@ class AdjudicationSection:
         return set_grade
 
     def _reason_given(self) -> None:
-        work, level = self.work, self._reason_level
-        if work is None or level is None or not self._reason_pending():
+        from slicer.i18n import tr as _
+
+        work, level, reason = self.work, self.reason.level, self.reason.text
+        if work is None or level is None or not self.reason.is_pending(work):
             return
-        reason = str(self.ui.reasonComboBox.currentText).strip()
         if self._attempt(lambda: work.give_reason(level, reason)):
-            self._remember(reason)
+            self.reason.remember(reason)
         self._show_all()
         if not work.open_levels:
-            from slicer.i18n import tr as _
-
             self.say(_("Everything is settled: Ctrl+Return signs and opens the next case."))
-
-    def _reason_chosen(self, index: int) -> None:
-        self._reason_given()
-
-    def _reason_of(self, level: str) -> str:
-        """Return what stands in the field, which belongs to the selected disc."""
-        return str(self.ui.reasonComboBox.currentText).strip() if level == self._reason_level else ""
-
-    def _reason_pending(self) -> bool:
-        """Whether a reason was typed for a decision and is not saved yet."""
-        work, level = self.work, self._reason_level
-        if work is None or level is None or not work.can_decide or not work.decision(level)[0]:
-            return False
-        reason = str(self.ui.reasonComboBox.currentText).strip()
-        return bool(reason) and reason != work.decision(level)[1]
-
-    def _remember(self, reason: str) -> None:
-        self._reasons = [reason, *(other for other in self._reasons if other != reason)][:REMEMBERED_REASONS]
 
     def _reopen(self) -> None:
         from slicer.i18n import tr as _
@@ -327,10 +303,6 @@ class AdjudicationSection:
     def _flush_parts(self) -> bool:
         self._reason_given()
         return self.drawing.flush()
-
-    def _drawn(self) -> None:
-        """After an own contour was saved."""
-        self._show_all()
 
     def _show_in_scene(self) -> None:
         import slicer
@@ -388,14 +360,7 @@ class AdjudicationSection:
             return
         self.ui.selectedDisagreementLabel.text = self.table.sentence(level)
         choice, reason, _grade = work.decision(level)
-        combo = self.ui.reasonComboBox
-        typed = str(combo.currentText) if level == self._reason_level and not reason else ""
-        combo.clear()
-        for known in self._reasons:
-            combo.addItem(known)
-        combo.setCurrentIndex(-1)
-        combo.setEditText(reason or typed)
-        self._reason_level = level
+        self.reason.show(level, reason)
         for letter, button in (("A", self.ui.chooseAButton), ("B", self.ui.chooseBButton)):
             button.text = self.table.accept_text(level, letter, choice == letter)
         self.drawing.select(level)
@@ -426,12 +391,12 @@ class AdjudicationSection:
         """Forget the case and take it out of the scene."""
         self._alive_timer.stop()
         self._fit_timer.stop()
-        scene, self.scene, self.work, self._reason_level = self.scene, None, None, None
+        scene, self.scene, self.work = self.scene, None, None
         self.drawing.show(None, None)
         self.table.show(None)
         self.save.show(None)
         self.say("")
-        self.ui.reasonComboBox.setEditText("")
+        self.reason.clear()
         if scene is not None:
             scene.remove()
         self._layout.give_back()
