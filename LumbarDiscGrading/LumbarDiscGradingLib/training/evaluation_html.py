@@ -12,7 +12,8 @@ from .evaluation_metrics import BOOTSTRAP_ROUNDS
 
 DEFINITIONS: Mapping[str, str] = {
     "Patients and intervals": "Intervals are percentile bootstraps: patients, not discs, are drawn with replacement "
-    f"{BOOTSTRAP_ROUNDS} times, those of each source among themselves. An interval of a few patients is rough.",
+    f"{BOOTSTRAP_ROUNDS} times, those of each source among themselves. An interval of a few patients is rough; "
+    "none is given where a figure has no value in many of the draws.",
     "Which discs": "Lumbar discs, L1-L2 to L5-S1 (L5-L6 and L6-S1 with six vertebrae), that the reference outlines on "
     "the graded slice or grades. A disc is found where a segmented one covers at least a quarter of it. Grades are "
     "compared for the disc in that place, whatever it was named. Without a reference mask the name alone decides. "

@@ -268,11 +268,11 @@ class _Page:
         if not all_failures:
             return "<h2>Failures</h2><p>None: every disc was found, rightly named, outlined and graded.</p>"
         counts = ", ".join(
-            f"{plural(sum(error in f.errors for f in all_failures), 'disc')} {error.value}"
+            f"{error.value} {sum(error in f.errors for f in all_failures)}"
             for error in Error
             if any(error in f.errors for f in all_failures)
         )
-        text = [f"<h2>Failures, worst first</h2><p>{escape(counts)}. All of them are in {FAILURES_NAME}."]
+        text = [f"<h2>Failures, worst first</h2><p>{escape(sentence_case(counts))}. All are in {FAILURES_NAME}."]
         shown = one_for_shifted_levels(all_failures)
         if self.pictures is None:
             text.append(f" The worst {min(len(shown), SHOWN_FAILURES)}:</p>")
