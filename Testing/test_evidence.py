@@ -439,7 +439,7 @@ def host(started):
 
 
 def finish(host):
-    host.wait_until(lambda: not host.widget.panel.run.running, 120.0)
+    host.wait_until(lambda: not host.widget.panel.run.running, 900.0)
     host.process_events()
 
 
@@ -478,7 +478,7 @@ class TestPanel:
     def test_a_cancelled_computation_leaves_the_scene_as_it_was(self, host):
         host.click(host.ui.evidenceCheckBox)
         host.click(host.ui.gradeDiscsButton)
-        host.wait_until(lambda: host.widget.panel.run.idle)
+        host.wait_until(lambda: host.widget.panel.run.idle, 900.0)
         assert not host.ui.evidenceCheckBox.checked
         assert host.ui.evidenceCheckBox.enabled
         assert evidence_nodes(host.scene) == []
@@ -513,6 +513,6 @@ class TestPanel:
         host.click(host.ui.evidenceCheckBox)
         host.scene.Clear(False)
         host.core.add_views()
-        host.wait_until(lambda: host.widget.panel.run.idle)
+        host.wait_until(lambda: host.widget.panel.run.idle, 900.0)
         assert not host.ui.evidenceCheckBox.checked
         assert evidence_nodes(host.scene) == []
