@@ -575,7 +575,7 @@ def test_a_model_prefills_masks_only_where_the_protocol_allows_it(host: Any, tmp
     desk.ui.caseSliceSlider.value = desk.work.volume.stored_slice_index(phantom.mid_slice_index)
     desk.click(desk.ui.prefillButton)
     assert "check each of them" in desk.message
-    host.wait_until(lambda: not desk.panel.reading.masks.prefill.running)
+    host.wait_until(lambda: not desk.panel.reading.masks.prefill.running, 400)
     host.process_events()
     masks = saved_masks(folder, "anna", "C0001")
     index = phantom.mid_slice_index
@@ -776,6 +776,20 @@ def test_an_adjudicator_settles_case_after_case(desk: Desk, study: Path) -> None
     assert nodes(desk.host, "vtkMRMLScalarVolumeNode") == []
     states = ReaderSession.open(study, "emil").states
     assert {states.state(case, Task.GRADES) for case in ("C0001", "C0003")} == {CaseState.ADJUDICATED}
+
+
+def test_agreement_is_shown_to_whoever_has_nothing_to_read_any_more(desk: Desk, study: Path) -> None:
+    for case in ("C0001", "C0002", "C0003"):
+        read_grades(study, "carl", case, [1, 2, 3, 4, 5])
+        read_grades(study, "dora", case, [1, 2, 3, 4, 4])
+    desk.open(study, "emil")
+    section = desk.panel.agreement
+    section.ui.agreementCollapsibleButton.collapsed = False
+    desk.host.wait_until(lambda: section.agreement is not None, 300)
+    desk.host.widget.modes.show(0)
+    assert section.agreement is None
+    desk.host.widget.modes.show(1)
+    assert section.widget.visible
 
 
 # -- nothing is lost

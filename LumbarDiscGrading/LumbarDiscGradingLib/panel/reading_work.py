@@ -313,9 +313,9 @@ class ReviewWork(Work):
 
     @property
     def slice_index(self) -> int:
-        """The slice with the most drawn on it."""
-        areas = (self.review.masks > 0).sum(axis=(1, 2))
-        return int(areas.argmax()) if areas.any() else self.volume.middle_slice_index
+        """The middle slice, or where nothing is drawn there the one with the most drawn on it."""
+        areas, middle = (self.review.masks > 0).sum(axis=(1, 2)), self.volume.middle_slice_index
+        return middle if areas[middle] or not areas.any() else int(areas.argmax())
 
     @property
     def is_signed(self) -> bool:

@@ -10,6 +10,7 @@ from slicer.util import VTKObservationMixin
 from ..annotation.errors import StudyError
 from ..annotation.session import Duty, ReaderSession, WorkItem
 from .adjudication_section import AdjudicationSection
+from .agreement_section import AgreementSection
 from .criteria_section import CriteriaSection
 from .reading_keys import Keys
 from .reading_section import ReadingSection
@@ -41,10 +42,12 @@ class ReviewPanel(VTKObservationMixin):
         self.session: ReaderSession | None = None
         self.entered = False
         self._resumed: WorkItem | None = None
+        self._left = False
         widget = ui.caseCollapsibleButton.parent()
         self.work = WorkSection(ui, self.open_item)
         self.reading = ReadingSection(ui, logic, widget, self._signed, self.go)
         self.adjudication = AdjudicationSection(ui.adjudicationContainer, self._signed)
+        self.agreement = AgreementSection(ui.agreementContainer)
         self.criteria = CriteriaSection(ui)
         self.study = StudySection(ui, self.put_away, self._study_opened)
         self.keys = Keys(widget, {GOING: {"N": self.open_next, "P": lambda: self.go(-1)}})
@@ -67,6 +70,9 @@ class ReviewPanel(VTKObservationMixin):
         self.reading.enter()
         self.adjudication.enter()
         self._show_keys()
+        if self._left and self.session is not None:
+            self.agreement.show(self.session)
+        self._left = False
         item, self._resumed = self._resumed, None
         if item is not None:
             self.open_item(item)
@@ -87,6 +93,8 @@ class ReviewPanel(VTKObservationMixin):
             return False
         self._resumed = item
         self.exit()
+        self.agreement.clear()
+        self._left = True
         return True
 
     def close(self) -> None:
@@ -96,6 +104,7 @@ class ReviewPanel(VTKObservationMixin):
         self._scene_timer.stop()
         self.reading.close()
         self.adjudication.dispose()
+        self.agreement.dispose()
         self.keys.close()
         self.session = None
 
@@ -168,6 +177,7 @@ class ReviewPanel(VTKObservationMixin):
         self._resumed = None
         self._show_keys()
         self.work.show(session)
+        self.agreement.show(session)
         self.ui.workCollapsibleButton.collapsed = False
         self.ui.workTable.setFocus()
 
