@@ -130,12 +130,19 @@ def test_a_reader_with_unsigned_readings_is_told_why_nothing_is_shown(desk, tmp_
     assert section.agreement is not None and section.ui.agreementResultWidget.visible
 
 
-def test_a_repeat_that_is_not_signed_hides_it_too_and_adjudicators_always_see_it(study):
+def test_a_repeat_that_is_not_signed_hides_it_too(study):
     with pytest.raises(BlindedError, match="3 are left"):
         require_agreement_sight(ReaderSession.open(study.folder, "carl"))
     with pytest.raises(BlindedError, match="4 are left"):
         require_agreement_sight(ReaderSession.open(study.folder, "dora"))
-    require_agreement_sight(ReaderSession.open(study.folder, "emil"))
+
+
+def test_adjudicators_see_it_whatever_they_still_have_to_read(tmp_path):
+    readers = (*READERS[:3], Reader("dora", (Role.GRADER, Role.ADJUDICATOR), 15))
+    make_study(tmp_path / "study", cases=1, readers=readers)
+    require_agreement_sight(ReaderSession.open(tmp_path / "study", "dora"))
+    with pytest.raises(BlindedError):
+        require_agreement_sight(ReaderSession.open(tmp_path / "study", "carl"))
 
 
 # -- what is shown
