@@ -290,6 +290,27 @@ def test_once_ranked_the_order_needs_no_torch(folder):
 
 
 @needs_models
+def test_ranking_that_is_broken_off_goes_on_where_it_was(tmp_path):
+    from LumbarDiscGradingLib.grading.grader import DiscGrader
+    from LumbarDiscGradingLib.grading.study_ranking import rank_study
+
+    make_study(tmp_path / "study", cases=2, active_learning=True)
+    study, grader, asked = Study.open(tmp_path / "study"), DiscGrader("cpu"), []
+
+    def broken_off(cases):
+        yield cases[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rank_study(study, grader, broken_off)
+    assert set(latest_ranking(study).cases) == {"C0001"}
+    report = rank_study(study, grader, lambda cases: asked.extend(cases) or cases)
+    assert [case.id for case in asked] == ["C0002"]
+    assert (report.ranked, report.known, report.failed) == (1, 1, ())
+    assert set(latest_ranking(study).cases) == {"C0001", "C0002"}
+
+
+@needs_models
 def test_models_rank_each_case_once_and_tell_readers_no_grade(tmp_path, capsys):
     from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
     from LumbarDiscGradingLib.imaging.volume import SagittalVolume
