@@ -224,6 +224,7 @@ def dark_palette(qt: Any) -> Any:
     colors = {
         roles.Window: 53, roles.WindowText: 235, roles.Base: 35, roles.AlternateBase: 45, roles.Text: 235,
         roles.Button: 60, roles.ButtonText: 235, roles.ToolTipBase: 60, roles.ToolTipText: 235,
+        roles.PlaceholderText: 150,
     }  # fmt: skip
     for role, grey in colors.items():
         palette.setColor(role, qt.QColor(grey, grey, grey))
