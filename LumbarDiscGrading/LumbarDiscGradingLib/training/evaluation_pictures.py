@@ -46,7 +46,7 @@ JPEG_QUALITY = 88
 HIGHLIGHT_KNEE = 0.6
 """Brighter greys are compressed instead of cut, so that nerve roots are seen in bright fluid."""
 
-_GAP, _TITLE, _MARGIN, _CAPTIONS, _LINE = 14, 34, 16, 112, 18
+_GAP, _TITLE, _MARGIN, _CAPTIONS, _LEVELS, _LINE = 14, 34, 16, 112, 68, 18
 
 
 @dataclass(frozen=True)
@@ -315,7 +315,7 @@ def _captioned(
     if not discs:
         return panel
     discs.sort(key=lambda disc: disc[0][1])
-    width = _CAPTIONS if grades else _CAPTIONS // 2
+    width = _CAPTIONS if grades else _LEVELS
     wide = Image.new("RGB", (panel.width + width, panel.height), BACKGROUND)
     wide.paste(panel, (0, 0))
     height = _LINE * max(len(lines) for _, lines in discs)

@@ -281,7 +281,8 @@ class _Page:
             ]
             return "".join(text) + table(("", "What", "How"), rows, "")
         text.append(
-            " Left the image, right the contours: white is the reference, the colour of its group the program's. "
+            " Left the image, right the contours: white is the reference, the colour of its group the program's. Of "
+            "whole spines the reference stands left, the program's levels right. "
             f"Shown: {min(len(shown), SHOWN_FAILURES)} of {len(shown)}.</p>"
         )
         cards = "".join(self._card(failure) for failure in shown[:SHOWN_FAILURES])
