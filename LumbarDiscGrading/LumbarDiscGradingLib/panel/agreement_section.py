@@ -17,7 +17,8 @@ from ..scene.agreement_chart import AgreementChart
 from .agreement_tables import AgreementTables, pair_text, pairs_of
 from .background_run import BackgroundRun, Progress
 
-POLL_MS = 50
+POLL_MS, LEND_S = 20, 0.03
+"""Slicer's main thread keeps Python's lock while it waits for events: each look lends the work so much time."""
 END_WAIT_S = 10.0
 """How long the panel's end waits for a run; it stops at its next case."""
 
@@ -153,7 +154,7 @@ class AgreementSection:
 
     def _poll(self) -> None:
         run = self._run
-        if run is None or not run.finished:
+        if run is None or not run.wait(LEND_S):
             self._show_run()
             return
         self._run = None
