@@ -49,6 +49,26 @@ def test_a_disc_that_was_not_found_keeps_its_level_free(truth, level):
     assert_rightly_named(result, labels)
 
 
+@pytest.mark.parametrize("level", ["L4-L5", "L3-L4", "L2-L3"])
+def test_a_faint_disc_in_a_gap_is_found_and_one_beside_it_is_not(truth, level):
+    labels, spacing = truth
+    is_disc = np.isin(labels, list(DISC_LABELS.values()))
+    faint = labels == DISC_LABELS[level]
+    probability = np.where(faint, 0.2, is_disc).astype(np.float32)
+    probability[labels == Tissue.VERTEBRA] = 0.05
+    tissues = np.where(is_disc & ~faint, np.uint8(Tissue.DISC), np.where(faint, 0, labels)).astype(np.uint8)
+    for value, found in ((0.2, True), (0.1, False)):
+        probability[faint] = value
+        probability[:40, :40] = 0.4  # not between two discs
+        regions = find_regions(tissues, probability, None, np.ones(labels.shape, bool), spacing)
+        discs = [disc for disc in regions.discs if disc.mask[faint].any()]
+        assert bool(discs) == found
+        for disc in discs:
+            assert disc.mask[faint].mean() > 0.9
+            assert disc.probability == pytest.approx(0.2, abs=0.02)
+        assert not any(disc.mask[:40, :40].any() for disc in regions.discs)
+
+
 def test_a_lumbosacral_disc_that_was_not_found_does_not_shift_the_others(truth):
     labels, spacing = truth
     labels = np.where(labels == DISC_LABELS["L5-S1"], 0, labels)

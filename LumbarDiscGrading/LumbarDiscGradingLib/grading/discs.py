@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import SimpleITK as sitk
@@ -17,6 +18,12 @@ MIN_BODY_AREA_MM2 = 200.0
 """Half of a small vertebral body."""
 MAX_FRAGMENT_GAP_MM = 9.0
 """Pieces of one disc that are parted by gas or a dark band lie closer together than this, along the disc."""
+USUAL_GAP = 1.6
+"""Centres of neighbouring discs that are this many times the usual distance apart have a disc between them."""
+FAINT_PROBABILITY, MIN_FAINT_AREA_MM2 = 0.15, 20.0
+"""Between such discs, pixels of this probability are taken for the collapsed disc that must be there."""
+HALF_LENGTH_MM = 28.0
+"""No lumbar disc reaches further than this from the line through the centres of its neighbours."""
 SPLIT_RADII_MM = (0.7, 1.4, 2.1)
 """Openings tried, one after the other, on discs that grew together."""
 
@@ -100,8 +107,31 @@ def find_regions(
     discs = [disc for disc in discs if disc.area_mm2 >= MIN_DISC_AREA_MM2]
     discs = _in_front_of_canal(discs, canal, spacing_mm)
     discs.sort(key=lambda disc: -disc.center_mm[0])
+    for between in _gaps(discs, tissues.shape, spacing_mm):
+        faint = components((disc_probability >= FAINT_PROBABILITY) & (tissues != Tissue.CANAL) & between)
+        parts = [_region(part, disc_probability, lumbosacral, border, spacing_mm) for part in faint]
+        parts = _joined_fragments(parts, np.zeros_like(border), disc_probability, lumbosacral, border, spacing_mm)
+        discs += [part for part in parts[:1] if part.area_mm2 >= MIN_FAINT_AREA_MM2]
+    discs.sort(key=lambda disc: -disc.center_mm[0])
     bodies = _bodies(tissues == Tissue.VERTEBRA, canal, spacing_mm)
     return SpineRegions(tuple(discs), tuple(bodies), canal, spacing_mm)
+
+
+def _gaps(discs: list[DiscRegion], shape: tuple[int, int], spacing_mm: tuple[float, float]) -> list[NDArray[np.bool_]]:
+    """Return where a disc must lie that was not found: around the middle between two neighbours too far apart."""
+    steps = [above.center_mm - below.center_mm for below, above in pairwise(discs)]
+    lengths = [float(np.linalg.norm(step)) for step in steps]
+    gaps = []
+    for below, step, length in zip(discs, steps, lengths, strict=False):
+        others = [other for other in lengths if other is not length]
+        if len(others) < 2 or not USUAL_GAP < length / float(np.median(others)) < 3.0 - USUAL_GAP / 2:
+            continue
+        rows, columns = np.indices(shape)
+        offset = np.stack([rows * spacing_mm[0] - below.center_mm[0], columns * spacing_mm[1] - below.center_mm[1]])
+        along = (offset[0] * step[0] + offset[1] * step[1]) / length**2
+        beside = np.abs(offset[0] * step[1] - offset[1] * step[0]) / length
+        gaps.append((along > 0.3) & (along < 0.7) & (beside < HALF_LENGTH_MM))
+    return gaps
 
 
 def region_of_mask(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> DiscRegion:

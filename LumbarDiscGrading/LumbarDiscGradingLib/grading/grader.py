@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 CONFIDENT_PROBABILITY = 0.6
 """A group that is less probable than this is marked as not confident."""
+FAINT_DISC_PROBABILITY = 0.5
+"""A disc whose pixels are discs with less than this mean probability is said to be hardly seen."""
 UPRIGHT_DEGREES = 15.0
 """A spine tilted further than this on its canvas is segmented again on a canvas turned with it."""
 USUAL_TILT_DEGREES = -7.0
@@ -323,6 +325,8 @@ def _disc_grade(
         warnings.append(f"{level}: low confidence, read it yourself.")
     if disc.touches_border:
         warnings.append(f"{level}: cut by the edge of the image.")
+    if disc.probability < FAINT_DISC_PROBABILITY:
+        warnings.append(f"{level}: hardly seen, as a collapsed or fused disc may be; check its contour.")
     spacing = segmentation.spacing_mm
     return DiscGrade(
         level=level,
