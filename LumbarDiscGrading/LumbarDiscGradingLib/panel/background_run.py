@@ -6,6 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+LEND_S = 0.02
+"""How long a look from a timer lends Python to the work; the window's own events wait no longer than that."""
+
 Progress = Callable[[str], None]
 """Called by the work with the name of each stage as it begins; raises `Canceled` when the user has cancelled."""
 
@@ -17,7 +20,9 @@ class Canceled(Exception):  # noqa: N818 - it is no error
 class BackgroundRun:
     """Runs work that touches neither the scene nor Qt, while the window stays alive.
 
-    The main thread looks at `finished`, `stage`, `value` and `error` from a timer; nothing is called back.
+    The main thread looks at `finished`, `stage`, `value` and `error` from a timer; nothing is called back. Slicer's
+    main thread keeps Python's lock while it waits for events, so that a thread computes in Python only during such
+    looks: each of them is to `lend` it some time.
 
     Parameters
     ----------
@@ -55,6 +60,10 @@ class BackgroundRun:
     def cancel(self) -> None:
         """Ask the work to stop at its next stage or batch; what it returns after that is not to be used."""
         self._cancel.set()
+
+    def lend(self) -> None:
+        """Let the work have Python for a moment; returns at once when it has ended."""
+        self.wait(LEND_S)
 
     def wait(self, seconds: float) -> bool:
         """Wait until the work has ended, at most so long, and return whether it has."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from .background_run import BackgroundRun, Progress
 
-POLL_MS = 20
+POLL_MS = 5
+"""Between two looks at the work the window handles its own events."""
 END_WAIT_S = 10.0
 """How long the panel's end waits for a cancelled run; it stops at its next batch, about a second on two cores."""
 
@@ -37,7 +38,7 @@ class RunSection:
         self._possible, self._hint = False, ""
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
-        self._timer.connect("timeout()", self._poll)
+        self._timer.connect("timeout()", self.poll)
         ui.gradeDiscsButton.connect("clicked()", self._clicked)
 
     @property
@@ -92,15 +93,10 @@ class RunSection:
         """Tell the user something under the button."""
         self.ui.statusLabel.text = text
 
-    # -- what happens
-
-    def _clicked(self) -> None:
-        if self.running:
-            self._cancel()
-        else:
-            self._start()
-
-    def _poll(self) -> None:
+    def poll(self) -> None:
+        """Look at the work, lend it some time and tell whoever waits for it; called by a timer."""
+        for run in [*([self._run] if self._run else []), *self._silent][:1]:
+            run.lend()
         for run in [run for run in self._silent if run.finished]:
             self._silent.remove(run)
             if not run.canceled:
@@ -114,6 +110,14 @@ class RunSection:
             self._show_progress()
         if self._run is None and not self._silent:
             self._timer.stop()
+
+    # -- what happens
+
+    def _clicked(self) -> None:
+        if self.running:
+            self._cancel()
+        else:
+            self._start()
 
     def _show(self) -> None:
         from slicer.i18n import tr as _
