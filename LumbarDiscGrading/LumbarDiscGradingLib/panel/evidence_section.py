@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..grading.evidence import EvidenceMap
 from ..scene.evidence import evidence_node, fits, hide_evidence, is_shown, show_evidence_of, write_evidence
 from ..scene.graded_case import GradedCase
+
+if TYPE_CHECKING:
+    from ..grading.evidence import EvidenceMap
 
 
 class EvidenceSection:

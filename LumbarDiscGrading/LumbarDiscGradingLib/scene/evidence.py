@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..grading.evidence import SHOWN_FROM, EvidenceMap, evidence_key
 from ..grading.result import GradingResult
-from ..report.evidence_picture import MEANING
 from .results import SEGMENTATION_REFERENCE_ROLE, TAG_PREFIX, VOLUME_REFERENCE_ROLE, array_on_node, place_beside
 from .show import showGradedSlice
 from .volumes import EVIDENCE_ATTRIBUTE
+
+if TYPE_CHECKING:
+    from ..grading.evidence import EvidenceMap
 
 EVIDENCE_REFERENCE_ROLE = TAG_PREFIX + "evidence"
 """Node reference from the segmentation to the evidence of its discs."""
@@ -52,6 +53,8 @@ def write_evidence(evidence: EvidenceMap, segmentationNode: Any, volumeNode: Any
         If the evidence was not made from this volume; the scene is left as it was.
     """
     from slicer.util import updateVolumeFromArray
+
+    from ..report.evidence_picture import MEANING
 
     array = array_on_node(evidence.volume, volumeNode, evidence.in_volume())
     scene, node = volumeNode.GetScene(), evidence_node(segmentationNode)
@@ -127,7 +130,11 @@ def is_shown(node: Any) -> bool:
 
 def fits(node: Any, result: GradingResult) -> bool:
     """Return whether an evidence volume is that of a result as it is now."""
-    return node is not None and node.GetAttribute(EVIDENCE_ATTRIBUTE) == evidence_key(result)
+    if node is None:
+        return False
+    from ..grading.evidence import evidence_key  # loads SimpleITK, which an open panel need not wait for
+
+    return node.GetAttribute(EVIDENCE_ATTRIBUTE) == evidence_key(result)
 
 
 def remove_evidence(node: Any) -> None:
@@ -158,6 +165,8 @@ def remove_orphans(scene: Any) -> None:
 
 
 def _set_display(node: Any) -> None:
+    from ..grading.evidence import SHOWN_FROM
+
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetAndObserveColorNodeID(COLOR_NODE_ID)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..grading.evidence import EvidenceMap
 from ..grading.result import GradingResult
 from ..headless.core import SlicerCore
 from ..imaging.volume import ImagingError
@@ -14,6 +13,9 @@ from .evidence import write_evidence
 from .graded_case import GradedCase
 from .show import showGradedSlice, showReadingLayout
 from .volumes import volume_node_from
+
+if TYPE_CHECKING:
+    from ..grading.evidence import EvidenceMap
 
 
 class SaveError(RuntimeError):
