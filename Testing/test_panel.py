@@ -132,6 +132,18 @@ def scene_state(host: Any) -> list[str]:
 # -- opening and input
 
 
+def test_the_mode_grade_discs_needs_no_heavy_library_to_open(checkout: Path) -> None:
+    code = (
+        f"import sys; sys.path[:0] = {sys.path!r}\n"
+        "from pathlib import Path; from slicer_host.application import SlicerHost\n"
+        f"host = SlicerHost(Path({str(checkout / 'LumbarDiscGrading' / 'LumbarDiscGrading.py')!r}))\n"
+        "import LumbarDiscGradingLib.panel.grading_panel\n"
+        "print([name for name in ('torch', 'SimpleITK', 'scipy', 'pydicom') if name in sys.modules]); host.close()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
+
+
 def test_opening_the_panel_loads_no_torch(checkout: Path) -> None:
     code = (
         f"import sys; sys.path[:0] = {sys.path!r}\n"
@@ -146,6 +158,8 @@ def test_opening_the_panel_loads_no_torch(checkout: Path) -> None:
 def test_an_empty_scene_says_what_to_do_first(host: Any) -> None:
     assert not host.ui.gradeDiscsButton.enabled
     assert "Select" in host.ui.gradeDiscsButton.toolTip
+    assert "load a sagittal T2 series, or the sample" in host.ui.inputDoubtsLabel.text
+    assert host.ui.inputDoubtsLabel.visible
     assert not host.ui.resultCollapsibleButton.enabled
 
 
@@ -256,6 +270,7 @@ def test_grading_colors_the_discs_and_fills_the_table(host: Any, sample: Any) ->
     x = -host.scene.GetNodeByID("vtkMRMLSliceNodeYellow").GetSliceToRAS().GetElement(0, 3)
     assert x == pytest.approx(result.slice_center_lps_mm[0])
     assert node.GetName() in host.ui.summaryLabel.text
+    assert "Graded on the CPU" in host.ui.summaryLabel.text or result.device != "cpu"
     assert host.widget.logic.getParameterNode().segmentation is segmentation(host)
 
 
@@ -438,6 +453,68 @@ def test_noise_is_refused_with_the_graders_sentence(host: Any, sample: Any) -> N
     assert segmentation(host) is None
 
 
+@needs_models
+def test_while_pytorch_is_installed_a_second_click_waits_and_grading_goes_on_at_the_end(
+    host: Any, sample: Any, monkeypatch: Any
+) -> None:
+    node = load(host, sample)
+    asked = install_by(monkeypatch, lambda: host.click(host.ui.gradeDiscsButton))
+    host.click(host.ui.gradeDiscsButton)
+    assert len(asked) == 1
+    assert host.widget.panel.run.running
+    finish(host)
+    assert host.ui.resultTable.rowCount >= 5
+    asked = install_by(monkeypatch, lambda: host.scene.RemoveNode(node))
+    host.click(host.ui.gradeDiscsButton)
+    assert len(asked) == 1
+    assert not host.widget.panel.run.running
+
+
+def install_by(monkeypatch: Any, meanwhile: Any) -> list[None]:
+    """Let PyTorch be missing until it is installed, and something happen meanwhile; return how often it was asked."""
+    from importlib.util import find_spec
+
+    from LumbarDiscGradingLib.panel import dependencies
+
+    asked: list[None] = []
+
+    def install(**options: Any) -> Any:
+        asked.append(None)
+        if len(asked) == 1:
+            meanwhile()
+        monkeypatch.setattr(dependencies, "find_spec", find_spec)
+        return object()
+
+    monkeypatch.setattr(dependencies, "find_spec", lambda name: None if name == "torch" else find_spec(name))
+    utilities = types.SimpleNamespace(installTorch=install)
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=lambda: utilities))
+    return asked
+
+
+STEPS = 300
+
+
+def test_work_goes_on_though_the_main_thread_keeps_pythons_lock(host: Any) -> None:
+    """Slicer's main thread waits for events with the lock in its hand; a network needs the lock after each step."""
+    import time
+
+    def work(progress: Any) -> bool:
+        for _step in range(STEPS):
+            time.sleep(0)
+        return True
+
+    ended: list[Any] = []
+    run = host.widget.panel.run
+    run.run(work, ended.append)
+    looks = 0
+    while not ended:
+        sum(range(200_000))  # gives the lock to nobody
+        run.poll()
+        looks += 1
+    assert ended[0].value
+    assert looks < STEPS / 3
+
+
 # -- result
 
 
@@ -455,9 +532,12 @@ def test_rows_and_discs_select_each_other(host: Any, sample: Any) -> None:
     display = segmentation(host).GetDisplayNode()
     assert display.GetSegmentOpacity2DFill("L4-L5") > display.GetSegmentOpacity2DFill("L3-L4")
     x, y, z = case.result.disc("L3-L4").center_lps_mm
+    host.ui.gradeDiscsButton.setFocus()
     host.app.layoutManager().sliceWidget("Yellow").click((-x, -y, z))
     assert host.widget.panel.result.level == "L3-L4"
     assert "L3-L4" in host.ui.selectedDiscLabel.text
+    host.qt.QTest.keyClick(host.qt_application.focusWidget(), "5")
+    assert case.result.disc("L3-L4").pfirrmann == 5  # the keys work after a click in a view too
     host.app.layoutManager().sliceWidget("Yellow").click((900.0, 900.0, 900.0))  # beside the image: nothing happens
     assert host.widget.panel.result.level == "L3-L4"
 
@@ -645,6 +725,21 @@ def test_masks_drawn_in_another_module_are_graded_together_or_taken_back(host: A
     host.click(host.ui.undoButton)
     assert case.drawn_levels() == ()
     assert [disc.level for disc in case.result.discs if disc.changes] == edited
+
+
+@needs_models
+def test_folding_the_section_away_ends_the_editor_and_its_keys(host: Any, sample: Any) -> None:
+    grade(host, sample)
+    open_all(host)
+    click_row(host, row_of(host, "L3-L4"))
+    host.click(host.ui.editMaskButton)
+    assert host.ui.segmentEditorWidget.shortcutsInstalled
+    host.ui.correctCollapsibleButton.collapsed = True
+    host.process_events()
+    assert not host.ui.segmentEditorWidget.shortcutsInstalled
+    assert not host.ui.editMaskButton.checked
+    host.press(host.ui.resultTable, "5")
+    assert host.widget.panel.case.result.disc("L3-L4").pfirrmann == 5
 
 
 @needs_models

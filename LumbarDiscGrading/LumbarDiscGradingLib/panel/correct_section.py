@@ -43,6 +43,7 @@ class CorrectSection:
         ui.editMaskButton.connect("toggled(bool)", self._edit_toggled)
         ui.regradeButton.connect("clicked()", self._regrade_clicked)
         ui.undoButton.connect("clicked()", self.undo)
+        ui.correctCollapsibleButton.connect("contentsCollapsed(bool)", self._collapsed)
         self._editor = MaskEditor(ui.segmentEditorWidget, EFFECTS)
 
     @property
@@ -221,6 +222,10 @@ class CorrectSection:
             self.ui.editMaskButton.checked = False
         else:
             self._start_editing()
+
+    def _collapsed(self, collapsed: bool) -> None:
+        if collapsed:  # the editor and its keys are only there while they can be seen
+            self.stop_editing()
 
     def _start_editing(self) -> None:
         self._edited = self.level

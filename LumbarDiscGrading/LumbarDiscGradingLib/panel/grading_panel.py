@@ -52,7 +52,7 @@ class GradingPanel(VTKObservationMixin):
         self.entered = False
         self._graded_volume: Any = None
         self._drawn: GradedCase | None = None
-        self._warm = False
+        self._warm = self._installing = False
         self.run = RunSection(ui, self.grade, self._cancel_clicked)
         self.input = InputSection(ui, self._input_changed, lambda: logic.graders.forget())
         self.result = ResultSection(ui, self._disc_selected)
@@ -116,10 +116,11 @@ class GradingPanel(VTKObservationMixin):
         if self.run.running or volumeNode is None or self.correct.finish_first():
             return
         self.correct.stop_editing()
+        if not self._install() or self.run.running or self.input.volumeNode is not volumeNode:
+            return
         try:
-            self.logic.ensureDependencies()
             voxels = copy_of_node(volumeNode)
-        except (DependencyError, ImagingError) as error:
+        except ImagingError as error:
             self.run.say(str(error))
             return
         device, models = self.input.device, self._models()
@@ -147,10 +148,7 @@ class GradingPanel(VTKObservationMixin):
             text = _("The mask of {levels} is empty on the graded slice: draw it there, or mark it not assessable.")
             self.run.say(text.format(levels=", ".join(empty)))
             return False
-        try:
-            self.logic.ensureDependencies()
-        except DependencyError as error:
-            self.run.say(str(error))
+        if not self._install() or self.run.running or self.case is not case or not case.is_alive():
             return False
         result, graders, device, models = case.result, self.logic.graders, self.input.device, self._models()
 
@@ -185,12 +183,7 @@ class GradingPanel(VTKObservationMixin):
         """Compute in the background where the network looked; return whether that has begun."""
         from slicer.i18n import tr as _
 
-        if self.run.running:
-            return False
-        try:
-            self.logic.ensureDependencies()
-        except DependencyError as error:
-            self.run.say(str(error))
+        if self.run.running or not self._install() or self.run.running or not case.is_alive():
             return False
         result, graders, device, models = case.result, self.logic.graders, self.input.device, self._models()
 
@@ -236,6 +229,26 @@ class GradingPanel(VTKObservationMixin):
             self.run.say(_("The sample is loaded."))
 
         self._start(work, None, done)
+
+    def _install(self) -> bool:
+        """Install what is missing and return whether everything is there.
+
+        The window lives meanwhile: what is clicked waits for the end, and who asked looks again at what it is about.
+        """
+        from slicer.i18n import tr as _
+
+        if self._installing:
+            self.run.say(_("Wait until the installation has ended."))
+            return False
+        self._installing = True
+        try:
+            self.logic.ensureDependencies()
+        except DependencyError as error:
+            self.run.say(str(error))
+            return False
+        finally:
+            self._installing = False
+        return True
 
     def _start(self, work: Any, volumeNode: Any, done: Any) -> None:
         self._warm_up_timer.stop()
@@ -311,7 +324,9 @@ class GradingPanel(VTKObservationMixin):
 
     def _warm_up(self) -> None:
         """Load torch and the networks in the background while the user looks at the volume."""
-        if self._warm or self.run.running or not self.entered or self.input.volumeNode is None or not installed():
+        if self._warm or self._installing or self.run.running or not self.entered:
+            return
+        if self.input.volumeNode is None or not installed():
             return
         self._warm = True
         device, models, graders = self.input.device, self._models(), self.logic.graders

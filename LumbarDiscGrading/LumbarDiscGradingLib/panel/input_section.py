@@ -121,8 +121,12 @@ class InputSection:
     # -- what is shown
 
     def _show_doubts(self, volumeNode: Any) -> None:
+        from slicer.i18n import tr as _
+
         self.refusal, self._volume, doubts = "", None, ()
-        if volumeNode is not None:
+        if volumeNode is None:
+            doubts = (_("No volume is selected: load a sagittal T2 series, or the sample at the end of this panel."),)
+        else:
             try:
                 self._volume = sagittal_geometry_of_node(volumeNode)
                 doubts = input_doubts(volumeNode)

@@ -182,7 +182,7 @@ class ResultSection:
             name=self.case.volumeNode.GetName(),
             slice=result.stored_slice_index,
             reason=result.slice_reason,
-            device=result.device,
+            device=_device_words(result.device),
         )
         unsure = [disc.level for disc in table_discs(result) if not disc.confident and disc.assessable]
         warnings = list(result.warnings)
@@ -237,8 +237,11 @@ class ResultSection:
         if self.case is None or not self.case.is_alive():
             return
         level = self._level_at(lps_mm)
-        if level is not None and level != self.level:
+        if level is None:
+            return
+        if level != self.level:
             self._select(level, center=False)
+        self.ui.resultTable.setFocus()  # the keys that set a grade are those of the table
 
     def _level_at(self, lps_mm: tuple[float, float, float]) -> str | None:
         """Return the level of the disc at a point of the graded slice, None beside every disc and every slice."""
@@ -260,6 +263,14 @@ class ResultSection:
         display = self.case.segmentationNode.GetDisplayNode() if self.case is not None else None
         if display is not None and not self._showing:
             display.SetOpacity2DFill(percent / 100)
+
+
+def _device_words(device: str) -> str:
+    from slicer.i18n import tr as _
+
+    name, _space, note = device.partition(" ")
+    words = {"cpu": _("the CPU"), "cuda": _("the graphics card"), "mps": _("the graphics processor")}
+    return " ".join([words.get(name.split(":")[0], name), note or (f"({name})" if ":" in name else "")]).rstrip()
 
 
 def _known(value: float | None) -> bool:
