@@ -460,6 +460,23 @@ def test_each_stroke_is_saved_and_the_group_colors_the_disc(desk: Desk, tmp_path
     assert np.array_equal(desk.panel.reading.scene.masks(), np.where(truth >= 95, truth, 0))
 
 
+def test_nothing_is_called_saved_while_a_stroke_or_a_comment_is_not(desk: Desk, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    make_study(folder, readers=(Reader("anna", (Role.ANNOTATOR, Role.GRADER)), *READERS[1:]))
+    desk.open(folder, "anna")
+    desk.key("Return", "4")
+    assert desk.saved.startswith("\N{CHECK MARK} Saved")
+    desk.draw("L4-L5", truth_masks() == 95, wait=False)
+    desk.panel.reading.discs.confidence_setter(3)()  # saved, but the stroke is not yet
+    assert desk.saved == "\N{BLACK CIRCLE} Not saved yet."
+    desk.host.wait_until(lambda: desk.saved.startswith("\N{CHECK MARK} Saved"), 5)
+    desk.ui.commentEdit.setFocus()
+    desk.key("x")
+    assert desk.saved == "\N{BLACK CIRCLE} Not saved yet."
+    desk.key("Return")
+    assert desk.saved.startswith("\N{CHECK MARK} Saved")
+
+
 def test_keys_are_the_editors_in_edit_mode_and_ours_otherwise(desk: Desk, tmp_path: Path) -> None:
     folder = tmp_path / "study"
     make_study(folder, readers=(Reader("anna", (Role.ANNOTATOR, Role.GRADER)), *READERS[1:]))

@@ -60,7 +60,7 @@ class AdjudicationSection:
         self.scene: AdjudicationScene | None = None
         self._entered = False
         self._layout = SideBySideLayout(slicer.mrmlScene)
-        self.save = SaveState(ui, self._flush_parts, self._show_all)
+        self.save = SaveState(ui, self._flush_parts, self._show_all, lambda: self.drawing.pending)
         self.table = DisagreementTable(ui, self._disc_selected)
         self.reason = ReasonField(ui.reasonComboBox, self._reason_given)
         self.drawing = OwnContour(ui, self.save, self._show_all, self._show_keys, self.say)

@@ -52,6 +52,7 @@ class DiscsSection:
         ui.readNotAssessableButton.connect("clicked()", self.grade_setter(None))
         for confidence in CONFIDENCES:
             getattr(ui, f"confidence{confidence}Button").connect("clicked()", self.confidence_setter(confidence))
+        ui.commentEdit.connect("textEdited(QString)", self._comment_typed)
         ui.commentEdit.connect("editingFinished()", self._comment_edited)
         ui.commentEdit.connect("returnPressed()", self._comment_entered)
 
@@ -139,19 +140,25 @@ class DiscsSection:
                 self._judged(level)
                 self._go_on(level)
 
+    @property
+    def comment_pending(self) -> bool:
+        """Whether a comment was typed that is not saved yet."""
+        level, work = self._commented, self.work
+        if level is None or work is None or self._comment_text() == self._comment_of(level):
+            return False
+        return work.can_grade or (isinstance(work, ReviewWork) and work.can_decide and bool(work.decision(level)[0]))
+
     def commit_comment(self) -> None:
         """Save the comment in the text field, if it is another than the one that is there."""
         work, level = self.work, self._commented
         text = self._comment_text()
-        if level is None or work is None or text == self._comment_of(level):
+        if not self.comment_pending:
             return
         if isinstance(work, ReadingWork) and work.can_grade:
             disc = replace(work.disc(level), comment=text)
             self._attempt(lambda: work.grade(disc))
-        elif isinstance(work, ReviewWork) and work.can_decide and work.decision(level)[0]:
+        elif isinstance(work, ReviewWork):
             self._attempt(lambda: work.comment(level, text))
-        else:
-            return
         self._update_row(level)
 
     # -- what is shown
@@ -295,6 +302,12 @@ class DiscsSection:
             self.select(following)
         else:
             self._show_selected()
+
+    def _comment_typed(self, text: str) -> None:
+        if self.comment_pending:
+            self._save.changing()
+        else:
+            self._save.refresh()
 
     def _comment_edited(self) -> None:
         self.commit_comment()

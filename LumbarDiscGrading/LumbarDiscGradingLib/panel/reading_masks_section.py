@@ -96,6 +96,12 @@ class MasksSection:
         return self._editor.active
 
     @property
+    def pending(self) -> bool:
+        """Whether something was drawn that is not saved yet."""
+        drawn = self.scene is not None and bool(self._observations) and self.scene.is_alive()
+        return self._timer.isActive() or (drawn and self.scene.stamp() != self._seen)
+
+    @property
     def takes_clicks(self) -> bool:
         """Whether clicks in the views belong to an effect of the editor."""
         return self._editor.effect_active

@@ -23,10 +23,14 @@ class SaveState:
         Hands what is still in the scene or in a text field to the work; called before everything is tried again.
     reloaded : callable
         Called after what was saved elsewhere has been taken.
+    pending : callable
+        Returns whether something was drawn or typed that the work has not been given yet.
     """
 
-    def __init__(self, ui: Any, flush: Callable[[], bool], reloaded: Callable[[], None]) -> None:
-        self.ui, self._flush, self._reloaded = ui, flush, reloaded
+    def __init__(
+        self, ui: Any, flush: Callable[[], bool], reloaded: Callable[[], None], pending: Callable[[], bool]
+    ) -> None:
+        self.ui, self._flush, self._reloaded, self._pending = ui, flush, reloaded, pending
         self.work: Work | None = None
         ui.trySaveButton.connect("clicked()", self.try_again)
         ui.saveElsewhereButton.connect("clicked()", self._save_elsewhere)
@@ -87,7 +91,7 @@ class SaveState:
 
         if self.work is not None and self.work.unsaved:
             self._failed(_("Something is not saved."))
-        elif self.work is not None and self.ui.saveStateLabel.text.startswith(UNSAVED):
+        elif self.work is not None and self.ui.saveStateLabel.text.startswith(UNSAVED) and not self._pending():
             self._say(SAVED, _("Everything is saved."))
 
     def try_again(self) -> bool:
@@ -112,6 +116,9 @@ class SaveState:
             self._failed(_("Something is not saved."))
             return
         self._offer()
+        if self._pending():
+            self.changing()
+            return
         self._say(SAVED, _("Saved {time}").format(time=datetime.now().strftime("%H:%M:%S")))
 
     def _failed(self, reason: str) -> None:

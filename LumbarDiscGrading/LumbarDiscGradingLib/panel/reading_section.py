@@ -55,7 +55,7 @@ class ReadingSection:
         self.scene: ReadingScene | None = None
         self._place, self._showing, self._entered = "", False, False
         self._criteria_shown = False
-        self.save = SaveState(ui, self._flush_parts, self._reloaded)
+        self.save = SaveState(ui, self._flush_parts, self._reloaded, self._pending)
         self.discs = DiscsSection(ui, self.save, self._disc_selected, self._judged, self.say)
         self.masks = MasksSection(
             ui, logic, self.save, self._masks_changed, self._editing_changed, self.discs.select, self.say
@@ -412,6 +412,9 @@ class ReadingSection:
         self.discs.commit_comment()
         self.discs.update()
         self.masks.update(self.discs.level)
+
+    def _pending(self) -> bool:
+        return self.masks.pending or self.discs.comment_pending
 
     def _flush_parts(self) -> bool:
         self.discs.commit_comment()
