@@ -14,6 +14,7 @@ from LumbarDiscGradingLib.grading.classifier import disc_input
 from LumbarDiscGradingLib.training import cross_validation
 from LumbarDiscGradingLib.training.disc_crops import MARGIN_PX, VARIATIONS, DiscCrops, Variation, crops_of, wide_crop
 from LumbarDiscGradingLib.training.evaluation import DiscScore
+from LumbarDiscGradingLib.training.feature_baseline import FEATURES, features_of
 from LumbarDiscGradingLib.training.recipes import GRADING_PRESETS
 
 RECIPE = GRADING_PRESETS["default"]
@@ -147,3 +148,21 @@ def test_an_ablation_changes_single_settings_of_the_recipe():
         changed_recipe(RECIPE, ["epoch=7"])
     with pytest.raises(ValueError, match="no value for the setting"):
         changed_recipe(RECIPE, ["epochs=many"])
+
+
+def test_measured_features_alone_are_a_baseline(tmp_path):
+    many = [replace(sample(number), patient=str(number)) for number in range(80)]
+    scores = cross_validation.cross_validate(many, RECIPE, tmp_path, folds=4, baseline=True)
+    assert len(scores) == 80
+    right = np.mean([score.group_pair[0] == score.group_pair[1] for score in scores])
+    assert right > 0.9  # the samples differ by their signal
+    assert not list(tmp_path.iterdir())
+
+
+def test_features_are_sizes_in_mm_and_signals_relative_to_fluid():
+    features = dict(zip(FEATURES, features_of(sample(4)), strict=True))
+    assert features["area_mm2"] == pytest.approx(np.pi * 10 * 36, rel=0.02)
+    assert features["diameter_mm"] == pytest.approx(72, abs=1.5)
+    assert features["height_mm"] == pytest.approx(features["area_mm2"] / features["diameter_mm"])
+    assert features["signal_median"] == pytest.approx(260 / 400, abs=0.02)
+    assert features["signal_dark"] < features["signal_median"] < features["signal_bright"]

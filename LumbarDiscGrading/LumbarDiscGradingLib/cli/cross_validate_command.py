@@ -38,6 +38,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="CSV",
         help="discs.csv of an earlier cross-validation; discs with an improbable reference train no network here",
     )
+    parser.add_argument(
+        "--baseline", action="store_true", help="gradient boosting on measured features in the place of the network"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch of each fold")
     parser.add_argument("--accelerator", default="auto", help="Lightning accelerator: auto, cpu, gpu (default: auto)")
@@ -104,6 +107,7 @@ def _cross_validate(arguments: argparse.Namespace) -> int:
             arguments.accelerator,
             arguments.share,
             read_scores(arguments.out_of_fold) if arguments.out_of_fold else (),
+            arguments.baseline,
         )
         write_scores(scores, arguments.output / "discs.csv")
     except (ValueError, OSError) as error:

@@ -16,6 +16,7 @@ from ..grading.grader import CONFIDENT_PROBABILITY
 from ..pfirrmann import GRADES, GROUPS, group_of_grade
 from .disc_samples import DiscSample
 from .evaluation import DiscScore
+from .feature_baseline import group_probabilities_by_features
 from .grading import by_group, predict, train_grading
 from .recipes import GradingRecipe
 
@@ -33,6 +34,7 @@ def cross_validate(
     device: str = "auto",
     share: float = 1.0,
     earlier: Sequence[DiscScore] = (),
+    baseline: bool = False,
 ) -> list[DiscScore]:
     """Train a grading network for each fold of patients on the others, and grade the fold's discs by it.
 
@@ -54,6 +56,9 @@ def cross_validate(
     earlier : sequence of DiscScore
         Of an earlier cross-validation: its doubtful discs train no network (`without_doubtful`) but are graded too.
 
+    baseline : bool
+        Gradient boosting on measured features in the place of the network (`training.feature_baseline`).
+
     Returns
     -------
     list of DiscScore
@@ -74,6 +79,10 @@ def cross_validate(
         training = [samples[index] for index in others if patients[index] in known]
         training = without_doubtful(training, earlier) if earlier else training
         tested = _middle_views(samples[index] for index in held)
+        if baseline:
+            groups = group_probabilities_by_features(training, tested, seed)
+            scores += [_score(sample, group, group) for sample, group in zip(tested, groups, strict=True)]
+            continue
         module = train_grading(training, tested, recipe, folder / f"fold-{number}", seed + number, resume, device)
         probabilities = predict(module, tested).softmax(1)
         groups = by_group(probabilities).numpy()
