@@ -14,6 +14,7 @@ import pytest
 from example_studies import READERS, image, make_study, read_grades, read_masks, truth_masks
 
 from LumbarDiscGradingLib.annotation.protocol import Reader, Role, Task
+from LumbarDiscGradingLib.annotation.ranking import CaseRanking, CaseScores, RankingModel
 from LumbarDiscGradingLib.annotation.session import Duty, ReaderSession
 from LumbarDiscGradingLib.annotation.states import CaseState
 from LumbarDiscGradingLib.annotation.study import Study
@@ -311,6 +312,30 @@ def test_the_work_list_is_filtered_and_searched(desk: Desk, study: Path) -> None
     desk.key("Return")
 
 
+def test_the_most_informative_cases_come_first_where_the_protocol_allows_it(desk: Desk, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    make_study(folder, 3, active_learning=True)
+    desk.open(folder, "carl")
+    order = [row[0] for row in desk.rows(desk.ui.workTable)]
+    desk.click(desk.ui.informativeCheckBox)
+    assert "study rank" in desk.ui.workMessageLabel.text  # no model has ranked them yet
+    assert not desk.ui.informativeCheckBox.checked
+    models = (RankingModel("segmentation", "u", "1", "a" * 64), RankingModel("grading", "s", "1", "b" * 64))
+    ranking = CaseRanking.of_models(Study.open(folder), models)
+    sure, unsure = (0.98, 0.01, 0.01), (0.34, 0.33, 0.33)
+    for case, groups in ((order[0], sure), (order[1], sure), (order[2], unsure)):
+        ranking.cases[case] = CaseScores("c" * 64, dict.fromkeys(LUMBAR_LEVELS, groups), 0.1)
+    ranking.save()
+    desk.click(desk.ui.informativeCheckBox)
+    assert desk.rows(desk.ui.workTable)[0][0] == order[2]
+    desk.key("N")
+    assert desk.title == order[2]
+    desk.key(*"33333", SIGN)
+    assert desk.title in order[:2]
+    desk.open(make_study(tmp_path / "other").folder, "carl")
+    assert not desk.ui.informativeCheckBox.visible
+
+
 def test_a_reader_with_several_roles_chooses_what_to_do(desk: Desk, tmp_path: Path) -> None:
     readers = (
         Reader("anna", (Role.ANNOTATOR, Role.GRADER), 3),
@@ -425,6 +450,18 @@ def test_the_slice_that_the_reader_chose_is_remembered(desk: Desk, study: Path) 
     desk.panel.reading.scene.show_slice(0)
     desk.click(desk.ui.takeViewedSliceButton)
     assert Study.open(study).histories["carl"].reading(case, Task.GRADES).slice_index == 0
+
+
+def test_folding_the_case_away_shows_nothing_that_was_hidden(desk: Desk, study: Path) -> None:
+    desk.open(study, "carl")
+    desk.key("Return", *"12345")
+    desk.ui.caseCollapsibleButton.collapsed = True
+    desk.key(SIGN, "P")  # the next case, and back to the signed one
+    desk.ui.caseCollapsibleButton.collapsed = False
+    assert desk.work.is_signed
+    assert desk.ui.reopenButton.visible
+    for hidden in (desk.ui.signButton, desk.ui.readGradesWidget, desk.ui.commentWidget, desk.ui.readMasksWidget):
+        assert not hidden.visible
 
 
 def test_the_criteria_are_in_view(desk: Desk, study: Path) -> None:

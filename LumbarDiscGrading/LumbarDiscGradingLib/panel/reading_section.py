@@ -82,6 +82,7 @@ class ReadingSection:
         ui.nextCaseButton.connect("clicked()", lambda: go(1))
         ui.caseSliceSlider.connect("valueChanged(double)", self._slice_slid)
         ui.takeViewedSliceButton.connect("clicked()", self._take_viewed_slice)
+        ui.caseCollapsibleButton.connect("contentsCollapsed(bool)", self._folded)
         ui.caseMessageLabel.visible = False
 
     # -- the work's life
@@ -359,10 +360,7 @@ class ReadingSection:
         names = {Duty.READ: _("masks") if work.item.task is Task.MASKS else _("grades"), Duty.REVIEW: _("peer review")}
         self.ui.caseTitleLabel.text = f"<b>{work.item.title}</b> - {names[work.item.duty]}<br>{self._place}"
         self.discs.show(work)
-        self.masks.update(self.discs.level)
-        self.ui.signButton.visible = not work.is_signed
-        self.ui.reopenButton.visible = work.is_signed
-        self.ui.takeViewedSliceButton.visible = isinstance(work, ReadingWork) and not work.is_signed
+        self._show_parts()
         if work.is_signed:
             self.say(_("Signed. Reopen it with a reason to change something."))
         self.save.refresh()
@@ -372,6 +370,22 @@ class ReadingSection:
         self._show_keys()
         if not self.masks.editing and isinstance(self.work, ReviewWork):
             self.discs.go_on()
+
+    def _show_parts(self) -> None:
+        """Show what can be done with the work, hide the rest."""
+        work = self.work
+        self.discs.update()
+        self.masks.update(self.discs.level)
+        self.ui.caseMessageLabel.visible = bool(self.ui.caseMessageLabel.text)
+        self.ui.signButton.visible = not work.is_signed
+        self.ui.reopenButton.visible = work.is_signed
+        self.ui.takeViewedSliceButton.visible = isinstance(work, ReadingWork) and not work.is_signed
+
+    def _folded(self, folded: bool) -> None:
+        """Show the parts anew: what is shown or hidden while a section is folded does not last."""
+        if not folded and self.work is not None and self.scene is not None:
+            self.discs.commit_comment()
+            self._show_parts()
 
     def _show_keys(self) -> None:
         work = self.work

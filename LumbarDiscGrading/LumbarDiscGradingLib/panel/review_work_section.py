@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..annotation.errors import StudyError
+from ..annotation.informativeness import most_informative_first
 from ..annotation.protocol import AdjudicationRule, Role, Task
-from ..annotation.session import Duty, ReaderSession, WorkItem
+from ..annotation.session import CasePriority, Duty, ReaderSession, WorkItem
 from ..annotation.states import CaseState
 
 TITLE, STATE, TIME = range(3)
@@ -37,8 +38,10 @@ class WorkSection:
         ui.workComboBox.connect("currentIndexChanged(int)", self._kind_selected)
         ui.stateComboBox.connect("currentIndexChanged(int)", self._filtered)
         ui.searchEdit.connect("textChanged(QString)", self._filtered)
+        ui.informativeCheckBox.connect("toggled(bool)", self._filtered)
         ui.workTable.connect("cellActivated(int,int)", self._activated)
         ui.openCaseButton.connect("clicked()", self.open_selected)
+        ui.workCollapsibleButton.connect("contentsCollapsed(bool)", self._folded)
 
     @property
     def kind(self) -> tuple[Task, Duty] | None:
@@ -70,7 +73,8 @@ class WorkSection:
         if self.session is not None and self.kind is not None:
             try:
                 self.session.refresh()
-                items = self.session.work_list(*self.kind, text=self.ui.searchEdit.text, states=self._wanted_states())
+                text, states = self.ui.searchEdit.text, self._wanted_states()
+                items = self.session.work_list(*self.kind, text=text, states=states, priority=self._priority())
             except StudyError as error:
                 self.say(str(error))
                 return
@@ -87,7 +91,7 @@ class WorkSection:
         """Return the next item that is not done, None if there is none but `after`."""
         if self.session is None or self.kind is None:
             return None
-        item = self.session.next_item(*self.kind, after=after)
+        item = self.session.next_item(*self.kind, after=after, priority=self._priority())
         return None if after is not None and item is not None and _same(item, after) else item
 
     def previous_item(self, before: WorkItem) -> WorkItem | None:
@@ -109,9 +113,9 @@ class WorkSection:
     def say(self, text: str) -> None:
         """Tell the reader a sentence about the list."""
         self.ui.workMessageLabel.text = text
-        self.ui.workMessageLabel.visible = bool(text)
         if text:
             self.ui.workCollapsibleButton.collapsed = False
+        self.ui.workMessageLabel.visible = bool(text)
 
     # -- what is shown
 
@@ -119,6 +123,20 @@ class WorkSection:
         combo = self.ui.stateComboBox
         state = combo.itemData(combo.currentIndex) if combo.currentIndex > 0 else None
         return {CaseState(state)} if state else None
+
+    def _priority(self) -> CasePriority | None:
+        """Return what orders the unread cases, where the protocol allows it and the reader wants it."""
+        offered = self.session.study.protocol.active_learning and self.kind[1] is Duty.READ
+        self.ui.informativeCheckBox.visible = offered
+        if not offered or not self.ui.informativeCheckBox.checked:
+            return None
+        try:
+            return most_informative_first(self.session, self.kind[0])
+        except StudyError:
+            self._showing = True
+            self.ui.informativeCheckBox.checked = False
+            self._showing = False
+            raise
 
     def _set_up_table(self) -> None:
         import qt
@@ -192,6 +210,12 @@ class WorkSection:
         return next((row for row, other in enumerate(self._items) if _same(other, item)), None)
 
     # -- what the user does
+
+    def _folded(self, folded: bool) -> None:
+        """Show the list as it is now: what is shown or hidden while a section is folded does not last."""
+        if not folded and self.session is not None:
+            self.ui.workMessageLabel.visible = bool(self.ui.workMessageLabel.text)
+            self.refresh()
 
     def _kind_selected(self, index: int) -> None:
         if not self._showing:
