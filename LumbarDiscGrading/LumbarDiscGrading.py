@@ -94,6 +94,8 @@ class LumbarDiscGradingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.panel = self.modes.grading
         self._aboutToQuit = self.modes.close
         slicer.app.connect("aboutToQuit()", self._aboutToQuit)
+        if getattr(self.parent, "isEntered", False):  # reloaded while it is open: Slicer does not enter it again
+            self.modes.enter()
 
     def cleanup(self) -> None:
         """Stop what runs and let go of the scene when the panel is destroyed."""

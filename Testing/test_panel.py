@@ -181,6 +181,20 @@ def test_a_volume_that_is_loaded_while_the_panel_is_open_is_taken(host: Any, sam
     assert host.ui.inputSelector.currentNode() is node
 
 
+def test_the_sagittal_t2_is_taken_though_another_series_was_loaded_before(host: Any, sample: Any) -> None:
+    other = load(host, sample, "T1 sag")
+    assert host.ui.inputSelector.currentNode() is other
+    node = load(host, sample, "T2 TSE sag")
+    host.wait_until(lambda: host.ui.inputSelector.currentNode() is node)
+    load(host, sample, "T2 TSE sag, another")
+    host.qt.QTest.qWait(50)
+    assert host.ui.inputSelector.currentNode() is node  # no likelier one
+    host.ui.inputSelector.setCurrentNode(other)
+    load(host, sample, "T2 TSE sag, a third")
+    host.qt.QTest.qWait(50)
+    assert host.ui.inputSelector.currentNode() is other  # the user's choice stays
+
+
 def test_a_volume_whose_voxels_come_late_is_taken_too(host: Any, sample: Any) -> None:
     from LumbarDiscGradingLib.scene.volumes import LPS_TO_RAS
 
@@ -373,7 +387,6 @@ def test_reloading_the_module_during_a_run_gives_a_panel_that_works(host: Any, s
     old = host.widget
     try:
         old.onReload()
-        host.widget.enter()
         host.process_events()
         assert host.widget is not old
         assert host.ui.inputSelector.currentNode().GetName() == "T2 sagittal"

@@ -426,18 +426,17 @@ class GradingPanel(VTKObservationMixin):
         scene = slicer.mrmlScene
         if not self.entered or self.run.running or scene.IsBatchProcessing() or self.input.parameters is None:
             return
-        if self.input.volumeNode is None:
+        if self.case is None and self.input.may_pick:
             self._picks_left = PICKS
             self._pick_timer.start(0)  # when the volume has got its voxels and its name
 
     def _pick_volume(self) -> None:
-        if not self.entered or self.input.parameters is None or self.input.volumeNode is not None:
+        if not self.entered or self.run.running or self.case is not None or not self.input.may_pick:
             return
-        self.input.follow(self.input.parameters)
-        self._picks_left -= 1
-        if self.input.volumeNode is not None:
+        if self.input.pick():
             self._input_changed()
-        elif self._picks_left > 0:
+        self._picks_left -= 1
+        if self._picks_left > 0:  # of several series that are loaded the sagittal T2 may come last
             self._pick_timer.start(PICK_AGAIN_MS)
 
     def _node_removed(self, caller: Any, event: Any) -> None:

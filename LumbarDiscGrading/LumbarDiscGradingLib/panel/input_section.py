@@ -34,6 +34,7 @@ class InputSection:
         self.parameters: Parameters | None = None
         self.refusal = ""
         self._volume: Any = None
+        self._picked = ""
         self._slider_of = ""
         self._showing = False
         self._models = {"segmentation": ui.segmentationModelComboBox, "grading": ui.gradingModelComboBox}
@@ -52,9 +53,32 @@ class InputSection:
     def follow(self, parameters: Parameters | None) -> None:
         """Show the parameters of a scene; where no volume is selected the likely one is."""
         self.parameters = parameters
-        if parameters is not None and parameters.inputVolume is None:
-            parameters.inputVolume = likely_volume(parameters.node.GetScene())
+        if parameters is None:
+            self._picked = ""
+        elif parameters.inputVolume is None:
+            self._pick()
         self.update()
+
+    @property
+    def may_pick(self) -> bool:
+        """Whether the user has not selected a volume: none is selected, or the one that was picked."""
+        return self.volumeNode is None or self.volumeNode.GetID() == self._picked
+
+    def pick(self) -> bool:
+        """Select the volume that is the likely one by now, and return whether it is another one."""
+        if self.parameters is None or not self.may_pick or not self._pick():
+            return False
+        self.parameters.sliceIndex = None
+        self.update()
+        return True
+
+    def _pick(self) -> bool:
+        former = self.volumeNode
+        node = likely_volume(self.parameters.node.GetScene(), former)
+        if node is former:
+            return False
+        self.parameters.inputVolume, self._picked = node, node.GetID()
+        return True
 
     def update(self) -> None:
         """Show what the parameters say."""
@@ -172,7 +196,7 @@ class InputSection:
         if self._showing or self.parameters is None:
             return
         if volumeNode is not self.parameters.inputVolume:
-            self.parameters.inputVolume = volumeNode
+            self.parameters.inputVolume, self._picked = volumeNode, ""
             self.parameters.sliceIndex = None
         self.update()
         self._changed()

@@ -20,11 +20,17 @@ MAX_PIXEL_MM = 1.3
 """With larger pixels a collapsed disc is less than three pixels high."""
 
 
-def likely_volume(scene: Any) -> Any:
+def likely_volume(scene: Any, chosen: Any = None) -> Any:
     """Return the volume that is most likely the sagittal T2, None where none has sagittal slices.
 
     The name decides between sagittal volumes (T2, no other contrast, no localizer); of equals the one loaded last is
     taken.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+    chosen : vtkMRMLScalarVolumeNode, optional
+        Is kept unless another one is more likely.
     """
     best, best_rank = None, None
     for n in range(scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")):
@@ -32,7 +38,7 @@ def likely_volume(scene: Any) -> Any:
         rank = None if node.IsA("vtkMRMLLabelMapVolumeNode") else _rank(node)
         if rank is not None and (best_rank is None or rank >= best_rank):
             best, best_rank = node, rank
-    return best
+    return chosen if chosen is not None and best_rank in (None, _rank(chosen)) else best
 
 
 def input_doubts(volumeNode: Any) -> tuple[str, ...]:
