@@ -273,6 +273,43 @@ class LumbarDiscGradingTest(ScriptedLoadableModuleTest):
             time.sleep(0.01)
         self.assertGreaterEqual(widget.ui.resultTable.rowCount, 5, widget.ui.statusLabel.text)
 
+    def test_a_study_is_read(self) -> None:
+        """A case of a study is opened in Annotation Review, graded, signed and saved; no networks are needed."""
+        import tempfile
+
+        from LumbarDiscGradingLib.annotation.protocol import Protocol, Reader, Role, Task
+        from LumbarDiscGradingLib.annotation.study import Study
+        from LumbarDiscGradingLib.panel.review_study_section import READER_SETTING, STUDY_SETTING
+        from LumbarDiscGradingLib.scene.sample import sample_volume
+
+        module = getattr(slicer.modules, "lumbardiscgrading", None)
+        if module is None:
+            self.skipTest("the module has no panel here")
+        import qt
+
+        modes, settings = module.widgetRepresentation().self().modes, qt.QSettings()
+        former = {name: settings.value(name) for name in (STUDY_SETTING, READER_SETTING)}
+        readers = (Reader("anna", (Role.GRADER,)),)
+        with tempfile.TemporaryDirectory() as folder:
+            protocol = Protocol("Test", readers, tasks=(Task.GRADES,), double_grades=False, peer_review=False)
+            study = Study.create(f"{folder}/study", protocol)
+            study.add_case(sample_volume())
+            modes.show(1)
+            review = modes.review
+            review.study.list_readers(str(study.folder))
+            review.ui.readerComboBox.setCurrentIndex(1)
+            review.ui.openStudyButton.click()
+            review.ui.nextToDoButton.click()
+            self.assertEqual(review.reading.scene.volumeNode.GetName(), "C0001")
+            for grade in (1, 2, 3, 4, 5):
+                getattr(review.ui, f"readGrade{grade}Button").click()
+            self.assertIn("Saved", review.ui.saveStateLabel.text)
+            review.ui.signButton.click()
+            self.assertEqual(review.ui.progressLabel.text, "1 of 1 signed")
+            modes.show(0)
+        for name, value in former.items():
+            settings.remove(name) if value is None else settings.setValue(name, value)
+
     def _requireNetworks(self) -> None:
         from LumbarDiscGradingLib.models.store import default_model_names
         from LumbarDiscGradingLib.panel.dependencies import installed
