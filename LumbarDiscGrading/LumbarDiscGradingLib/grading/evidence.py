@@ -6,8 +6,8 @@ ordinal grades count as the group that they belong to, and what speaks for the o
 different groups of one disc differ. Only the image counts, not the mask that the network is given with it.
 
 Chosen on tuning patients by taking the tenth of the crop with the strongest evidence out of the image: on 466 discs the
-probability of the group fell by 0.60 (replaced by the crop's mean; Grad-CAM on the last layer, whose cells are as wide as
-a disc is high, 0.08) and rose by 0.05 for the weakest tenth; the strongest cost more for each disc.
+probability of the group fell by 0.60 (replaced by the crop's mean; Grad-CAM on the last layer, whose cells are as wide
+as a disc is high, 0.08) and rose by 0.05 for the weakest tenth; the strongest cost more for each disc.
 ``Testing/Benchmarks/benchmark_evidence.py`` measures it.
 
 It tells where the network looked, not whether it is right, and not what a disease does.
