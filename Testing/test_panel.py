@@ -421,6 +421,35 @@ def test_without_torch_the_user_hears_what_to_do_and_the_panel_stays_usable(
 
 
 @needs_models
+def test_networks_are_warmed_up_when_a_volume_is_selected_and_never_for_a_review(host: Any, sample: Any) -> None:
+    from LumbarDiscGradingLib.panel.graders import Graders
+
+    asked: list[str] = []
+
+    class WatchedGraders(Graders):
+        def grader(self, device: str, *models: str) -> Any:
+            asked.append(device)
+            return super().grader(device, *models)
+
+    def look_a_while() -> None:
+        host.qt.QTest.qWait(900)
+        host.wait_until(lambda: host.widget.panel.run.idle)
+
+    host.widget.logic.graders = WatchedGraders()
+    look_a_while()
+    assert asked == []  # an open panel alone loads nothing
+    host.widget.modes.show(1)
+    load(host, sample)
+    look_a_while()
+    assert asked == []  # a review needs no networks
+    host.widget.modes.show(0)
+    host.wait_until(lambda: asked == ["auto"])
+    load(host, sample, "T2 sagittal, again")
+    look_a_while()
+    assert asked == ["auto"]  # they are there
+
+
+@needs_models
 def test_a_graphics_card_without_memory_falls_back_to_the_cpu_and_says_so(
     host: Any, sample: Any, graders: Any, monkeypatch: Any
 ) -> None:
