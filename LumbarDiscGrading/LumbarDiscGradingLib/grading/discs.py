@@ -157,7 +157,10 @@ def components(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     if not mask.any():
         return []
     image = sitk.GetImageFromArray(mask.astype(np.uint8))
-    labelled = sitk.RelabelComponent(sitk.ConnectedComponent(image, True))
+    connect = sitk.ConnectedComponentImageFilter()
+    connect.SetFullyConnected(True)
+    connect.SetNumberOfWorkUnits(1)  # one slice is too small to share
+    labelled = sitk.RelabelComponent(connect.Execute(image))
     values = sitk.GetArrayViewFromImage(labelled)
     return [np.asarray(values == label) for label in range(1, int(values.max()) + 1)]
 

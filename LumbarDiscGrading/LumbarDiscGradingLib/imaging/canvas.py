@@ -167,15 +167,13 @@ def _resample(image: sitk.Image, shape: tuple[int, int], geometry: tuple, neares
     spacing, origin, direction = geometry
     interpolator = sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear
     size = (int(shape[1]), int(shape[0]))
-    resampled = sitk.Resample(
-        image,
-        size,
-        sitk.Transform(2, sitk.sitkIdentity),
-        interpolator,
-        origin,
-        spacing,
-        direction,
-        0.0,
-        sitk.sitkFloat32,
-    )
-    return sitk.GetArrayFromImage(resampled)
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetNumberOfWorkUnits(1)  # on one slice, threads beside those of torch cost more than they save
+    resampler.SetSize(size)
+    resampler.SetInterpolator(interpolator)
+    resampler.SetOutputOrigin(origin)
+    resampler.SetOutputSpacing(spacing)
+    resampler.SetOutputDirection(direction)
+    resampler.SetDefaultPixelValue(0.0)
+    resampler.SetOutputPixelType(sitk.sitkFloat32)
+    return sitk.GetArrayFromImage(resampler.Execute(image))

@@ -86,7 +86,10 @@ class Prefill:
 
     def _poll(self) -> None:
         run = self._run
-        if run is None or not run.finished:
+        if run is None:
+            return
+        run.lend()
+        if not run.finished:
             return
         self._run = None
         self._timer.stop()

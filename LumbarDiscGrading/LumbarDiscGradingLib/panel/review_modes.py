@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..resources import resource_path
 from .grading_panel import GradingPanel
-from .review_panel import ReviewPanel
+
+if TYPE_CHECKING:
+    from .review_panel import ReviewPanel
 
 GRADING, REVIEW = range(2)
 
@@ -82,6 +84,8 @@ class Modes:
 
     def _build_review(self) -> None:
         import slicer
+
+        from .review_panel import ReviewPanel  # brings SimpleITK and scipy, which Grade Discs opens without
 
         widget = slicer.util.loadUI(str(resource_path("UI", "AnnotationReview.ui")))
         self.ui.reviewPage.layout().addWidget(widget)
