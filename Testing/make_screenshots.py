@@ -84,7 +84,7 @@ class Photographer:
         self.take("panel_result")
         self.side_by_side("slicer_result", "panel_result")
         self.select("L4-L5")
-        ui.grade4Button.click()
+        ui.grade3Button.click()
         self.select("L5-S1")
         ui.notAssessableButton.click()
         self.select("L4-L5")
