@@ -516,6 +516,15 @@ def test_nothing_is_called_saved_while_a_stroke_or_a_comment_is_not(desk: Desk, 
     assert desk.saved.startswith("\N{CHECK MARK} Saved")
 
 
+def test_a_segment_that_is_no_disc_is_said_not_to_be_saved(desk: Desk, study: Path) -> None:
+    desk.open(study, "anna")
+    desk.key("Return")
+    desk.segmentation.GetSegmentation().AddEmptySegment("", "Cyst")
+    desk.draw("L3-L4", truth_masks() == DISC_LABELS["L3-L4"])
+    assert "Cyst: no disc level, so it is not saved" in desk.ui.caseMessageLabel.text
+    assert set(np.unique(saved_masks(study, "anna", desk.title))) == {0, DISC_LABELS["L3-L4"]}
+
+
 def test_keys_are_the_editors_in_edit_mode_and_ours_otherwise(desk: Desk, tmp_path: Path) -> None:
     folder = tmp_path / "study"
     make_study(folder, readers=(Reader("anna", (Role.ANNOTATOR, Role.GRADER)), *READERS[1:]))

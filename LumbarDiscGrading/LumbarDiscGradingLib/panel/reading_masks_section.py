@@ -139,6 +139,13 @@ class MasksSection:
         if self.editing and self.level is not None:
             self._editor.select(self.level)
 
+    def _say_what_is_no_disc(self, names: tuple[str, ...]) -> None:
+        from slicer.i18n import tr as _
+
+        if names:
+            text = _("{segments}: no disc level, so it is not saved; draw into the segment of a level instead.")
+            self._say(text.format(segments=", ".join(names)))
+
     def flush(self) -> bool:
         """Save what is drawn and not saved yet; returns whether everything drawn is on the disk."""
         self._timer.stop()
@@ -146,6 +153,7 @@ class MasksSection:
         if work is None or scene is None or scene.segmentationNode is None or not scene.is_alive():
             return work is None or not work.unsaved
         self._seen = scene.stamp()
+        self._say_what_is_no_disc(scene.other_segments)
         masks = scene.masks()
         if np.array_equal(masks, work.masks):
             self._save.refresh()

@@ -82,6 +82,15 @@ class ReadingScene:
         segmentation = self.segmentationNode.GetSegmentation()
         return tuple(level for level in DISC_LABELS if segmentation.GetSegment(level) is not None)
 
+    @property
+    def other_segments(self) -> tuple[str, ...]:
+        """Names of segments that stand for no level of this study's names: what is drawn there is nobody's disc."""
+        if self.segmentationNode is None:
+            return ()
+        segmentation = self.segmentationNode.GetSegmentation()
+        ids = [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]
+        return tuple(segmentation.GetSegment(name).GetName() for name in ids if name not in DISC_LABELS)
+
     def is_alive(self) -> bool:
         """Whether all nodes are still in the scene."""
         nodes = [self.volumeNode] if self.segmentationNode is None else [self.volumeNode, self.segmentationNode]
