@@ -15,6 +15,7 @@ from LumbarDiscGradingLib.training import cross_validation
 from LumbarDiscGradingLib.training.disc_crops import MARGIN_PX, VARIATIONS, DiscCrops, Variation, crops_of, wide_crop
 from LumbarDiscGradingLib.training.evaluation import DiscScore
 from LumbarDiscGradingLib.training.feature_baseline import FEATURES, features_of
+from LumbarDiscGradingLib.training.grading import train_grading
 from LumbarDiscGradingLib.training.recipes import GRADING_PRESETS
 
 RECIPE = GRADING_PRESETS["default"]
@@ -166,3 +167,10 @@ def test_features_are_sizes_in_mm_and_signals_relative_to_fluid():
     assert features["height_mm"] == pytest.approx(features["area_mm2"] / features["diameter_mm"])
     assert features["signal_median"] == pytest.approx(260 / 400, abs=0.02)
     assert features["signal_dark"] < features["signal_median"] < features["signal_bright"]
+
+
+def test_fewer_discs_than_a_batch_train_all_the_same_and_one_is_too_few(tmp_path, discs):
+    module = train_grading(discs, discs[:2], replace(TINY, batch_size=32), tmp_path, device="cpu")
+    assert module.trainer.global_step == 1
+    with pytest.raises(ValueError, match="1 graded discs to train on, too few"):
+        train_grading(discs[:1], discs[:2], TINY, tmp_path, device="cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,8 +184,12 @@ def train_grading(
     Raises
     ------
     ValueError
-        If `start_from` is of another architecture.
+        If there are no two discs for each process, or `start_from` is of another architecture.
     """
+    share = len(training) // (devices * nodes)
+    if share < 2:
+        raise ValueError(f"There are {len(training)} graded discs to train on, too few; label more training patients.")
+    recipe = replace(recipe, batch_size=min(recipe.batch_size, share))
     L.seed_everything(seed, workers=True)
     module = GradingModule(recipe)
     if start_from is not None:
