@@ -6,6 +6,7 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 TASKS = ("segmentation", "grading")
 
@@ -90,6 +91,19 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _run_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what both trainings are told alike."""
+    return {
+        "run_folder": arguments.output,
+        "seed": arguments.seed,
+        "resume": arguments.resume,
+        "device": arguments.accelerator,
+        "start_from": arguments.start_from,
+        "devices": arguments.devices,
+        "nodes": arguments.nodes,
+    }
+
+
 def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noqa: ANN001
     from ..training.model_export import save_segmentation_model
     from ..training.segmentation import train_segmentation
@@ -97,13 +111,7 @@ def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noq
     module = train_segmentation(
         datasets,
         recipe,
-        arguments.output,
-        arguments.seed,
-        arguments.resume,
-        arguments.accelerator,
-        arguments.start_from,
-        arguments.devices,
-        arguments.nodes,
+        **_run_settings(arguments),
     )
     if not module.trainer.is_global_zero:
         return None
@@ -137,13 +145,7 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
         training,
         tuning,
         recipe,
-        arguments.output,
-        arguments.seed,
-        arguments.resume,
-        arguments.accelerator,
-        arguments.start_from,
-        arguments.devices,
-        arguments.nodes,
+        **_run_settings(arguments),
     )
     if not module.trainer.is_global_zero:
         return None

@@ -8,12 +8,10 @@ from itertools import pairwise
 import numpy as np
 
 from ..pfirrmann import LEVELS_UPWARD
-from .discs import BodyRegion, DiscRegion, SpineRegions
+from .discs import USUAL_GAP, BodyRegion, DiscRegion, SpineRegions
 
 NEXT_DISC_MM = (18.0, 55.0)
 """Centre-to-centre distances of neighbouring lumbar discs lie in this range (about 30-40 mm in adults)."""
-MISSING_DISC_RATIO = 1.6
-"""A gap this many times the usual distance of neighbours hides a disc that was not found."""
 MARKED_PROBABILITY = 0.5
 """A disc whose mean landmark probability is at least this is marked as L5-S1."""
 BODY_BELOW_MM = 38.0
@@ -73,7 +71,7 @@ def name_levels(regions: SpineRegions, image_bottom_mm: float) -> NamedDiscs:
 
     positions, missing = [offset], list(range(offset))
     for step in steps:
-        skipped = max(0, round(step / usual) - 1) if step > MISSING_DISC_RATIO * usual else 0
+        skipped = max(0, round(step / usual) - 1) if step > USUAL_GAP * usual else 0
         missing += range(positions[-1] + 1, positions[-1] + 1 + skipped)
         positions.append(positions[-1] + 1 + skipped)
     kept = [(LEVELS_UPWARD[p], disc) for p, disc in zip(positions, discs, strict=True) if p < len(LEVELS_UPWARD)]
