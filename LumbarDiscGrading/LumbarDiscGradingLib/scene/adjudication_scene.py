@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..imaging.volume import SagittalVolume
 from ..pfirrmann import DISC_LABELS
+from .reading_layout import ReadingLayout
 from .reading_scene import ReadingScene
 from .results import _oriented_image
 from .show import READING_VIEW, fit_views
@@ -220,24 +221,14 @@ class AdjudicationScene(ReadingScene):
         return bool(np.any((a == value) & (b > 0) & (b != value)) or np.any((b == value) & (a > 0) & (a != value)))
 
 
-class SideBySideLayout:
-    """Two slice views side by side while masks are adjudicated, and the user's own layout again afterwards.
+class SideBySideLayout(ReadingLayout):
+    """Two slice views side by side while masks are adjudicated, and the user's own layout again afterwards."""
 
-    Parameters
-    ----------
-    scene : vtkMRMLScene
-    """
-
-    def __init__(self, scene: Any) -> None:
-        self.scene = scene
-        self._former: int | None = None
-        self._taken: int | None = None
-
-    def take(self, side_by_side: bool) -> bool:
+    def take(self, side_by_side: bool = True) -> bool:
         """Show two slice views, or the sagittal one alone; returns whether that changed anything."""
         import slicer
 
-        node = self.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+        node = self._node()
         if node is None:
             return False
         if self._former is None:
@@ -246,13 +237,6 @@ class SideBySideLayout:
         self._taken = kinds.SlicerLayoutSideBySideView if side_by_side else kinds.SlicerLayoutOneUpYellowSliceView
         node.SetViewArrangement(self._taken)
         return before != self._taken
-
-    def give_back(self) -> None:
-        """Show the layout of before, unless the user has chosen another meanwhile."""
-        node = self.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
-        if node is not None and self._former is not None and node.GetViewArrangement() == self._taken:
-            node.SetViewArrangement(self._former)
-        self._former = None
 
 
 class _SagittalView:
