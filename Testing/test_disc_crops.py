@@ -9,14 +9,13 @@ import pytest
 import torch
 from distributed_worker import sample
 
-from LumbarDiscGradingLib.cli.cross_validate_command import changed_recipe
 from LumbarDiscGradingLib.grading.classifier import disc_input
 from LumbarDiscGradingLib.training import cross_validation
 from LumbarDiscGradingLib.training.disc_crops import MARGIN_PX, VARIATIONS, DiscCrops, Variation, crops_of, wide_crop
 from LumbarDiscGradingLib.training.evaluation import DiscScore
 from LumbarDiscGradingLib.training.feature_baseline import FEATURES, features_of
 from LumbarDiscGradingLib.training.grading import train_grading
-from LumbarDiscGradingLib.training.recipes import GRADING_PRESETS
+from LumbarDiscGradingLib.training.recipes import GRADING_PRESETS, SEGMENTATION_PRESETS, changed_recipe
 
 RECIPE = GRADING_PRESETS["default"]
 STILL = Variation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, flip_rows=False)
@@ -145,6 +144,8 @@ def test_discs_with_an_improbable_reference_are_left_out_of_a_training(discs):
 def test_an_ablation_changes_single_settings_of_the_recipe():
     changed = changed_recipe(RECIPE, ["epochs=7", "attention=false", "widths=8,16", "augment=paper"])
     assert (changed.epochs, changed.attention, changed.widths, changed.augment) == (7, False, (8, 16), "paper")
+    segmentation = changed_recipe(SEGMENTATION_PRESETS["default"], ["self_training_epoch=none", "average_decay=0.9"])
+    assert (segmentation.self_training_epoch, segmentation.average_decay) == (None, 0.9)
     with pytest.raises(ValueError, match="no setting 'epoch'"):
         changed_recipe(RECIPE, ["epoch=7"])
     with pytest.raises(ValueError, match="no value for the setting"):

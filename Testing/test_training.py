@@ -18,8 +18,9 @@ from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.imaging.volume import SagittalVolume
 from LumbarDiscGradingLib.models.folder import TrainedModel
 from LumbarDiscGradingLib.pfirrmann import Tissue
-from LumbarDiscGradingLib.training import recipes
+from LumbarDiscGradingLib.training import recipes, segmentation_folds
 from LumbarDiscGradingLib.training.contour_offset import best_offset, take_off_disc_logit
+from LumbarDiscGradingLib.training.evaluation import read_scores
 from LumbarDiscGradingLib.training.grading import fit_temperature, ordinal_loss
 from LumbarDiscGradingLib.training.model_export import record_metrics
 from LumbarDiscGradingLib.training.segmentation import (
@@ -85,6 +86,29 @@ def test_segmentation_trains_without_reading_test_patients_and_yields_a_model_th
     output = model.load("cpu")(torch.zeros(1, 1, 32, 32))
     assert output.shape == (1, 5, 32, 32)
     assert torch.isfinite(output).all()
+
+
+def test_each_patient_is_segmented_once_by_a_network_that_did_not_see_that_patient(phantoms, tmp_path, monkeypatch):
+    monkeypatch.setitem(recipes.SEGMENTATION_PRESETS, "default", TINY)
+    seen = []
+    train = segmentation_folds.train_segmentation
+
+    def watched(datasets, *arguments):
+        seen.append({case.patient for dataset in datasets for case in dataset.cases_in("train")})
+        return train(datasets, *arguments)
+
+    monkeypatch.setattr(segmentation_folds, "train_segmentation", watched)
+    arguments = ["cross-validate", "segmentation", "--data", str(phantoms), "--folds", "3", "--accelerator", "cpu"]
+    assert main([*arguments, "--output", str(tmp_path / "folds"), "--set", "epochs=1"]) == 0
+    assert sorted(map(sorted, seen)) == [["a", "b"], ["a", "c"], ["b", "c"]]
+    scores = read_scores(tmp_path / "folds" / "discs.csv")
+    discs = [(score.patient, score.level) for score in scores]
+    assert len(set(discs)) == len(discs)
+    assert {patient for patient, _ in discs} == {"a", "b", "c"}
+    assert all(score.dice is not None and score.group_pair is None for score in scores)
+
+    # with the test patient the folder's unreadable file is found
+    assert main([*arguments, "--output", str(tmp_path / "all"), "--with-test"]) == 1
 
 
 def test_a_run_that_was_broken_off_goes_on_to_exactly_the_same_weights(phantoms, tmp_path, monkeypatch):

@@ -1,23 +1,31 @@
-"""The command ``cross-validate``: grade every training and tuning patient by a network that never saw that patient."""
+"""The command ``cross-validate``: grade or segment every patient by a network that never saw that patient."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .train_command import TASKS
+
+if TYPE_CHECKING:
+    from ..dataset.labelled import LabelledDataset
+    from ..training.evaluation import DiscScore
+    from ..training.recipes import GradingRecipe, SegmentationRecipe
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command; it sets ``func``, which returns the exit code."""
     parser = subparsers.add_parser(
         "cross-validate",
-        help="compare recipes of the grading network without its test patients",
-        description="Train the grading network once for each fold of the training and tuning patients, on the other "
-        "folds, and grade the fold's discs by it. Test patients are never read. Writes discs.csv, which "
-        "'evaluate --predictions' turns into a report and 'train grading --out-of-fold' takes to leave out discs whose "
-        "reference is improbable.",
+        help="compare recipes without the test patients",
+        description="Train the grading or segmentation network once for each fold of the training and tuning "
+        "patients, on the other folds, and grade (or find and name) the fold's discs by it. Test patients are not read "
+        "unless --with-test says so. Writes discs.csv, which 'evaluate --predictions' turns into a report and 'train "
+        "grading --out-of-fold' takes to leave out discs whose reference is improbable.",
     )
+    parser.add_argument("task", nargs="?", choices=TASKS, default="grading", help="what to train (default: grading)")
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DATASET", help="labelled data sets")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the runs")
     parser.add_argument("--preset", choices=("default", "paper"), default="default", help="recipe (default: default)")
@@ -30,16 +38,27 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--folds", type=int, default=5, help="folds of patients (default: 5)")
     parser.add_argument(
-        "--share", type=float, default=1.0, help="share of the patients that train, for a learning curve (default: 1)"
+        "--share",
+        type=float,
+        default=1.0,
+        help="for grading: share of the patients that train, for a learning curve (default: 1)",
     )
     parser.add_argument(
         "--out-of-fold",
         type=Path,
         metavar="CSV",
-        help="discs.csv of an earlier cross-validation; discs with an improbable reference train no network here",
+        help="for grading: discs.csv of an earlier cross-validation; discs with an improbable reference train "
+        "no network here",
     )
     parser.add_argument(
-        "--baseline", action="store_true", help="gradient boosting on measured features in the place of the network"
+        "--baseline",
+        action="store_true",
+        help="for grading: gradient boosting on measured features in the place of the network",
+    )
+    parser.add_argument(
+        "--with-test",
+        action="store_true",
+        help="for segmentation: fold the test patients, too, where masks are few; for figures, not for choices",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch of each fold")
@@ -47,35 +66,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--segmentation-model",
         metavar="NAME|FOLDER",
-        help="finds the discs where a data set has no masks (default: the built-in one)",
+        help="for grading: finds the discs where a data set has no masks (default: the built-in one)",
     )
     parser.set_defaults(func=_cross_validate)
-
-
-def changed_recipe(recipe, changes: list[str]):  # noqa: ANN001, ANN201
-    """Return a recipe with settings changed as in ``name=value``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such setting, or it is not of that type.
-    """
-    kinds = {field.name: type(getattr(recipe, field.name)) for field in fields(recipe)}
-    for change in changes:
-        name, _, text = change.partition("=")
-        if kinds.get(name) not in (int, float, bool, str, tuple):
-            raise ValueError(f"The recipe has no setting {name!r} that can be changed; it has {', '.join(kinds)}.")
-        try:
-            if kinds[name] is bool:
-                value = {"true": True, "false": False}[text.lower()]
-            elif kinds[name] is tuple:
-                value = tuple(int(part) for part in text.split(","))
-            else:
-                value = kinds[name](text)
-        except (ValueError, KeyError):
-            raise ValueError(f"{text!r} is no value for the setting {name!r}.") from None
-        recipe = replace(recipe, **{name: value})
-    return recipe
 
 
 def _cross_validate(arguments: argparse.Namespace) -> int:
@@ -89,30 +82,57 @@ def _cross_validate(arguments: argparse.Namespace) -> int:
     try:
         if not 0 < arguments.share <= 1:
             raise ValueError("--share is more than 0 and at most 1.")
-        recipe = changed_recipe(recipes.GRADING_PRESETS[arguments.preset], arguments.set)
+        presets = recipes.GRADING_PRESETS if arguments.task == "grading" else recipes.SEGMENTATION_PRESETS
+        recipe = recipes.changed_recipe(presets[arguments.preset], arguments.set)
         datasets = [LabelledDataset.open(folder) for folder in arguments.data]
         arguments.output.mkdir(parents=True, exist_ok=True)
-        from ..training.cross_validation import cross_validate
-        from ..training.disc_samples import collect_samples
-        from ..training.evaluation import read_scores, write_scores
+        from ..training.evaluation import write_scores
 
-        samples = collect_samples(datasets, arguments.segmentation_model)
-        scores = cross_validate(
-            samples,
-            recipe,
-            arguments.output,
-            arguments.folds,
-            arguments.seed,
-            arguments.resume,
-            arguments.accelerator,
-            arguments.share,
-            read_scores(arguments.out_of_fold) if arguments.out_of_fold else (),
-            arguments.baseline,
-        )
+        run = _grading_scores if arguments.task == "grading" else _segmentation_scores
+        scores = run(arguments, recipe, datasets)
         write_scores(scores, arguments.output / "discs.csv")
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     table = arguments.output / "discs.csv"
-    print(f"{len(scores)} discs are graded out of fold; see them with: evaluate --predictions {table}")
+    done = "graded" if arguments.task == "grading" else "compared"
+    print(f"{len(scores)} discs are {done} out of fold; see them with: evaluate --predictions {table}")
     return 0
+
+
+def _run_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what both cross-validations are told alike."""
+    return {
+        "folder": arguments.output,
+        "folds": arguments.folds,
+        "seed": arguments.seed,
+        "resume": arguments.resume,
+        "device": arguments.accelerator,
+    }
+
+
+def _grading_scores(
+    arguments: argparse.Namespace, recipe: GradingRecipe, datasets: list[LabelledDataset]
+) -> list[DiscScore]:
+    from ..training.cross_validation import cross_validate
+    from ..training.disc_samples import collect_samples
+    from ..training.evaluation import read_scores
+
+    samples = collect_samples(datasets, arguments.segmentation_model)
+    earlier = read_scores(arguments.out_of_fold) if arguments.out_of_fold else ()
+    return cross_validate(
+        samples,
+        recipe,
+        **_run_settings(arguments),
+        share=arguments.share,
+        earlier=earlier,
+        baseline=arguments.baseline,
+    )
+
+
+def _segmentation_scores(
+    arguments: argparse.Namespace, recipe: SegmentationRecipe, datasets: list[LabelledDataset]
+) -> list[DiscScore]:
+    from ..training.segmentation_folds import cross_validate_segmentation
+
+    return cross_validate_segmentation(datasets, recipe, **_run_settings(arguments), with_test=arguments.with_test)

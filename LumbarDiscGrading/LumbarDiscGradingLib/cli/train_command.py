@@ -33,6 +33,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--model-version", default="1.0", metavar="V", help="version of the model (default: 1.0)")
     parser.add_argument("--epochs", type=int, help="train for this many epochs instead of the preset's")
     parser.add_argument("--steps", type=int, help="steps of an epoch (segmentation) instead of the preset's")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a setting of the recipe, for an ablation; may be given several times",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch in the output folder")
     parser.add_argument(
@@ -75,6 +82,7 @@ def _train(arguments: argparse.Namespace) -> int:
     if arguments.preset == "paper":
         print("The study does not say, and here is taken: " + "; ".join(recipes.PAPER_UNKNOWNS) + ".")
     try:
+        recipe = recipes.changed_recipe(recipe, arguments.set)
         if arguments.preset == "refine" and not arguments.start_from:
             raise ValueError("The preset 'refine' goes on from a trained model; name it with --start-from.")
         datasets = [LabelledDataset.open(folder) for folder in arguments.data]

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ..imaging.canvas import CANVAS_PIXEL_SIZE_MM
 
@@ -164,3 +165,44 @@ PAPER_UNKNOWNS = (
 def recipe_settings(recipe: SegmentationRecipe | GradingRecipe) -> dict[str, Any]:
     """Return a recipe as JSON-ready data, for the metrics log and the model's manifest."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(recipe).items()}
+
+
+Recipe = TypeVar("Recipe", SegmentationRecipe, GradingRecipe)
+
+
+def changed_recipe(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+    """Return a recipe with settings changed as in ``name=value``; a setting that may be left out takes ``none``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such setting, or the value is not of its type.
+
+    Examples
+    --------
+    >>> changed_recipe(GradingRecipe(), ["epochs=7", "widths=8,16", "attention=false"]).widths
+    (8, 16)
+    """
+    kinds = get_type_hints(type(recipe))
+    for change in changes:
+        name, _, text = change.partition("=")
+        if name not in kinds:
+            raise ValueError(f"The recipe has no setting {name!r}; it has {', '.join(kinds)}.")
+        try:
+            value = _value_of(text, kinds[name])
+        except (ValueError, KeyError):
+            raise ValueError(f"{text!r} is no value for the setting {name!r}.") from None
+        recipe = replace(recipe, **{name: value})
+    return recipe
+
+
+def _value_of(text: str, kind: Any) -> Any:
+    """Read a value of a type as the recipes declare them: a plain type, a tuple of int, or one of these or None."""
+    either = get_args(kind)
+    if type(None) in either:
+        return None if text.lower() == "none" else _value_of(text, either[0])
+    if kind is bool:
+        return {"true": True, "false": False}[text.lower()]
+    if get_origin(kind) is tuple:
+        return tuple(int(part) for part in text.split(","))
+    return kind(text)

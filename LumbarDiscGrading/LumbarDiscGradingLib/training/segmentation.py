@@ -277,7 +277,7 @@ def train_segmentation(
         device,
         devices,
         nodes,
-        check_val_every_n_epoch=1 if data.tuning else recipe.epochs + 1,
+        limit_val_batches=None if data.tuning else 0,
     )
     trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
     run.take_kept_weights(module)

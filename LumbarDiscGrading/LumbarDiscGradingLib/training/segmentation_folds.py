@@ -1,0 +1,99 @@
+"""Out-of-fold segmentations: each patient with a mask by a U-Net that never saw that patient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from sklearn.model_selection import KFold
+from tqdm import tqdm
+
+from ..dataset.labelled import LabelledCase, LabelledDataset
+from ..grading.grader import DiscGrader
+from .evaluation import DiscScore, scored_cases
+from .model_export import save_segmentation_model
+from .recipes import SegmentationRecipe
+from .segmentation import train_segmentation
+
+
+def cross_validate_segmentation(
+    datasets: Sequence[LabelledDataset],
+    recipe: SegmentationRecipe,
+    folder: Path,
+    folds: int = 5,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "auto",
+    with_test: bool = False,
+) -> list[DiscScore]:
+    """Train a U-Net for each fold of patients on the others, and find and name the fold's discs by it.
+
+    Grades are left out of the scores: the grading network that the pipeline needs may have seen the patients.
+
+    Parameters
+    ----------
+    datasets : sequence of LabelledDataset
+        Patients with masks are folded; of those without, the training patients join in every fold.
+    recipe : SegmentationRecipe
+    folder : Path
+        Each fold's run and model are a folder in it.
+    folds : int
+    seed : int
+    resume : bool
+        Go on from the last finished epoch of each fold.
+    device : str
+        Lightning accelerator.
+    with_test : bool
+        Fold the test patients, too. They then train the other folds' networks, which are never shipped.
+
+    Returns
+    -------
+    list of DiscScore
+        One for each reference disc.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer patients than folds.
+    """
+    patients = [
+        (case.source, case.patient)
+        for dataset in datasets
+        for case in dataset.cases
+        if case.has_mask and (with_test or case.split != "test")
+    ]
+    if len(patients) < folds:
+        raise ValueError(f"There are {len(patients)} patients with masks, too few for {folds} folds.")
+    scores: list[DiscScore] = []
+    splitter = KFold(folds, shuffle=True, random_state=seed)
+    for number, (others, held) in enumerate(splitter.split(np.arange(len(patients))), start=1):
+        run = folder / f"fold-{number}"
+        training = [_training_on(dataset, {patients[index] for index in others}) for dataset in datasets]
+        module = train_segmentation(training, recipe, run, seed + number, resume, device)
+        model = save_segmentation_model(
+            module, run / "model", f"unet-fold-{number}", "1.0", training, seed=seed + number
+        )
+        grader = DiscGrader("auto", model.folder)
+        cases = list(_ungraded(datasets, {patients[index] for index in held}))
+        for scored in scored_cases(grader, tqdm(cases, desc=f"Fold {number}", unit="patient")):
+            scores += [replace(score, predicted_grade=None, confident=None) for score in scored.scores]
+    return scores
+
+
+def _training_on(dataset: LabelledDataset, patients: set[tuple[str, str]]) -> LabelledDataset:
+    """Return a data set whose training patients are these and those without masks; nobody else is in it."""
+    cases = tuple(
+        replace(case, split="train")
+        for case in dataset.cases
+        if ((case.source, case.patient) in patients if case.has_mask else case.split == "train")
+    )
+    return replace(dataset, cases=cases)
+
+
+def _ungraded(datasets: Sequence[LabelledDataset], patients: set[tuple[str, str]]) -> Iterator[LabelledCase]:
+    for dataset in datasets:
+        for case in dataset.cases:
+            if (case.source, case.patient) in patients:
+                yield replace(case, grades={})
