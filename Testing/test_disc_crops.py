@@ -10,6 +10,7 @@ import torch
 from distributed_worker import sample
 
 from LumbarDiscGradingLib.grading.classifier import disc_input
+from LumbarDiscGradingLib.imaging.crop import MaskUse
 from LumbarDiscGradingLib.training import cross_validation
 from LumbarDiscGradingLib.training.disc_crops import MARGIN_PX, VARIATIONS, DiscCrops, Variation, crops_of, wide_crop
 from LumbarDiscGradingLib.training.evaluation import DiscScore
@@ -26,16 +27,16 @@ def discs():
     return [sample(number) for number in range(6)]
 
 
-def of_grading(disc, channels):
-    return disc_input(disc.slice_2d, disc.mask, disc.axis, disc.fluid, disc.spacing_mm, channels)
+def of_grading(disc, mask_use):
+    return disc_input(disc.slice_2d, disc.mask, disc.axis, disc.fluid, disc.spacing_mm, mask_use)
 
 
-@pytest.mark.parametrize("channels", [1, 2])
-def test_training_and_grading_see_the_same_crop(discs, channels):
-    crops = DiscCrops(discs, replace(RECIPE, in_channels=channels), training=False)
+@pytest.mark.parametrize("mask_use", MaskUse)
+def test_training_and_grading_see_the_same_crop(discs, mask_use):
+    crops = DiscCrops(discs, replace(RECIPE, mask_use=mask_use), training=False)
     batch, grades, groups = crops.collate([crops[index] for index in range(len(crops))])
     for crop, disc in zip(batch, discs, strict=True):
-        np.testing.assert_allclose(crop, of_grading(disc, channels), atol=2e-3)
+        np.testing.assert_allclose(crop, of_grading(disc, mask_use), atol=2e-3)
     assert grades.tolist() == [disc.grade - 1 for disc in discs]
     assert groups.tolist() == [[0, 0, 1, 2, 2][disc.grade - 1] for disc in discs]
 
@@ -43,12 +44,17 @@ def test_training_and_grading_see_the_same_crop(discs, channels):
 def test_a_variation_of_nothing_changes_nothing(discs):
     wide = torch.from_numpy(np.stack([wide_crop(disc) for disc in discs]).astype(np.float32))
     seeds = [(0, 0, index) for index in range(len(discs))]
-    torch.testing.assert_close(crops_of(wide, STILL, seeds, 2), crops_of(wide, None, seeds, 2), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        crops_of(wide, STILL, seeds, MaskUse.CHANNEL),
+        crops_of(wide, None, seeds, MaskUse.CHANNEL),
+        atol=1e-4,
+        rtol=1e-4,
+    )
 
 
 def test_a_shift_moves_the_crop_by_its_length(discs):
     wide = torch.from_numpy(np.stack([wide_crop(discs[1])]).astype(np.float32))
-    shifted = crops_of(wide, replace(STILL, shift_mm=2.0), [(1, 2, 3)], 2)
+    shifted = crops_of(wide, replace(STILL, shift_mm=2.0), [(1, 2, 3)], MaskUse.CHANNEL)
     random = np.random.default_rng((1, 2, 3))
     random.normal(), random.uniform(), random.random(), random.random()
     along, down = random.normal(0, 2.0, 2) / 0.25

@@ -49,7 +49,7 @@ def found(grader, result):
 def inputs_of(grader, result):
     spacing = result.volume.spacing_mm[1:]
     regions = [region_of_mask(result.label_slice == disc.label_value, spacing) for disc in result.discs]
-    return evidence.inputs_of(result, regions, spacing, grader.classifier.channels)
+    return evidence.inputs_of(result, regions, spacing, grader.classifier.mask_use)
 
 
 def likeness(first, second):

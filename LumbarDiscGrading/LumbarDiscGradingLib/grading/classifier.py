@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..imaging.crop import DiscAxis, disc_grid, referenced_crop
+from ..imaging.crop import DiscAxis, MaskUse, disc_grid, referenced_crop
 from .segmenter import reduced_precision, require_normalization
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def disc_input(
     axis: DiscAxis,
     fluid: float,
     spacing_mm: tuple[float, float],
-    channels: int,
+    mask_use: MaskUse,
 ) -> NDArray[np.float32]:
     """Return what the grading network sees of one disc; training and grading make it here alike.
 
@@ -41,8 +41,7 @@ def disc_input(
     fluid : float
         Reference signal, from `measurements.fluid_signal`.
     spacing_mm : tuple of float
-    channels : int
-        2: crop and mask side by side; 1: crop times mask, as in the study.
+    mask_use : MaskUse
 
     Returns
     -------
@@ -50,8 +49,10 @@ def disc_input(
     """
     grid = disc_grid(axis)
     crop = np.sqrt(referenced_crop(slice_2d, spacing_mm, grid, fluid))  # spreads the dark half, where discs differ
+    if mask_use is MaskUse.NONE:
+        return crop[None]
     mask = grid.sample(disc_mask.astype(np.float32), spacing_mm)
-    return crop[None] * mask[None] if channels == 1 else np.stack([crop, mask])
+    return crop[None] * mask[None] if mask_use is MaskUse.MULTIPLIED else np.stack([crop, mask])
 
 
 FALLBACK_REFERENCE_PERCENTILE = 98.0
@@ -63,7 +64,7 @@ def disc_inputs(
     discs: Sequence[DiscRegion],
     fluids: Sequence[float | None],
     spacing_mm: tuple[float, float],
-    channels: int,
+    mask_use: MaskUse,
 ) -> NDArray[np.float32]:
     """Return `disc_input` of several discs, shape (discs, channels, 128, 256).
 
@@ -74,15 +75,24 @@ def disc_inputs(
     fluids : sequence of float or None
         Reference signal of each disc; None where there is no canal.
     spacing_mm : tuple of float
-    channels : int
+    mask_use : MaskUse
     """
     fallback = float(np.percentile(slice_2d, FALLBACK_REFERENCE_PERCENTILE))
     return np.stack(
         [
-            disc_input(slice_2d, disc.mask, disc.axis, fluid or fallback, spacing_mm, channels)
+            disc_input(slice_2d, disc.mask, disc.axis, fluid or fallback, spacing_mm, mask_use)
             for disc, fluid in zip(discs, fluids, strict=True)
         ]
     )
+
+
+def _mask_use(model: TrainedModel) -> MaskUse:
+    from ..models.manifest import ModelError
+
+    try:
+        return MaskUse.of_channels(model.manifest["input"]["channels"])
+    except ValueError as error:
+        raise ModelError(f"The model {model.name} cannot be used: {error} Choose another model.") from None
 
 
 class Classifier:
@@ -102,7 +112,7 @@ class Classifier:
         require_normalization(model, CROP_NORMALIZATION)
         self.model, self.device = model, device
         self.network = model.load(device).to(memory_format=torch.channels_last)
-        self.channels = len(model.manifest["input"]["channels"])
+        self.mask_use = _mask_use(model)
         self.temperature = float(model.manifest.get("calibration", {}).get("temperature", 1.0))
         self.outputs = list(model.manifest["outputs"])
 

@@ -25,7 +25,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from ..imaging.canvas import Grid
-from ..imaging.crop import CROP_PIXEL_SIZE_MM, disc_grid
+from ..imaging.crop import CROP_PIXEL_SIZE_MM, MaskUse, disc_grid
 from ..imaging.volume import ImagingError, SagittalVolume
 from ..pfirrmann import GROUPS, Group
 from .classifier import disc_inputs
@@ -186,7 +186,7 @@ def evidence_of(
     if not graded:
         return EvidenceMap(result.volume, result.slice_index, (), evidence_key(result))
     regions = [region_of_mask(result.label_slice == disc.label_value, spacing_mm) for disc in graded]
-    inputs = inputs_of(result, regions, spacing_mm, classifier.channels)
+    inputs = inputs_of(result, regions, spacing_mm, classifier.mask_use)
     chosen = [(groups or {}).get(disc.level, network_grade(disc)[0]) for disc in graded]
     densities = evidence_density(classifier, inputs, chosen, before_step)
     discs = tuple(_disc_evidence(*parts, spacing_mm) for parts in zip(graded, chosen, densities, regions, strict=True))
@@ -194,14 +194,14 @@ def evidence_of(
 
 
 def inputs_of(
-    result: GradingResult, regions: list[DiscRegion], spacing_mm: tuple[float, float], channels: int
+    result: GradingResult, regions: list[DiscRegion], spacing_mm: tuple[float, float], mask_use: MaskUse
 ) -> NDArray[np.float32]:
     """Make again what the grading network saw of discs, shape (discs, channels, 128, 256)."""
     slice_2d = result.volume.thick_slice(result.slice_index)
     everywhere = np.ones(slice_2d.shape, dtype=bool)
     canal = find_regions(result.tissue_slice, everywhere.astype(np.float32), None, everywhere, spacing_mm).canal
     fluids = [fluid_signal(slice_2d, canal, disc.axis, spacing_mm) for disc in regions]
-    return disc_inputs(slice_2d, regions, fluids, spacing_mm, channels)
+    return disc_inputs(slice_2d, regions, fluids, spacing_mm, mask_use)
 
 
 def evidence_density(

@@ -266,7 +266,7 @@ class DiscGrader:
     ) -> NDArray[np.float64]:
         from .classifier import disc_inputs
 
-        inputs = disc_inputs(slice_2d, named.discs, fluids, spacing, self.classifier.channels)
+        inputs = disc_inputs(slice_2d, named.discs, fluids, spacing, self.classifier.mask_use)
         return self.classifier.grade_probabilities(inputs)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,40 @@ CROP_PIXEL_SIZE_MM = 0.25
 
 MAX_AXIS_DEGREES = 75.0
 """The long axis of a lumbar disc points backwards; the lumbosacral one is tilted most."""
+
+
+class MaskUse(str, Enum):
+    """How the grading network is shown which disc of a crop it grades.
+
+    `channels` names the network's input channels, as a model's manifest does.
+    """
+
+    CHANNEL = "channel"
+    MULTIPLIED = "multiplied"
+    NONE = "none"
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the input channels: crop and mask side by side, crop times mask (as in the study), or crop alone."""
+        return {
+            MaskUse.CHANNEL: ("image", "mask"),
+            MaskUse.MULTIPLIED: ("image times mask",),
+            MaskUse.NONE: ("image",),
+        }[self]
+
+    @classmethod
+    def of_channels(cls, names: Sequence[str]) -> MaskUse:
+        """Return the use whose channels have these names.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        for use in cls:
+            if use.channels == tuple(names):
+                return use
+        raise ValueError(f"A grading network with the input channels {', '.join(names)} is not known.")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from ..imaging.crop import CROP_PIXEL_SIZE_MM, CROP_SHAPE, disc_grid, referenced_crop
+from ..imaging.crop import CROP_PIXEL_SIZE_MM, CROP_SHAPE, MaskUse, disc_grid, referenced_crop
 from ..pfirrmann import GRADES, GROUPS, group_of_grade
 from .disc_samples import DiscSample
 from .recipes import GradingRecipe
@@ -113,7 +113,7 @@ class DiscCrops(Dataset):
         """Make a batch: crops (batch, channels, 128, 256) float32, grades and groups (batch,) int64."""
         wide = torch.from_numpy(np.stack([item[0] for item in items]).astype(np.float32))
         variation = VARIATIONS[self.recipe.augment] if self.training else None
-        crops = crops_of(wide, variation, [item[3] for item in items], self.recipe.in_channels)
+        crops = crops_of(wide, variation, [item[3] for item in items], self.recipe.mask_use)
         return crops, torch.tensor([item[1] for item in items]), torch.tensor([item[2] for item in items])
 
     def _drawn(self, index: int) -> int:
@@ -134,7 +134,9 @@ def wide_crop(sample: DiscSample) -> NDArray[np.float16]:
     return np.stack([crop, mask]).astype(np.float16)
 
 
-def crops_of(wide: Tensor, variation: Variation | None, seeds: Sequence[tuple[int, int, int]], channels: int) -> Tensor:
+def crops_of(
+    wide: Tensor, variation: Variation | None, seeds: Sequence[tuple[int, int, int]], mask_use: MaskUse
+) -> Tensor:
     """Turn crops with a margin into what the network sees.
 
     Parameters
@@ -144,8 +146,7 @@ def crops_of(wide: Tensor, variation: Variation | None, seeds: Sequence[tuple[in
         None cuts the margin off and changes nothing else.
     seeds : sequence of tuple of int
         One for each crop; the same seed gives the same variation.
-    channels : int
-        2: crop and mask side by side; 1: crop times mask.
+    mask_use : MaskUse
 
     Returns
     -------
@@ -159,7 +160,9 @@ def crops_of(wide: Tensor, variation: Variation | None, seeds: Sequence[tuple[in
         moved = _moved(wide, variation, randoms)
         image, mask = _as_acquired_elsewhere(moved[:, :1], variation, randoms), moved[:, 1:]
     image = image.clamp(0.0, 1.5).sqrt()  # spreads the dark half, where discs differ
-    return image * mask if channels == 1 else torch.cat([image, mask], dim=1)
+    if mask_use is MaskUse.NONE:
+        return image
+    return image * mask if mask_use is MaskUse.MULTIPLIED else torch.cat([image, mask], dim=1)
 
 
 def _column(values: Sequence[float]) -> Tensor:
@@ -204,8 +207,11 @@ def _as_acquired_elsewhere(image: Tensor, variation: Variation, randoms: Sequenc
     blurs = [r.uniform(0, variation.largest_blur_px) if r.random() < variation.blur_share else 0.0 for r in randoms]
     image = torch.cat([_blurred(one[None], sigma) for one, sigma in zip(image, blurs, strict=True)])
     noises = [r.uniform(0, variation.largest_noise) if r.random() < variation.noise_share else 0.0 for r in randoms]
-    noise = np.stack([r.standard_normal(image.shape[1:], dtype=np.float32) for r in randoms])
-    return image + _column(noises) * torch.from_numpy(noise)
+    noisy = [index for index, noise in enumerate(noises) if noise > 0]
+    for index in noisy:
+        noise = torch.from_numpy(randoms[index].standard_normal(image.shape[1:], dtype=np.float32))
+        image[index] += noises[index] * noise
+    return image
 
 
 def _blurred(image: Tensor, sigma: float) -> Tensor:

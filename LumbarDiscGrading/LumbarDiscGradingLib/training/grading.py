@@ -34,7 +34,7 @@ class GradingModule(L.LightningModule):
         self.recipe = recipe
         outputs = len(GRADES) if recipe.ordinal else len(GROUPS)
         self.network = SpineNet(
-            recipe.in_channels,
+            len(recipe.mask_use.channels),
             outputs,
             recipe.widths,
             recipe.attention,

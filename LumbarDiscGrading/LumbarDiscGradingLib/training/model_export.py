@@ -102,7 +102,7 @@ def save_grading_model(
         "architecture": {
             "class": "SpineNet",
             "parameters": {
-                "in_channels": recipe.in_channels,
+                "in_channels": len(recipe.mask_use.channels),
                 "outputs": len(outputs),
                 "widths": list(recipe.widths),
                 "attention": recipe.attention,
@@ -112,7 +112,7 @@ def save_grading_model(
         "input": {
             "shape": list(CROP_SHAPE),
             "pixel_size_mm": CROP_PIXEL_SIZE_MM,
-            "channels": ["image", "mask"] if recipe.in_channels == 2 else ["image times mask"],
+            "channels": list(recipe.mask_use.channels),
             "normalization": CROP_NORMALIZATION,
         },
         "outputs": outputs,

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from enum import Enum
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from ..imaging.canvas import CANVAS_PIXEL_SIZE_MM
+from ..imaging.crop import MaskUse
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,7 @@ class SegmentationRecipe:
         Rows and columns of the training patches in canvas pixels.
     pixel_size_mm : float
     batch_size, epochs, steps_per_epoch : int
-    optimizer : str
-        ``adamw`` or ``sgd``.
+    optimizer : {"adamw", "sgd"}
     learning_rate : float
         Peak of the one-cycle schedule (``adamw``), constant for ``sgd``.
     augment : bool
@@ -53,7 +54,7 @@ class SegmentationRecipe:
     batch_size: int = 6
     epochs: int = 24
     steps_per_epoch: int = 100
-    optimizer: str = "adamw"
+    optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 3e-3
     augment: bool = True
     self_training_epoch: int | None = 12
@@ -70,8 +71,8 @@ class GradingRecipe:
 
     Attributes
     ----------
-    in_channels : int
-        2: crop and mask side by side; 1: crop times mask, as in the study.
+    mask_use : MaskUse
+        Crop and mask side by side, multiplied (as in the study), or the crop alone.
     ordinal : bool
         True: five ordinal Pfirrmann grades (cumulative logits); False: the three groups (softmax).
     widths : tuple of int
@@ -83,8 +84,8 @@ class GradingRecipe:
     batch_size, epochs : int
     optimizer : str
     learning_rate : float
-    augment : str
-        ``paper`` (rotation, flipping, Gaussian noise) or ``full``.
+    augment : {"full", "paper"}
+        ``paper``: rotation, flipping, Gaussian noise.
     split_by_patient : bool
         False: discs split at random, as in the study; patients then leak between the sets.
     label_smoothing : float
@@ -96,16 +97,16 @@ class GradingRecipe:
     precision : str
     """
 
-    in_channels: int = 2
+    mask_use: MaskUse = MaskUse.CHANNEL
     ordinal: bool = True
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
     attention: bool = True
     input_pooling: int = 2
     batch_size: int = 32
     epochs: int = 50
-    optimizer: str = "adamw"
+    optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 1e-3
-    augment: str = "full"
+    augment: Literal["full", "paper"] = "full"
     split_by_patient: bool = True
     label_smoothing: float = 0.1
     balance_sources: bool = True
@@ -136,7 +137,7 @@ GRADING_PRESETS = {
     "default": GradingRecipe(),
     "refine": GradingRecipe(epochs=15, learning_rate=3e-4),
     "paper": GradingRecipe(
-        in_channels=1,
+        mask_use=MaskUse.MULTIPLIED,
         ordinal=False,
         widths=(64, 128, 256, 512, 512),
         input_pooling=1,
@@ -164,7 +165,13 @@ PAPER_UNKNOWNS = (
 
 def recipe_settings(recipe: SegmentationRecipe | GradingRecipe) -> dict[str, Any]:
     """Return a recipe as JSON-ready data, for the metrics log and the model's manifest."""
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(recipe).items()}
+    return {key: _as_json(value) for key, value in asdict(recipe).items()}
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    return list(value) if isinstance(value, tuple) else value
 
 
 Recipe = TypeVar("Recipe", SegmentationRecipe, GradingRecipe)
@@ -199,6 +206,8 @@ def changed_recipe(recipe: Recipe, changes: Sequence[str]) -> Recipe:
 def _value_of(text: str, kind: Any) -> Any:
     """Read a value of a type as the recipes declare them: a plain type, a tuple of int, or one of these or None."""
     either = get_args(kind)
+    if get_origin(kind) is Literal:
+        return either[either.index(text)]
     if type(None) in either:
         return None if text.lower() == "none" else _value_of(text, either[0])
     if kind is bool:
