@@ -126,6 +126,14 @@ def test_cross_validation_grades_each_disc_once_by_a_network_that_did_not_see_it
     again = cross_validation.cross_validate(views, TINY, tmp_path, folds=2, device="cpu", earlier=[*scores, *doubtful])
     assert "2" not in seen[0] | seen[1]
     assert len(again) == len(scores)
+    bright = replace(patients[0], slice_2d=patients[0].slice_2d * 3)
+    beside = [bright, *views[1:]]
+    middle, mean = (
+        cross_validation.cross_validate(beside, TINY, tmp_path, folds=2, device="cpu", all_views=all_views)
+        for all_views in (False, True)
+    )
+    changed = [one.level for one, other in zip(middle, mean, strict=True) if one.p_mild != other.p_mild]
+    assert changed == ["L4-L5"]  # of the one disc with several views
     with pytest.raises(ValueError, match="too few for 9 folds"):
         cross_validation.cross_validate(views, TINY, tmp_path, folds=9, device="cpu")
 

@@ -81,6 +81,13 @@ def test_a_finished_set_up_is_not_repeated(project: Path) -> None:
     assert lines == []
 
 
+def test_training_and_evaluation_bring_what_they_need_and_grading_does_not() -> None:
+    assert standalone.extras_for(["train", "grading"]) == ["standalone", "train"]
+    assert standalone.extras_for(["ablate", "grading"]) == ["standalone", "train"]
+    assert standalone.extras_for(["grade", "train"]) == ["standalone"]
+    assert standalone.extras_for([]) == ["standalone"]
+
+
 def test_more_extras_are_added_to_those_there(project: Path) -> None:
     environment, lines = environment_of(project)
     environment.make_ready(["standalone"])

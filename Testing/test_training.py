@@ -18,7 +18,7 @@ from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.imaging.volume import SagittalVolume
 from LumbarDiscGradingLib.models.folder import TrainedModel
 from LumbarDiscGradingLib.pfirrmann import Tissue
-from LumbarDiscGradingLib.training import recipes, segmentation_folds
+from LumbarDiscGradingLib.training import ablation, recipes, segmentation_folds
 from LumbarDiscGradingLib.training.contour_offset import best_offset, take_off_disc_logit
 from LumbarDiscGradingLib.training.evaluation import read_scores
 from LumbarDiscGradingLib.training.grading import fit_temperature, ordinal_loss
@@ -86,6 +86,30 @@ def test_segmentation_trains_without_reading_test_patients_and_yields_a_model_th
     output = model.load("cpu")(torch.zeros(1, 1, 32, 32))
     assert output.shape == (1, 5, 32, 32)
     assert torch.isfinite(output).all()
+
+
+def test_ablations_undo_the_choices_of_a_recipe_one_by_one_and_go_on_where_they_were(
+    phantoms, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setitem(recipes.SEGMENTATION_PRESETS, "default", TINY)
+    monkeypatch.setattr(ablation, "SEGMENTATION_ABLATIONS", {"only gentle": ("gentle_share=1",)})
+    arguments = ["ablate", "segmentation", "--data", str(phantoms), "--output", str(tmp_path), "--accelerator", "cpu"]
+    assert main([*arguments, "--set", "epochs=2"]) == 0
+    assert "| only gentle |" in capsys.readouterr().out
+    with (tmp_path / "ablation.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["change"] for row in rows} == {"only gentle"}
+    assert {"median disc Dice", "lumbar discs found and rightly named"} <= {row["name"] for row in rows}
+    gentle, plain = (TrainedModel.open(tmp_path / run / "model") for run in ("gentle_share-1", "recipe"))
+    shares = [model.manifest["training"]["recipe"]["gentle_share"] for model in (gentle, plain)]
+    assert shares == [1.0, TINY.gentle_share]
+    assert gentle.manifest["training"]["recipe"]["epochs"] == 2
+    tuning = {score.patient for score in read_scores(tmp_path / "recipe" / "discs.csv")}
+    assert tuning == {"c"}
+
+    # what was measured is not measured again
+    monkeypatch.setattr("LumbarDiscGradingLib.training.segmentation.train_segmentation", None)
+    assert main([*arguments, "--set", "epochs=2"]) == 0
 
 
 def test_each_patient_is_segmented_once_by_a_network_that_did_not_see_that_patient(phantoms, tmp_path, monkeypatch):

@@ -26,6 +26,7 @@ NEWEST_PYTHON = (3, 13)
 CHECKOUT = Path(__file__).resolve().parents[2]
 PROJECT = CHECKOUT / "LumbarDiscGrading"
 COMMAND = "lumbar-disc-grading"
+TRAINING_COMMANDS = ("train", "cross-validate", "ablate", "evaluate", "compare")
 LARGE_DOWNLOAD_MB = 15.0
 """Downloads from this size on are worth a line of progress."""
 
@@ -293,11 +294,16 @@ def hand_over(command: Sequence[str]) -> int:
     os.execv(command[0], list(command))
 
 
+def extras_for(arguments: Sequence[str]) -> list[str]:
+    """Return what a command needs installed: training and evaluation bring libraries of their own."""
+    return ["standalone", *(["train"] if arguments and arguments[0] in TRAINING_COMMANDS else [])]
+
+
 def main(arguments: Sequence[str]) -> int:
     """Set up where needed, then run ``lumbar-disc-grading`` with the arguments."""
     environment = checkout_environment()
     try:
-        environment.make_ready(["standalone"])
+        environment.make_ready(extras_for(arguments))
     except SetupError as error:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         return 1

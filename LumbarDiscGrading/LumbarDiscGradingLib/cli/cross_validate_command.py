@@ -56,6 +56,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="for grading: gradient boosting on measured features in the place of the network",
     )
     parser.add_argument(
+        "--all-views",
+        action="store_true",
+        help="for grading: where a volume has slices beside the middle one, take the mean of their gradings",
+    )
+    parser.add_argument(
         "--with-test",
         action="store_true",
         help="for segmentation: fold the test patients, too, where masks are few; for figures, not for choices",
@@ -127,6 +132,7 @@ def _grading_scores(
         share=arguments.share,
         earlier=earlier,
         baseline=arguments.baseline,
+        all_views=arguments.all_views,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from . import (
+    ablate_command,
     compare_command,
     cross_validate_command,
     dataset_command,
@@ -34,6 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
         dataset_command,
         train_command,
         cross_validate_command,
+        ablate_command,
         evaluate_command,
         compare_command,
         study_command,

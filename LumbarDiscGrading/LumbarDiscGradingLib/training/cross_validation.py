@@ -7,9 +7,11 @@ of a training (confident learning: Northcutt et al., J Artif Intell Res 70:1373-
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import torch
 from sklearn.model_selection import GroupKFold
 
 from ..grading.grader import CONFIDENT_PROBABILITY
@@ -35,6 +37,7 @@ def cross_validate(
     share: float = 1.0,
     earlier: Sequence[DiscScore] = (),
     baseline: bool = False,
+    all_views: bool = False,
 ) -> list[DiscScore]:
     """Train a grading network for each fold of patients on the others, and grade the fold's discs by it.
 
@@ -55,14 +58,15 @@ def cross_validate(
         Of the patients of the other folds, how many train: less than 1 for a learning curve.
     earlier : sequence of DiscScore
         Of an earlier cross-validation: its doubtful discs train no network (`without_doubtful`) but are graded too.
-
     baseline : bool
         Gradient boosting on measured features in the place of the network (`training.feature_baseline`).
+    all_views : bool
+        Grade the slices beside the middle one too, where a volume has them, and take the mean of the probabilities.
 
     Returns
     -------
     list of DiscScore
-        One for each disc (of the views of a disc, the middle one counts).
+        One for each disc; of its views the middle one counts, unless `all_views`.
 
     Raises
     ------
@@ -78,13 +82,17 @@ def cross_validate(
         known = _part_of(patients[others], share, seed)
         training = [samples[index] for index in others if patients[index] in known]
         training = without_doubtful(training, earlier) if earlier else training
-        tested = _middle_views(samples[index] for index in held)
+        views = _views(samples[index] for index in held)
+        tested = [of_disc[len(of_disc) // 2] for of_disc in views]
         if baseline:
             groups = group_probabilities_by_features(training, tested, seed)
             scores += [_score(sample, group, group) for sample, group in zip(tested, groups, strict=True)]
             continue
         module = train_grading(training, tested, recipe, folder / f"fold-{number}", seed + number, resume, device)
         probabilities = predict(module, tested).softmax(1)
+        if all_views:
+            each = predict(module, list(chain.from_iterable(views))).softmax(1)
+            probabilities = torch.stack([part.mean(0) for part in each.split([len(of_disc) for of_disc in views])])
         groups = by_group(probabilities).numpy()
         scores += [
             _score(sample, grades, group)
@@ -124,11 +132,12 @@ def _part_of(patients: np.ndarray, share: float, seed: int) -> set[str]:
     return set(shuffled[: max(1, round(share * len(shuffled)))])
 
 
-def _middle_views(samples: Iterable[DiscSample]) -> list[DiscSample]:
+def _views(samples: Iterable[DiscSample]) -> list[list[DiscSample]]:
+    """Return the samples disc by disc: a disc of a volume of thin slices has several."""
     views: dict[tuple[str, str, str], list[DiscSample]] = {}
     for sample in samples:
         views.setdefault((sample.source, sample.patient, sample.level), []).append(sample)
-    return [found[len(found) // 2] for found in views.values()]
+    return list(views.values())
 
 
 def _score(sample: DiscSample, by_grade: np.ndarray, groups: np.ndarray) -> DiscScore:

@@ -1,0 +1,128 @@
+"""What each choice of a recipe is worth: the recipe with one choice undone, against it, on the same patients."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from .evaluation import DiscScore, read_scores, write_scores
+from .evaluation_comparison import Difference, compare_scores
+from .evaluation_files import DISCS_NAME
+from .evaluation_measures import ALL_DISCS
+
+GRADING_ABLATIONS: Mapping[str, tuple[str, ...]] = {
+    "crop times mask, as in the study": ("mask_use=multiplied",),
+    "no mask": ("mask_use=none",),
+    "three groups instead of five grades": ("ordinal=false",),
+    "no softened targets": ("label_smoothing=0",),
+    "no attention": ("attention=false",),
+    "shallower (4 convolutions)": ("widths=16,32,64,128",),
+    "deeper (6 convolutions)": ("widths=16,32,64,128,256,256",),
+    "half as wide": ("widths=8,16,32,64,128",),
+    "twice as wide": ("widths=32,64,128,256,512",),
+    "the study's augmentation": ("augment=paper",),
+    "sources and grades as frequent as they are": ("balance_sources=false",),
+    "the study's network and targets": (
+        "mask_use=multiplied",
+        "ordinal=false",
+        "label_smoothing=0",
+        "balance_sources=false",
+        "augment=paper",
+        "widths=64,128,256,512,512",
+    ),
+}
+"""Choices of the grading recipe undone, and a shallower, a deeper, a narrower and a wider network."""
+
+SEGMENTATION_ABLATIONS: Mapping[str, tuple[str, ...]] = {
+    "no physics-minded augmentation": ("gentle_share=1",),
+    "no gentle patches": ("gentle_share=0",),
+    "no self-training on TSE": ("self_training_epoch=none",),
+    "last weights instead of their average": ("average_decay=none",),
+    "no fitted contour": ("fit_contour=false",),
+}
+"""Choices of the segmentation recipe undone."""
+
+FIGURES = (
+    "median disc Dice",
+    "mean disc Dice",
+    "lumbar discs found and rightly named",
+    "graded discs found",
+    "quadratic kappa of the groups",
+    "balanced accuracy of the groups",
+)
+"""Those of them that a recipe's task has are in the table."""
+TABLE_NAME = "ablation.csv"
+UNCHANGED = "recipe"
+
+Measure = Callable[[Sequence[str], Path], Sequence[DiscScore]]
+
+
+def ablate(measure: Measure, ablations: Mapping[str, Sequence[str]], folder: Path) -> list[tuple[str, Difference]]:
+    """Measure a recipe and its ablations, and compare each with the recipe.
+
+    What was measured lies in a folder for each, which `evaluate --predictions` and `compare` read; what is there
+    already is not measured again. The table is written anew after each ablation.
+
+    Parameters
+    ----------
+    measure : callable
+        From changes, as `recipes.changed_recipe` takes them, and a folder for the run to scores.
+    ablations : mapping of str to sequence of str
+        Changes by what they are called.
+    folder : Path
+
+    Returns
+    -------
+    list of tuple
+        What was changed, and a figure of a data set with and without the change.
+    """
+    unchanged = _scores(measure, (), folder / UNCHANGED)
+    rows: list[tuple[str, Difference]] = []
+    for name, changes in ablations.items():
+        changed = _scores(measure, changes, folder / " ".join(changes).replace("=", "-"))
+        for difference in compare_scores(unchanged, changed).differences:
+            one_source = difference.source in {score.source for score in unchanged}
+            if one_source and difference.part == ALL_DISCS and difference.name in FIGURES:
+                rows.append((name, difference))
+        write_table(rows, folder / TABLE_NAME)
+    return rows
+
+
+def write_table(rows: Sequence[tuple[str, Difference]], path: Path) -> None:
+    """Write an ablation's table: ``old`` is the recipe, ``new`` the recipe with the change."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        table = [{"change": name, **difference.row()} for name, difference in rows]
+        writer = csv.DictWriter(stream, list(table[0]) if table else ["change"])
+        writer.writeheader()
+        writer.writerows(table)
+
+
+def ablation_text(rows: Sequence[tuple[str, Difference]]) -> str:
+    """Return an ablation's table as Markdown, figures of one data set in one row."""
+    columns = list(dict.fromkeys((row.source, row.name) for _, row in rows))
+    lines = [
+        "| changed | " + " | ".join(f"{source}: {name}" for source, name in columns) + " |",
+        "| --- |" + " --- |" * len(columns),
+        "| nothing | " + " | ".join(f"{_first(rows, column).old:.3f}" for column in columns) + " |",
+    ]
+    for changed in dict.fromkeys(name for name, _ in rows):
+        own = {(row.source, row.name): row for name, row in rows if name == changed}
+        lines.append(f"| {changed} | " + " | ".join(_cell(own.get(column)) for column in columns) + " |")
+    return "\n".join(lines)
+
+
+def _cell(row: Difference | None) -> str:
+    return "" if row is None else f"{row.new:.3f} ({row.difference:+.3f}, {row.low:+.3f} to {row.high:+.3f})"
+
+
+def _first(rows: Sequence[tuple[str, Difference]], column: tuple[str, str]) -> Difference:
+    return next(row for _, row in rows if (row.source, row.name) == column)
+
+
+def _scores(measure: Measure, changes: Sequence[str], folder: Path) -> Sequence[DiscScore]:
+    table = folder / DISCS_NAME
+    if not table.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_scores(measure(changes, folder), table)
+    return read_scores(table)
