@@ -34,7 +34,7 @@ def of_grading(disc, mask_use):
 @pytest.mark.parametrize("mask_use", MaskUse)
 def test_training_and_grading_see_the_same_crop(discs, mask_use):
     crops = DiscCrops(discs, replace(RECIPE, mask_use=mask_use), training=False)
-    batch, grades, groups = crops.collate([crops[index] for index in range(len(crops))])
+    batch, grades, groups, _ = crops.collate([crops[index] for index in range(len(crops))])
     for crop, disc in zip(batch, discs, strict=True):
         np.testing.assert_allclose(crop, of_grading(disc, mask_use), atol=2e-3)
     assert grades.tolist() == [disc.grade - 1 for disc in discs]
@@ -95,7 +95,7 @@ def test_the_study_varies_by_rotation_flips_and_noise_alone():
     assert paper.flip_columns
 
 
-TINY = replace(RECIPE, widths=(4, 8), batch_size=2, epochs=1, precision="32-true", input_pooling=4)
+TINY = replace(RECIPE, widths=(4, 8), batch_size=2, epochs=1, precision="32-true", input_pooling=4, first_round_folds=0)
 
 
 def test_cross_validation_grades_each_disc_once_by_a_network_that_did_not_see_its_patient(tmp_path, monkeypatch):
@@ -121,11 +121,6 @@ def test_cross_validation_grades_each_disc_once_by_a_network_that_did_not_see_it
     seen.clear()
     cross_validation.cross_validate(views, TINY, tmp_path, folds=2, device="cpu", share=0.5)
     assert [len(patients) for patients in seen] == [1, 1]
-    seen.clear()
-    doubtful = [replace(score, p_mild=0.0, p_moderate=0.0, p_serious=0.0) for score in scores if score.patient == "2"]
-    again = cross_validation.cross_validate(views, TINY, tmp_path, folds=2, device="cpu", earlier=[*scores, *doubtful])
-    assert "2" not in seen[0] | seen[1]
-    assert len(again) == len(scores)
     bright = replace(patients[0], slice_2d=patients[0].slice_2d * 3)
     beside = [bright, *views[1:]]
     middle, mean = (
@@ -144,15 +139,42 @@ def test_discs_with_an_improbable_reference_are_left_out_of_a_training(discs):
         group = [0, 0, 1, 2, 2][disc.grade - 1]
         p = [rest, rest, rest]
         p[group] = p_reference
-        return DiscScore(
-            disc.patient, disc.source, disc.level, grade=disc.grade, p_mild=p[0], p_moderate=p[1], p_serious=p[2]
-        )
+        groups = dict(zip(("p_mild", "p_moderate", "p_serious"), p, strict=True))
+        grades = {"p_1": 0.0, "p_2": p[0], "p_3": p[1], "p_4": p[2], "p_5": 0.0}
+        return DiscScore(disc.patient, disc.source, disc.level, grade=disc.grade, **groups, **grades)
 
     scores = [score(disc, 0.04 if index == 2 else 0.06) for index, disc in enumerate(discs[:4])]
-    kept = cross_validation.without_doubtful(discs, scores)
+    kept = cross_validation.informed(discs, scores)
     assert [disc.patient for disc in kept] == ["0", "1", "3", "4", "5"]
+    assert all(sum(disc.believed) == pytest.approx(1.0) for disc in kept[:3])
+    assert [disc.believed for disc in kept[3:]] == [None, None]  # not graded out of fold
     with pytest.raises(ValueError, match="run cross-validate"):
-        cross_validation.without_doubtful(discs, [replace(scores[0], patient="someone")])
+        cross_validation.informed(discs, [replace(scores[0], patient="someone")])
+
+
+def test_a_first_round_within_a_fold_sees_nothing_of_the_fold(tmp_path, monkeypatch):
+    discs = [replace(sample(number), patient=str(number // 2)) for number in range(12)]
+    runs = []
+    train = cross_validation.train_grading
+
+    def watched(training, tested, recipe, folder, *rest):
+        runs.append((folder, {disc.patient for disc in training}, {disc.patient for disc in tested}, training))
+        return train(training, tested, recipe, folder, *rest)
+
+    monkeypatch.setattr(cross_validation, "train_grading", watched)
+    monkeypatch.setattr(cross_validation, "IMPROBABLE", 0.0)
+    scores = cross_validation.cross_validate(discs, replace(TINY, first_round_folds=2), tmp_path, folds=3, device="cpu")
+    assert len({(score.patient, score.level) for score in scores}) == 6
+    for fold in ("fold-1", "fold-2", "fold-3"):
+        *rounds, (_, trained, tested, training) = [
+            run for run in runs if fold in run[0].parts[len(tmp_path.parts) :][:1]
+        ]
+        assert trained == {*"012345"} - tested
+        assert all(sum(disc.believed) == pytest.approx(1.0, abs=1e-4) for disc in training)
+        assert len(rounds) == 2
+        for _, seen, graded, _ in rounds:
+            assert seen | graded == trained
+            assert not seen & graded
 
 
 def test_an_ablation_changes_single_settings_of_the_recipe():

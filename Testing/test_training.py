@@ -21,8 +21,9 @@ from LumbarDiscGradingLib.pfirrmann import Tissue
 from LumbarDiscGradingLib.training import ablation, recipes, segmentation_folds
 from LumbarDiscGradingLib.training.contour_offset import best_offset, take_off_disc_logit
 from LumbarDiscGradingLib.training.evaluation import read_scores
-from LumbarDiscGradingLib.training.grading import fit_temperature, ordinal_loss
+from LumbarDiscGradingLib.training.grading import fit_temperature, ordinal_loss, ordinal_target
 from LumbarDiscGradingLib.training.model_export import record_metrics
+from LumbarDiscGradingLib.training.run_folder import moving_average
 from LumbarDiscGradingLib.training.segmentation import (
     SegmentationData,
     SegmentationModule,
@@ -308,9 +309,25 @@ def test_labels_become_tissues_and_the_lumbosacral_landmark():
 
 
 def test_a_wrong_grade_costs_more_the_further_it_is_off():
-    grade = torch.tensor([1])
-    losses = [float(ordinal_loss(8.0 * torch.eye(5)[k : k + 1], grade, 0.2)) for k in (1, 2, 3, 4)]
+    target = ordinal_target(torch.tensor([1]), 0.2, torch.zeros(1, 5), 0.5)
+    assert target.tolist()[0] == pytest.approx([0.1, 0.8, 0.1, 0.0, 0.0])
+    losses = [float(ordinal_loss(8.0 * torch.eye(5)[k : k + 1], target)) for k in (1, 2, 3, 4)]
     assert losses == sorted(losses)
+
+
+def test_a_first_round_shares_in_the_target_where_there_was_one():
+    believed = torch.tensor([[0.0, 0.0, 0.5, 0.5, 0.0], [0.0] * 5])
+    target = ordinal_target(torch.tensor([1, 1]), 0.0, believed, 0.4)
+    torch.testing.assert_close(target, torch.tensor([[0.0, 0.6, 0.2, 0.2, 0.0], [0.0, 1.0, 0.0, 0.0, 0.0]]))
+
+
+def test_the_moving_average_forgets_where_it_began_and_then_keeps_long():
+    average = torch.tensor(100.0)  # such as a variance that batch normalization begins with
+    for count in range(1, 301):
+        average = moving_average(average, torch.tensor(2.0), torch.tensor(count), 0.995)
+    assert float(average) == pytest.approx(2.0, abs=0.01)
+    late = moving_average(torch.tensor(2.0), torch.tensor(4.0), torch.tensor(100_000), 0.995)
+    assert float(late) == pytest.approx(2.01)
 
 
 def test_the_temperature_undoes_overconfidence():

@@ -2,14 +2,15 @@
 
     python Testing/Benchmarks/benchmark_training.py --data DATASET... [--steps 20]
 
-Both are measured in one process, with one worker that draws patches, as in training. A ratio of 1 means that drawing
-patches costs nothing.
+Both are measured in one process, with workers that draw patches, as in training, and the network on the cores that the
+workers leave. A ratio of 1 means that the network never waits for a patch.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -26,6 +27,7 @@ from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
 from LumbarDiscGradingLib.training.disc_samples import collect_samples
 from LumbarDiscGradingLib.training.grading import GradingData, GradingModule
 from LumbarDiscGradingLib.training.recipes import GRADING_PRESETS, SEGMENTATION_PRESETS
+from LumbarDiscGradingLib.training.run_folder import LOADER_WORKERS
 from LumbarDiscGradingLib.training.segmentation import SegmentationData, SegmentationModule
 
 WARM_UP_STEPS = 3
@@ -62,6 +64,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DATASET")
     parser.add_argument("--steps", type=int, default=20)
     arguments = parser.parse_args()
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) - LOADER_WORKERS))
     datasets = [LabelledDataset.open(folder) for folder in arguments.data]
     recipe = SEGMENTATION_PRESETS["default"]
     data = SegmentationData(datasets, recipe, seed=0)

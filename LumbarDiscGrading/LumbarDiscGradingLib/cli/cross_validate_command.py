@@ -23,7 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         description="Train the grading or segmentation network once for each fold of the training and tuning "
         "patients, on the other folds, and grade (or find and name) the fold's discs by it. Test patients are not read "
         "unless --with-test says so. Writes discs.csv, which 'evaluate --predictions' turns into a report and 'train "
-        "grading --out-of-fold' takes to leave out discs whose reference is improbable.",
+        "grading --out-of-fold' takes for its first round.",
     )
     parser.add_argument("task", nargs="?", choices=TASKS, default="grading", help="what to train (default: grading)")
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DATASET", help="labelled data sets")
@@ -42,13 +42,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         type=float,
         default=1.0,
         help="for grading: share of the patients that train, for a learning curve (default: 1)",
-    )
-    parser.add_argument(
-        "--out-of-fold",
-        type=Path,
-        metavar="CSV",
-        help="for grading: discs.csv of an earlier cross-validation; discs with an improbable reference train "
-        "no network here",
     )
     parser.add_argument(
         "--baseline",
@@ -121,16 +114,13 @@ def _grading_scores(
 ) -> list[DiscScore]:
     from ..training.cross_validation import cross_validate
     from ..training.disc_samples import collect_samples
-    from ..training.evaluation import read_scores
 
     samples = collect_samples(datasets, arguments.segmentation_model)
-    earlier = read_scores(arguments.out_of_fold) if arguments.out_of_fold else ()
     return cross_validate(
         samples,
         recipe,
         **_run_settings(arguments),
         share=arguments.share,
-        earlier=earlier,
         baseline=arguments.baseline,
         all_views=arguments.all_views,
     )

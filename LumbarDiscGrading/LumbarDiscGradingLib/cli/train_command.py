@@ -59,7 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--out-of-fold",
         type=Path,
         metavar="CSV",
-        help="for grading: discs.csv of 'cross-validate'; training discs with an improbable reference are left out",
+        help="for grading: discs.csv of 'cross-validate' in the place of the recipe's first round",
     )
     parser.set_defaults(func=_train)
 
@@ -136,7 +136,7 @@ def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noq
 
 
 def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: ANN001
-    from ..training.cross_validation import without_doubtful
+    from ..training.cross_validation import first_round, informed
     from ..training.disc_samples import collect_samples, split_samples
     from ..training.evaluation import read_scores
     from ..training.grading import fit_temperature, groups_of, predict, train_grading
@@ -145,9 +145,15 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
     samples = collect_samples(datasets, arguments.segmentation_model)
     training, tuning = split_samples(samples, recipe, arguments.seed)
     if arguments.out_of_fold:
-        kept = without_doubtful(training, read_scores(arguments.out_of_fold))
+        kept = informed(training, read_scores(arguments.out_of_fold))
+    elif recipe.first_round_folds and arguments.devices * arguments.nodes > 1:
+        raise ValueError("On several devices run cross-validate first, and give its discs.csv with --out-of-fold.")
+    else:
+        rounds = arguments.output / "first-round"
+        kept = first_round(training, recipe, rounds, arguments.seed, arguments.resume, arguments.accelerator)
+    if len(kept) < len(training):
         print(f"{len(training) - len(kept)} crops are left out: their references are improbable out of fold.")
-        training = kept
+    training = kept
     print(f"{len(training)} training crops, {len(tuning)} tuning crops.")
     module = train_grading(
         training,

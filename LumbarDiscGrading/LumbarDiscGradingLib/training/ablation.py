@@ -15,6 +15,7 @@ GRADING_ABLATIONS: Mapping[str, tuple[str, ...]] = {
     "crop times mask, as in the study": ("mask_use=multiplied",),
     "no mask": ("mask_use=none",),
     "three groups instead of five grades": ("ordinal=false",),
+    "no first round": ("first_round_folds=0",),
     "no softened targets": ("label_smoothing=0",),
     "no attention": ("attention=false",),
     "shallower (4 convolutions)": ("widths=16,32,64,128",),

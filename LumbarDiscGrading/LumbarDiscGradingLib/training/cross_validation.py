@@ -1,12 +1,16 @@
-"""Out-of-fold gradings: each patient graded by a network that never saw that patient, to choose recipes, find slips.
+"""Out-of-fold gradings: each patient graded by a network that never saw that patient, to choose recipes, and to train.
 
-Readers disagree, and tables have slips: a reference that the network finds all but impossible, out of fold, is left out
-of a training (confident learning: Northcutt et al., J Artif Intell Res 70:1373-1411, 2021).
+Readers disagree, and tables have slips. So a training has a first round that grades its own discs out of fold: a
+reference that these gradings find all but impossible is left out (confident learning: Northcutt et al., J Artif Intell
+Res 70:1373-1411, 2021), and the others' targets are the mean of reading and grading (self-distillation: Furlanello et
+al., Born again neural networks, ICML 2018; under noise: Li et al., Learning from noisy labels with distillation, ICCV
+2017).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -35,11 +39,12 @@ def cross_validate(
     resume: bool = False,
     device: str = "auto",
     share: float = 1.0,
-    earlier: Sequence[DiscScore] = (),
     baseline: bool = False,
     all_views: bool = False,
 ) -> list[DiscScore]:
     """Train a grading network for each fold of patients on the others, and grade the fold's discs by it.
+
+    A first round, where the recipe has one, is made within each fold: nothing of the fold's patients gets into it.
 
     Parameters
     ----------
@@ -56,8 +61,6 @@ def cross_validate(
         Lightning accelerator.
     share : float
         Of the patients of the other folds, how many train: less than 1 for a learning curve.
-    earlier : sequence of DiscScore
-        Of an earlier cross-validation: its doubtful discs train no network (`without_doubtful`) but are graded too.
     baseline : bool
         Gradient boosting on measured features in the place of the network (`training.feature_baseline`).
     all_views : bool
@@ -81,14 +84,15 @@ def cross_validate(
     for number, (others, held) in enumerate(splitter.split(patients, groups=patients), start=1):
         known = _part_of(patients[others], share, seed)
         training = [samples[index] for index in others if patients[index] in known]
-        training = without_doubtful(training, earlier) if earlier else training
         views = _views(samples[index] for index in held)
         tested = [of_disc[len(of_disc) // 2] for of_disc in views]
         if baseline:
             groups = group_probabilities_by_features(training, tested, seed)
             scores += [_score(sample, group, group) for sample, group in zip(tested, groups, strict=True)]
             continue
-        module = train_grading(training, tested, recipe, folder / f"fold-{number}", seed + number, resume, device)
+        run = folder / f"fold-{number}"
+        training = first_round(training, recipe, run / "first-round", seed + number, resume, device)
+        module = train_grading(training, tested, recipe, run, seed + number, resume, device)
         probabilities = predict(module, tested).softmax(1)
         if all_views:
             each = predict(module, list(chain.from_iterable(views))).softmax(1)
@@ -101,8 +105,27 @@ def cross_validate(
     return scores
 
 
-def without_doubtful(samples: Sequence[DiscSample], scores: Iterable[DiscScore]) -> list[DiscSample]:
-    """Return the discs less those whose reference group is improbable by an out-of-fold grading.
+def first_round(
+    samples: Sequence[DiscSample],
+    recipe: GradingRecipe,
+    folder: Path,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "auto",
+) -> list[DiscSample]:
+    """Return the discs that are to train, with what a first round believes of them; parameters as in `cross_validate`.
+
+    Without a first round in the recipe, or with a single patient, these are all discs as they are.
+    """
+    folds = min(recipe.first_round_folds, len({(sample.source, sample.patient) for sample in samples}))
+    if folds < 2:
+        return list(samples)
+    plain = replace(recipe, first_round_folds=0)
+    return informed(samples, cross_validate(samples, plain, folder, folds, seed, resume, device))
+
+
+def informed(samples: Sequence[DiscSample], scores: Iterable[DiscScore]) -> list[DiscSample]:
+    """Return the discs with what out-of-fold gradings believe of them, less those with an improbable reference.
 
     Parameters
     ----------
@@ -115,16 +138,24 @@ def without_doubtful(samples: Sequence[DiscSample], scores: Iterable[DiscScore])
     ValueError
         If none of the scores is of one of the discs.
     """
-    keys = {(sample.source, sample.patient, sample.level) for sample in samples}
-    known = [s for s in scores if (s.source, s.patient, s.level) in keys and s.grade is not None]
-    if not known:
+    by_disc = {(score.source, score.patient, score.level): score for score in scores if score.grade is not None}
+    known = [(sample, by_disc.get((sample.source, sample.patient, sample.level))) for sample in samples]
+    if not any(score for _, score in known):
         raise ValueError("None of the out-of-fold gradings is of these data sets; run cross-validate on them.")
-    doubtful = {
-        (s.source, s.patient, s.level)
-        for s in known
-        if s.group_probabilities[GROUPS.index(group_of_grade(s.grade))] < IMPROBABLE
-    }
-    return [sample for sample in samples if (sample.source, sample.patient, sample.level) not in doubtful]
+    return [
+        sample if score is None else replace(sample, believed=_by_grade(score))
+        for sample, score in known
+        if score is None or not _is_doubtful(sample, score)
+    ]
+
+
+def _is_doubtful(sample: DiscSample, score: DiscScore) -> bool:
+    return score.group_probabilities[GROUPS.index(group_of_grade(sample.grade))] < IMPROBABLE
+
+
+def _by_grade(score: DiscScore) -> tuple[float, ...] | None:
+    by_grade = [getattr(score, f"p_{grade}") for grade in GRADES]
+    return None if None in by_grade else tuple(by_grade)
 
 
 def _part_of(patients: np.ndarray, share: float, seed: int) -> set[str]:

@@ -24,7 +24,7 @@ MARGIN_PX = 32
 """Pixels around the crop that are cut along, so that it can be turned and shifted."""
 WIDE_SHAPE = (CROP_SHAPE[0] + 2 * MARGIN_PX, CROP_SHAPE[1] + 2 * MARGIN_PX)
 
-CropItem = tuple[NDArray[np.float16], int, int, tuple[int, int, int]]
+CropItem = tuple[NDArray[np.float16], int, int, tuple[float, ...], tuple[int, int, int]]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ VARIATIONS = {
 class DiscCrops(Dataset):
     """Crops with a margin, and what varies them.
 
-    Each item is (crop and mask (2, 192, 320) float16, grade 0-4, group 0-2, seed); `crops_of` makes a batch of them.
+    Each item is (crop and mask (2, 192, 320) float16, grade 0-4, group 0-2, what is believed of the grades (5,), seed);
+    `crops_of` makes a batch of them. Where nothing is believed the five values are 0.
     When `training`, `epoch` decides which discs come and how they are varied, so that an epoch can be repeated exactly;
     with `weights` they are drawn by them.
     """
@@ -99,6 +100,7 @@ class DiscCrops(Dataset):
         self.wide = [wide_crop(sample) for sample in samples]
         self.grades = [GRADES.index(sample.grade) for sample in samples]
         self.groups = [GROUPS.index(group_of_grade(sample.grade)) for sample in samples]
+        self.believed = [sample.believed or (0.0,) * len(GRADES) for sample in samples]
 
     def __len__(self) -> int:
         """Return the number of discs."""
@@ -107,14 +109,16 @@ class DiscCrops(Dataset):
     def __getitem__(self, index: int) -> CropItem:
         """Return one disc."""
         drawn = self._drawn(index)
-        return self.wide[drawn], self.grades[drawn], self.groups[drawn], (self.seed, self.epoch, index)
+        seed = (self.seed, self.epoch, index)
+        return self.wide[drawn], self.grades[drawn], self.groups[drawn], self.believed[drawn], seed
 
-    def collate(self, items: Sequence[CropItem]) -> tuple[Tensor, Tensor, Tensor]:
-        """Make a batch: crops (batch, channels, 128, 256) float32, grades and groups (batch,) int64."""
+    def collate(self, items: Sequence[CropItem]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Make a batch: crops (batch, channels, 128, 256), grades and groups (batch,) int64, believed (batch, 5)."""
         wide = torch.from_numpy(np.stack([item[0] for item in items]).astype(np.float32))
         variation = VARIATIONS[self.recipe.augment] if self.training else None
-        crops = crops_of(wide, variation, [item[3] for item in items], self.recipe.mask_use)
-        return crops, torch.tensor([item[1] for item in items]), torch.tensor([item[2] for item in items])
+        crops = crops_of(wide, variation, [item[4] for item in items], self.recipe.mask_use)
+        grades, groups, believed = ([item[part] for item in items] for part in (1, 2, 3))
+        return crops, torch.tensor(grades), torch.tensor(groups), torch.tensor(believed)
 
     def _drawn(self, index: int) -> int:
         """Return which disc comes at a place of the epoch: by weight with replacement, or each once, shuffled."""

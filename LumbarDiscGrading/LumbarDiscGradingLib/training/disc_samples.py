@@ -41,6 +41,8 @@ class DiscSample:
         In mm of that part.
     fluid : float
     spacing_mm : tuple of float
+    believed : tuple of float or None
+        Probabilities of grades I to V by a network that never saw the patient (`first_round`).
     """
 
     patient: str
@@ -53,6 +55,7 @@ class DiscSample:
     axis: DiscAxis
     fluid: float
     spacing_mm: tuple[float, float]
+    believed: tuple[float, ...] | None = None
 
 
 def samples_of_case(case: LabelledCase, segmenter: Segmenter) -> list[DiscSample]:

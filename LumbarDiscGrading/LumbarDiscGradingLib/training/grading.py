@@ -46,20 +46,21 @@ class GradingModule(L.LightningModule):
         """Return logits of shape (batch, 5) or (batch, 3)."""
         return self.network(crops.contiguous(memory_format=torch.channels_last))
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor, Tensor], _: int) -> Tensor:
         """Return the loss of a batch."""
-        crops, grade, group = batch
+        crops, grade, group, believed = batch
         logits = self(crops).float()
         if self.recipe.ordinal:
-            loss = ordinal_loss(logits, grade, self.recipe.label_smoothing)
+            target = ordinal_target(grade, self.recipe.label_smoothing, believed, self.recipe.believed_share)
+            loss = ordinal_loss(logits, target)
         else:
             loss = F.cross_entropy(logits, group)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> None:
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor, Tensor], _: int) -> None:
         """Collect logits and groups."""
-        crops, _, group = batch
+        crops, _, group, _ = batch
         self._seen.append((self(crops).float(), group))
 
     def on_validation_epoch_end(self) -> None:
@@ -84,22 +85,36 @@ def by_group(probabilities: Tensor) -> Tensor:
     return torch.stack([probabilities[:, :2].sum(1), probabilities[:, 2], probabilities[:, 3:].sum(1)], dim=1)
 
 
-def ordinal_loss(logits: Tensor, grade: Tensor, smoothing: float) -> Tensor:
-    """Return cross-entropy on softened targets plus the squared earth mover's distance.
+def ordinal_target(grade: Tensor, smoothing: float, believed: Tensor, believed_share: float) -> Tensor:
+    """Return what the network is to say of each grade, shape (batch, 5): the reading, softened by what is known of it.
 
     Parameters
     ----------
-    logits : Tensor, shape (batch, 5)
     grade : Tensor of int64, shape (batch,)
         0 to 4.
     smoothing : float
-        Share of the target that goes to the neighbouring grades, half to each side.
+        Share of the reading that goes to the neighbouring grades, half to each side.
+    believed : Tensor, shape (batch, 5)
+        Out-of-fold probabilities of a first round (`cross_validation.first_round`); 0 where there are none.
+    believed_share : float
+        Their share of the target.
     """
-    one_hot = F.one_hot(grade, len(GRADES)).to(logits.dtype)
+    one_hot = F.one_hot(grade, len(GRADES)).to(believed.dtype)
     padded = F.pad(one_hot, (1, 1))
     neighbours = (padded[:, :-2] + padded[:, 2:]) / 2
     neighbours = neighbours / neighbours.sum(1, keepdim=True)
-    target = (1 - smoothing) * one_hot + smoothing * neighbours
+    reading = (1 - smoothing) * one_hot + smoothing * neighbours
+    share = believed_share * believed.sum(1, keepdim=True)
+    return (1 - share) * reading + believed_share * believed
+
+
+def ordinal_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Return cross-entropy on soft targets plus the squared earth mover's distance.
+
+    Parameters
+    ----------
+    logits, target : Tensor, shape (batch, 5)
+    """
     cross_entropy = -(target * logits.log_softmax(1)).sum(1).mean()
     distance = (logits.softmax(1).cumsum(1) - target.cumsum(1)).square().sum(1).mean()
     return cross_entropy + distance
@@ -208,7 +223,7 @@ def predict(module: GradingModule, samples: list[DiscSample]) -> Tensor:
     module.eval()
     crops = DiscCrops(samples, module.recipe, training=False)
     loader = DataLoader(crops, 64, collate_fn=crops.collate)
-    return torch.cat([module(crops.to(module.device)).float().cpu() for crops, _, _ in loader])
+    return torch.cat([module(crops.to(module.device)).float().cpu() for crops, *_ in loader])
 
 
 def fit_temperature(logits: Tensor, groups: Tensor) -> float:

@@ -92,6 +92,11 @@ class GradingRecipe:
         Share of the target moved to the neighbouring grades (readers disagree by one grade).
     balance_sources : bool
         Draw each data set equally often, and within it the grades by the square root of their frequency.
+    first_round_folds : int
+        More than 0: before the training, each training disc is graded by a network that never saw its patient, in so
+        many folds (`training.cross_validation.first_round`).
+    believed_share : float
+        Share of a target that these gradings have; the rest is the reading.
     average_decay : float or None
         As in `SegmentationRecipe`.
     precision : str
@@ -110,6 +115,8 @@ class GradingRecipe:
     split_by_patient: bool = True
     label_smoothing: float = 0.1
     balance_sources: bool = True
+    first_round_folds: int = 3
+    believed_share: float = 0.5
     average_decay: float | None = None
     precision: str = "bf16-mixed"
 
@@ -149,6 +156,7 @@ GRADING_PRESETS = {
         split_by_patient=False,
         label_smoothing=0.0,
         balance_sources=False,
+        first_round_folds=0,
         precision="32-true",
     ),
 }

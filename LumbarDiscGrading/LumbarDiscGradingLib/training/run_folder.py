@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
-from torch import nn
+from torch import Tensor, nn
 
 from ..models.folder import TrainedModel
 from .recipes import GradingRecipe, SegmentationRecipe
@@ -99,7 +100,27 @@ def take_weights(network: nn.Module, model: TrainedModel) -> None:
 
 
 def _averaging(recipe: SegmentationRecipe | GradingRecipe) -> list[Callback]:
-    return [] if recipe.average_decay is None else [EMAWeightAveraging(decay=recipe.average_decay)]
+    if recipe.average_decay is None:
+        return []
+    return [WeightAveraging(avg_fn=partial(moving_average, most=recipe.average_decay))]
+
+
+def moving_average(averaged: Tensor, current: Tensor, count: Tensor, most: float) -> Tensor:
+    """Return the moving average of a weight after one more step.
+
+    The decay rises to `most` as (1 + n) / (10 + n) after n steps (as TensorFlow's ExponentialMovingAverage has it), so
+    that the average is not the random weights' for long, nor the variances that batch normalization starts with.
+
+    Parameters
+    ----------
+    averaged, current : Tensor
+    count : Tensor
+        Steps averaged so far.
+    most : float
+        Highest decay.
+    """
+    decay = torch.clamp((1 + count) / (10 + count), max=most)
+    return (averaged * decay + current * (1 - decay)).to(averaged.dtype)
 
 
 def optimizer_and_schedule(
