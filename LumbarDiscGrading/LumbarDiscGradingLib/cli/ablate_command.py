@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,8 @@ from .train_command import TASKS
 
 if TYPE_CHECKING:
     from ..dataset.labelled import LabelledDataset
-    from ..training.ablation import Measure
     from ..training.evaluation import DiscScore
+    from ..training.recipes import GradingRecipe, SegmentationRecipe
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -55,7 +55,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def _ablate(arguments: argparse.Namespace) -> int:
     try:
-        from ..training import ablation
+        from ..training import ablation, recipes
     except ImportError as error:
         print(f"An ablation needs {error.name}; install the extra 'train'.", file=sys.stderr)
         return 1
@@ -65,10 +65,14 @@ def _ablate(arguments: argparse.Namespace) -> int:
         datasets = [LabelledDataset.open(folder) for folder in arguments.data]
         arguments.output.mkdir(parents=True, exist_ok=True)
         if arguments.task == "grading":
-            measure, ablations = _grading_measure(arguments, datasets), ablation.GRADING_ABLATIONS
+            recipe, ablations = recipes.GRADING_PRESETS["default"], ablation.GRADING_ABLATIONS
+            measure = _grading_measure(arguments, datasets)
         else:
-            measure, ablations = _segmentation_measure(arguments, datasets), ablation.SEGMENTATION_ABLATIONS
-        rows = ablation.ablate(measure, ablations, arguments.output)
+            preset = "refine" if arguments.start_from else "default"
+            recipe, ablations = recipes.SEGMENTATION_PRESETS[preset], ablation.SEGMENTATION_ABLATIONS
+            measure = _segmentation_measure(arguments, datasets)
+        recipe = recipes.changed_recipe(recipe, arguments.set)
+        rows = ablation.ablate(recipe, measure, ablations, arguments.output)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -76,38 +80,35 @@ def _ablate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _grading_measure(arguments: argparse.Namespace, datasets: Sequence[LabelledDataset]) -> Measure:
-    from ..training import recipes
+def _grading_measure(
+    arguments: argparse.Namespace, datasets: Sequence[LabelledDataset]
+) -> Callable[[GradingRecipe, Path], list[DiscScore]]:
     from ..training.cross_validation import cross_validate
     from ..training.disc_samples import collect_samples
 
-    recipe = recipes.changed_recipe(recipes.GRADING_PRESETS["default"], arguments.set)
     samples = collect_samples(datasets, arguments.segmentation_model)
 
-    def measure(changes: Sequence[str], folder: Path) -> list[DiscScore]:
-        changed = recipes.changed_recipe(recipe, changes)
+    def measure(recipe: GradingRecipe, folder: Path) -> list[DiscScore]:
         return cross_validate(
-            samples, changed, folder, arguments.folds, arguments.seed, resume=True, device=arguments.accelerator
+            samples, recipe, folder, arguments.folds, arguments.seed, resume=True, device=arguments.accelerator
         )
 
     return measure
 
 
-def _segmentation_measure(arguments: argparse.Namespace, datasets: Sequence[LabelledDataset]) -> Measure:
+def _segmentation_measure(
+    arguments: argparse.Namespace, datasets: Sequence[LabelledDataset]
+) -> Callable[[SegmentationRecipe, Path], list[DiscScore]]:
     from ..models.store import find_model
-    from ..training import recipes
     from ..training.evaluation import scored_cases
     from ..training.model_export import save_segmentation_model
     from ..training.segmentation import train_segmentation
     from .grade_command import make_grader
 
-    preset = "refine" if arguments.start_from else "default"
-    recipe = recipes.changed_recipe(recipes.SEGMENTATION_PRESETS[preset], arguments.set)
     start = find_model(arguments.start_from, "segmentation") if arguments.start_from else None
 
-    def measure(changes: Sequence[str], folder: Path) -> list[DiscScore]:
-        changed = recipes.changed_recipe(recipe, changes)
-        module = train_segmentation(list(datasets), changed, folder, arguments.seed, True, arguments.accelerator, start)
+    def measure(recipe: SegmentationRecipe, folder: Path) -> list[DiscScore]:
+        module = train_segmentation(list(datasets), recipe, folder, arguments.seed, True, arguments.accelerator, start)
         model = save_segmentation_model(
             module, folder / "model", "unet-ablation", "1.0", datasets, seed=arguments.seed, start_from=start
         )

@@ -10,6 +10,7 @@ from .evaluation import DiscScore, read_scores, write_scores
 from .evaluation_comparison import Difference, compare_scores
 from .evaluation_files import DISCS_NAME
 from .evaluation_measures import ALL_DISCS
+from .recipes import Recipe, changed_recipe
 
 GRADING_ABLATIONS: Mapping[str, tuple[str, ...]] = {
     "crop times mask, as in the study": ("mask_use=multiplied",),
@@ -56,10 +57,13 @@ FIGURES = (
 TABLE_NAME = "ablation.csv"
 UNCHANGED = "recipe"
 
-Measure = Callable[[Sequence[str], Path], Sequence[DiscScore]]
 
-
-def ablate(measure: Measure, ablations: Mapping[str, Sequence[str]], folder: Path) -> list[tuple[str, Difference]]:
+def ablate(
+    recipe: Recipe,
+    measure: Callable[[Recipe, Path], Sequence[DiscScore]],
+    ablations: Mapping[str, Sequence[str]],
+    folder: Path,
+) -> list[tuple[str, Difference]]:
     """Measure a recipe and its ablations, and compare each with the recipe.
 
     What was measured lies in a folder for each, which `evaluate --predictions` and `compare` read; what is there
@@ -67,10 +71,11 @@ def ablate(measure: Measure, ablations: Mapping[str, Sequence[str]], folder: Pat
 
     Parameters
     ----------
+    recipe : SegmentationRecipe or GradingRecipe
     measure : callable
-        From changes, as `recipes.changed_recipe` takes them, and a folder for the run to scores.
+        From a recipe and a folder for the run to scores.
     ablations : mapping of str to sequence of str
-        Changes by what they are called.
+        Changes, as `recipes.changed_recipe` takes them, by what they are called; what changes nothing is left out.
     folder : Path
 
     Returns
@@ -78,10 +83,13 @@ def ablate(measure: Measure, ablations: Mapping[str, Sequence[str]], folder: Pat
     list of tuple
         What was changed, and a figure of a data set with and without the change.
     """
-    unchanged = _scores(measure, (), folder / UNCHANGED)
+    unchanged = _scores(measure, recipe, folder / UNCHANGED)
     rows: list[tuple[str, Difference]] = []
     for name, changes in ablations.items():
-        changed = _scores(measure, changes, folder / " ".join(changes).replace("=", "-"))
+        changed_to = changed_recipe(recipe, changes)
+        if changed_to == recipe:
+            continue
+        changed = _scores(measure, changed_to, folder / " ".join(changes).replace("=", "-"))
         for difference in compare_scores(unchanged, changed).differences:
             one_source = difference.source in {score.source for score in unchanged}
             if one_source and difference.part == ALL_DISCS and difference.name in FIGURES:
@@ -121,9 +129,11 @@ def _first(rows: Sequence[tuple[str, Difference]], column: tuple[str, str]) -> D
     return next(row for _, row in rows if (row.source, row.name) == column)
 
 
-def _scores(measure: Measure, changes: Sequence[str], folder: Path) -> Sequence[DiscScore]:
+def _scores(
+    measure: Callable[[Recipe, Path], Sequence[DiscScore]], recipe: Recipe, folder: Path
+) -> Sequence[DiscScore]:
     table = folder / DISCS_NAME
     if not table.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_scores(measure(changes, folder), table)
+        write_scores(measure(recipe, folder), table)
     return read_scores(table)
