@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .train_command import TASKS
+from .training_options import TASKS, add_training_options
 
 if TYPE_CHECKING:
     from ..dataset.labelled import LabelledDataset
@@ -28,27 +28,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "where it was broken off.",
     )
     parser.add_argument("task", choices=TASKS, help="whose recipe")
-    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DATASET", help="labelled data sets")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the runs and the table")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="change a setting of the recipe in all runs, such as epochs; may be given several times",
-    )
+    add_training_options(parser)
     parser.add_argument("--folds", type=int, default=2, help="for grading: folds of patients (default: 2)")
     parser.add_argument(
         "--start-from",
         metavar="NAME|FOLDER",
         help="for segmentation: all runs go on from this model by the preset 'refine', which is faster",
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--accelerator", default="auto", help="Lightning accelerator: auto, cpu, gpu (default: auto)")
-    parser.add_argument(
-        "--segmentation-model",
-        metavar="NAME|FOLDER",
-        help="for grading: finds the discs where a data set has no masks (default: the built-in one)",
     )
     parser.set_defaults(func=_ablate)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .train_command import TASKS
+from .training_options import TASKS, add_training_options
 
 if TYPE_CHECKING:
     from ..dataset.labelled import LabelledDataset
@@ -26,16 +25,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "grading --out-of-fold' takes for its first round.",
     )
     parser.add_argument("task", nargs="?", choices=TASKS, default="grading", help="what to train (default: grading)")
-    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DATASET", help="labelled data sets")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the runs")
+    add_training_options(parser)
     parser.add_argument("--preset", choices=("default", "paper"), default="default", help="recipe (default: default)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="change a number or switch of the recipe, for an ablation; may be given several times",
-    )
     parser.add_argument("--folds", type=int, default=5, help="folds of patients (default: 5)")
     parser.add_argument(
         "--share",
@@ -58,14 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         action="store_true",
         help="for segmentation: fold the test patients, too, where masks are few; for figures, not for choices",
     )
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch of each fold")
-    parser.add_argument("--accelerator", default="auto", help="Lightning accelerator: auto, cpu, gpu (default: auto)")
-    parser.add_argument(
-        "--segmentation-model",
-        metavar="NAME|FOLDER",
-        help="for grading: finds the discs where a data set has no masks (default: the built-in one)",
-    )
     parser.set_defaults(func=_cross_validate)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-TASKS = ("segmentation", "grading")
+from .training_options import TASKS, add_training_options
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -21,40 +21,25 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "folder 'model', which 'models install' puts into the list of models.",
     )
     parser.add_argument("task", choices=TASKS, help="what to train")
-    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DATASET", help="labelled data sets")
+    add_training_options(parser)
     parser.add_argument(
         "--preset",
         choices=("default", "refine", "paper"),
         default="default",
         help="recipe: the best found, going on from a trained model (see --start-from), or the study's",
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the run")
     parser.add_argument("--name", help="name of the model (default: unet or spinenet and the preset)")
     parser.add_argument("--model-version", default="1.0", metavar="V", help="version of the model (default: 1.0)")
     parser.add_argument("--epochs", type=int, help="train for this many epochs instead of the preset's")
     parser.add_argument("--steps", type=int, help="steps of an epoch (segmentation) instead of the preset's")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="change a setting of the recipe, for an ablation; may be given several times",
-    )
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch in the output folder")
     parser.add_argument(
         "--start-from", metavar="NAME|FOLDER", help="go on from the weights of this model instead of random ones"
     )
-    parser.add_argument("--accelerator", default="auto", help="Lightning accelerator: auto, cpu, gpu (default: auto)")
     parser.add_argument(
         "--devices", type=int, default=1, help="devices of each node (default: 1); start several nodes with torchrun"
     )
     parser.add_argument("--nodes", type=int, default=1, help="nodes (default: 1)")
-    parser.add_argument(
-        "--segmentation-model",
-        metavar="NAME|FOLDER",
-        help="for grading: finds the discs where a data set has no masks (default: the built-in one)",
-    )
     parser.add_argument(
         "--out-of-fold",
         type=Path,

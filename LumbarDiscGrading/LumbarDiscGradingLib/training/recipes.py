@@ -108,7 +108,7 @@ class GradingRecipe:
     attention: bool = True
     input_pooling: int = 2
     batch_size: int = 32
-    epochs: int = 50
+    epochs: int = 30
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 1e-3
     augment: Literal["full", "paper"] = "full"
