@@ -195,6 +195,18 @@ def _identity(model: TrainedModel) -> dict[str, str]:
     return {"name": model.name, "version": model.version, "sha256": model.sha256}
 
 
+OUT_OF_DISTRIBUTION = {
+    "segmentation": "Collapsed discs are the first to be missed; the program warns of a gap between two discs. Where "
+    "the lumbosacral junction is out of view, or the spine has four or six lumbar vertebrae, names "
+    "can be off by one level. What it does on other contrasts has not been measured.",
+    "grading": "Probabilities are calibrated on the tuning patients of the data sets above and need not hold "
+    "for other scanners and readers. The grade hangs on the signal relative to the canal's fluid: a "
+    "wrong reference (blood, metal, a narrow canal, strong coil bias) shifts all discs of a patient "
+    "alike. Discs of low confidence are marked; a confident grade can be wrong all the same.",
+}
+"""What a model does on images unlike those it was trained on, for its card."""
+
+
 def model_card(manifest: Mapping[str, Any], datasets: Sequence[LabelledDataset]) -> str:
     """Return the card of a model, Markdown."""
     lines = [f"# {manifest['name']} {manifest['version']}", "", manifest["description"], "", "## Training data", ""]
@@ -229,6 +241,10 @@ def model_card(manifest: Mapping[str, Any], datasets: Sequence[LabelledDataset])
         "noise. Not for images after spinal surgery, with metal, fractures, tumours or infection, and not for "
         "T1-weighted, fat-suppressed or CT images: the program warns where it recognizes these, but may not. "
         "Research software, not a medical device.",
+        "",
+        "## Out of distribution",
+        "",
+        OUT_OF_DISTRIBUTION[manifest["task"]],
         "",
         f"Licence of the weights: {manifest['licence']}.",
         "",
