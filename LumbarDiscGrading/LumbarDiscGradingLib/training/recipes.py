@@ -123,7 +123,7 @@ class GradingRecipe:
 
 SEGMENTATION_PRESETS = {
     "default": SegmentationRecipe(),
-    "refine": SegmentationRecipe(epochs=14, learning_rate=1e-3, self_training_epoch=0),
+    "refine": SegmentationRecipe(epochs=8, learning_rate=1e-3, self_training_epoch=0),
     "paper": SegmentationRecipe(
         base_width=64,
         tissues=False,
