@@ -78,6 +78,16 @@ def test_a_lumbosacral_disc_that_was_not_found_does_not_shift_the_others(truth):
     assert_rightly_named(result, labels)
 
 
+@pytest.mark.parametrize("lost", [("L5-S1", "L4-L5"), ("L5-S1", "L4-L5", "L3-L4")])
+def test_several_lowest_discs_that_were_not_found_do_not_shift_the_others(truth, lost):
+    labels, spacing = truth
+    labels = np.where(np.isin(labels, [DISC_LABELS[level] for level in lost]), 0, labels)
+    for landmark in (True, False):
+        result = named(labels, spacing, landmark)
+        assert set(lost) <= set(result.missing)
+        assert_rightly_named(result, labels)
+
+
 def test_a_field_of_view_that_ends_above_the_junction_is_said_and_not_trusted(truth):
     labels, spacing = truth
     lowest = int(np.argwhere(labels == DISC_LABELS["L4-L5"])[:, 0].max()) + 6

@@ -110,8 +110,9 @@ def _anchor(
             warnings.append("A vertebral body seems to lie below L5-S1; check the levels (transitional anatomy?).")
         return marked, 0, not body_below[marked], warnings
     if body_below[0]:
-        seen = room_mm > JUNCTION_ROOM_STEPS * usual
-        return 0, 1, seen, [] if seen else [_UNSEEN]
+        below = _bodies_below(lowest, bodies, usual)
+        seen = room_mm > (JUNCTION_ROOM_STEPS + below - 1) * usual
+        return 0, below, seen, [] if seen else [_UNSEEN]
     if room_mm < 0.9 * usual:
         return 0, 0, False, [_UNSEEN]
     unsure = np.isfinite(lowest.lumbosacral)
@@ -141,3 +142,18 @@ def _has_body_below(disc: DiscRegion, bodies: tuple[BodyRegion, ...]) -> bool:
         if body.area_mm2 >= whole_mm2 and 6.0 < below < BODY_BELOW_MM and abs(beside) < 18.0:
             return True
     return False
+
+
+def _bodies_below(disc: DiscRegion, bodies: tuple[BodyRegion, ...], usual: float) -> int:
+    """Count the vertebral bodies that follow each other below a disc that has one right below it.
+
+    Each is as far below the one before as discs usually are, and none a part of the sacrum: as many discs were missed.
+    """
+    whole_mm2 = WHOLE_BODY_SHARE * float(np.median([body.area_mm2 for body in bodies]))
+    count, above = 0, disc.center_mm
+    for body in sorted(bodies, key=lambda body: body.center_mm[0]):
+        step = float(np.linalg.norm(body.center_mm - above))
+        nearest, furthest = (6.0, BODY_BELOW_MM) if count == 0 else (0.6 * usual, 1.4 * usual)
+        if body.area_mm2 >= whole_mm2 and body.center_mm[0] > above[0] and nearest < step < furthest:
+            count, above = count + 1, body.center_mm
+    return max(1, count)
