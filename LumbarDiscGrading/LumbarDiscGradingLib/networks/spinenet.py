@@ -35,7 +35,7 @@ class SpineNet(nn.Module):
     Parameters
     ----------
     in_channels : int
-        1 for image times mask (as in the study), 2 for image and mask side by side.
+        1 for the image, or image times mask (as in the study); 2 for image and mask side by side.
     outputs : int
         3 for the groups mild, moderate, serious; 5 for the Pfirrmann grades I to V, from which the groups follow.
     widths : sequence of int

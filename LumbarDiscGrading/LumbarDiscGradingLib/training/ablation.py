@@ -14,6 +14,7 @@ from .recipes import Recipe, changed_recipe
 
 GRADING_ABLATIONS: Mapping[str, tuple[str, ...]] = {
     "crop times mask, as in the study": ("mask_use=multiplied",),
+    "mask as second channel": ("mask_use=channel",),
     "no mask": ("mask_use=none",),
     "three groups instead of five grades": ("ordinal=false",),
     "no first round": ("first_round_folds=0",),

@@ -72,7 +72,8 @@ class GradingRecipe:
     Attributes
     ----------
     mask_use : MaskUse
-        Crop and mask side by side, multiplied (as in the study), or the crop alone.
+        Crop and mask side by side, multiplied (as in the study), or the crop alone, which the mask has placed. By its
+        mask a network can tell a data set from another, and then learns the habits of its readers.
     ordinal : bool
         True: five ordinal Pfirrmann grades (cumulative logits); False: the three groups (softmax).
     widths : tuple of int
@@ -102,7 +103,7 @@ class GradingRecipe:
     precision : str
     """
 
-    mask_use: MaskUse = MaskUse.CHANNEL
+    mask_use: MaskUse = MaskUse.NONE
     ordinal: bool = True
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
     attention: bool = True
