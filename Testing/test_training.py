@@ -252,7 +252,7 @@ def test_grading_trains_an_epoch_with_each_preset(
     arguments += ["--epochs", "1", "--accelerator", "cpu", "--segmentation-model", str(tiny_segmentation_model)]
     assert main(arguments) == 0
     model = TrainedModel.open(tmp_path / "model")
-    channels = {"default": ["image"], "paper": ["image times mask"]}[preset]
+    channels = {"default": ["image", "mask"], "paper": ["image times mask"]}[preset]
     assert model.manifest["input"]["channels"] == channels
     assert len(model.manifest["outputs"]) == {"default": 5, "paper": 3}[preset]
     assert model.manifest["calibration"]["temperature"] > 0

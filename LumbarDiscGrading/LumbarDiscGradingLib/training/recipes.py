@@ -72,8 +72,7 @@ class GradingRecipe:
     Attributes
     ----------
     mask_use : MaskUse
-        Crop and mask side by side, multiplied (as in the study), or the crop alone, which the mask has placed. By its
-        mask a network can tell a data set from another, and then learns the habits of its readers.
+        Crop and mask side by side, multiplied (as in the study), or the crop alone, which the mask has placed.
     ordinal : bool
         True: five ordinal Pfirrmann grades (cumulative logits); False: the three groups (softmax).
     widths : tuple of int
@@ -103,7 +102,7 @@ class GradingRecipe:
     precision : str
     """
 
-    mask_use: MaskUse = MaskUse.NONE
+    mask_use: MaskUse = MaskUse.CHANNEL
     ordinal: bool = True
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
     attention: bool = True
