@@ -101,7 +101,8 @@ def _anchor(
 ) -> tuple[int, int, bool, list[str]]:
     """Return the index of the lowest disc to keep, its position in `LEVELS_UPWARD`, whether sure, and warnings."""
     lowest = discs[0]
-    body_below = [_has_body_below(disc, bodies) for disc in discs]
+    resting_on = [_body_below(disc, bodies) for disc in discs]
+    body_below = [body is not None for body in resting_on]
     room_mm = image_bottom_mm - lowest.center_mm[0]
     marked = _marked_lumbosacral(discs, body_below)
     if marked is not None:
@@ -109,8 +110,8 @@ def _anchor(
         if body_below[marked]:
             warnings.append("A vertebral body seems to lie below L5-S1; check the levels (transitional anatomy?).")
         return marked, 0, not body_below[marked], warnings
-    if body_below[0]:
-        below = _bodies_below(lowest, bodies, usual)
+    if resting_on[0] is not None:
+        below = _bodies_from(resting_on[0], bodies, usual)
         seen = room_mm > (JUNCTION_ROOM_STEPS + below - 1) * usual
         return 0, below, seen, [] if seen else [_UNSEEN]
     if room_mm < 0.9 * usual:
@@ -132,28 +133,25 @@ def _marked_lumbosacral(discs: list[DiscRegion], body_below: list[bool]) -> int 
     return free[0] if free else max(marked, key=lambda index: discs[index].lumbosacral)
 
 
-def _has_body_below(disc: DiscRegion, bodies: tuple[BodyRegion, ...]) -> bool:
-    if not bodies:
-        return False
-    whole_mm2 = WHOLE_BODY_SHARE * float(np.median([body.area_mm2 for body in bodies]))
+def _body_below(disc: DiscRegion, bodies: tuple[BodyRegion, ...]) -> BodyRegion | None:
+    """Return the whole vertebral body on which a disc rests, None where there is none."""
     for body in bodies:
         offset = body.center_mm - disc.center_mm
         below, beside = offset @ disc.axis.across, offset @ disc.axis.along
-        if body.area_mm2 >= whole_mm2 and 6.0 < below < BODY_BELOW_MM and abs(beside) < 18.0:
-            return True
-    return False
+        if _is_whole(body, bodies) and 6.0 < below < BODY_BELOW_MM and abs(beside) < 18.0:
+            return body
+    return None
 
 
-def _bodies_below(disc: DiscRegion, bodies: tuple[BodyRegion, ...], usual: float) -> int:
-    """Count the vertebral bodies that follow each other below a disc that has one right below it.
+def _is_whole(body: BodyRegion, bodies: tuple[BodyRegion, ...]) -> bool:
+    return body.area_mm2 >= WHOLE_BODY_SHARE * float(np.median([other.area_mm2 for other in bodies]))
 
-    Each is as far below the one before as discs usually are, and none a part of the sacrum: as many discs were missed.
-    """
-    whole_mm2 = WHOLE_BODY_SHARE * float(np.median([body.area_mm2 for body in bodies]))
-    count, above = 0, disc.center_mm
-    for body in sorted(bodies, key=lambda body: body.center_mm[0]):
-        step = float(np.linalg.norm(body.center_mm - above))
-        nearest, furthest = (6.0, BODY_BELOW_MM) if count == 0 else (0.6 * usual, 1.4 * usual)
-        if body.area_mm2 >= whole_mm2 and body.center_mm[0] > above[0] and nearest < step < furthest:
-            count, above = count + 1, body.center_mm
-    return max(1, count)
+
+def _bodies_from(body: BodyRegion, bodies: tuple[BodyRegion, ...], usual: float) -> int:
+    """Count a vertebral body and the whole ones that follow below it, as far from each other as discs usually are."""
+    count, last = 1, body.center_mm
+    for other in sorted(bodies, key=lambda other: other.center_mm[0]):
+        step = float(np.linalg.norm(other.center_mm - last))
+        if _is_whole(other, bodies) and other.center_mm[0] > last[0] and 0.6 * usual < step < 1.4 * usual:
+            count, last = count + 1, other.center_mm
+    return count
