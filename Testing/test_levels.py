@@ -136,6 +136,19 @@ def test_a_disc_in_two_pieces_is_one_disc(truth):
     assert_rightly_named(result, labels)
 
 
+def test_a_piece_beside_a_disc_is_not_another_level(truth):
+    labels, spacing = truth
+    labels = labels.copy()
+    pixels = np.argwhere(labels == DISC_LABELS["L4-L5"])
+    front = (pixels[:, 1].min() * spacing[1] - 14.0, pixels[:, 0].mean() * spacing[0])
+    rows, columns = np.indices(labels.shape)
+    x, y = columns * spacing[1] - front[0], rows * spacing[0] - front[1]
+    labels[(np.abs(y) < 7) & (np.abs(x) < 3)] = Tissue.DISC  # upright, in front of the spine, as an osteophyte may look
+    result = named(labels, spacing)
+    assert set(LUMBAR_LEVELS) <= set(result.levels)
+    assert_rightly_named(result, labels)
+
+
 def test_discs_that_grew_together_are_parted(truth):
     labels, spacing = truth
     labels = labels.copy()

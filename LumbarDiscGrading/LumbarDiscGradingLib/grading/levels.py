@@ -10,8 +10,10 @@ import numpy as np
 from ..pfirrmann import LEVELS_UPWARD
 from .discs import USUAL_GAP, BodyRegion, DiscRegion, SpineRegions
 
-NEXT_DISC_MM = (18.0, 55.0)
-"""Centre-to-centre distances of neighbouring lumbar discs lie in this range (about 30-40 mm in adults)."""
+NEAREST_DISC_MM = 18.0
+"""Centres of neighbouring lumbar discs lie at least this far apart (about 30-40 mm in adults)."""
+SIDE_BY_SIDE_MM = 9.0
+"""Centres that differ less than this in height belong to pieces of one level (neighbours in steep lordosis: 16 mm)."""
 MARKED_PROBABILITY = 0.5
 """A disc whose mean landmark probability is at least this is marked as L5-S1."""
 BODY_BELOW_MM = 38.0
@@ -82,12 +84,13 @@ def name_levels(regions: SpineRegions, image_bottom_mm: float) -> NamedDiscs:
 
 
 def _one_chain(discs: tuple[DiscRegion, ...]) -> list[DiscRegion]:
-    """Keep the discs that follow each other along the spine; drop a lone region beside or far from it."""
+    """Keep the discs that follow each other along the spine; of two at one level, drop the smaller."""
     chain = list(discs)
     while len(chain) > 2:
-        distances = np.array([[np.linalg.norm(a.center_mm - b.center_mm) for b in chain] for a in chain])
-        np.fill_diagonal(distances, np.inf)
-        crowded = np.argwhere(distances < NEXT_DISC_MM[0])
+        offsets = np.array([[a.center_mm - b.center_mm for b in chain] for a in chain])
+        too_near = (np.linalg.norm(offsets, axis=2) < NEAREST_DISC_MM) | (np.abs(offsets[..., 0]) < SIDE_BY_SIDE_MM)
+        np.fill_diagonal(too_near, False)
+        crowded = np.argwhere(too_near)
         if len(crowded) == 0:
             break
         i, j = crowded[0]
