@@ -108,6 +108,15 @@ def test_ablations_undo_the_choices_of_a_recipe_one_by_one_and_go_on_where_they_
     tuning = {score.patient for score in read_scores(tmp_path / "recipe" / "discs.csv")}
     assert tuning == {"c"}
 
+    narrow = {"narrow": ("base_width=4",), "only gentle": ("gentle_share=1",)}  # a model's width cannot change
+    monkeypatch.setattr(ablation, "SEGMENTATION_ABLATIONS", narrow)
+    monkeypatch.setitem(recipes.SEGMENTATION_PRESETS, "refine", replace(TINY, epochs=1))
+    start = [*arguments[:4], "--output", str(tmp_path / "refined"), *arguments[6:]]
+    assert main([*start, "--start-from", str(tmp_path / "recipe" / "model")]) == 0
+    assert not (tmp_path / "refined" / "base_width-4").exists()
+    assert (tmp_path / "refined" / "gentle_share-1" / "discs.csv").exists()
+    monkeypatch.setattr(ablation, "SEGMENTATION_ABLATIONS", {"only gentle": ("gentle_share=1",)})
+
     # what was measured is not measured again
     monkeypatch.setattr("LumbarDiscGradingLib.training.segmentation.train_segmentation", None)
     assert main([*arguments, "--set", "epochs=2"]) == 0

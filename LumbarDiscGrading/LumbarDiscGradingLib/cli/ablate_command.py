@@ -33,7 +33,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--start-from",
         metavar="NAME|FOLDER",
-        help="for segmentation: all runs go on from this model by the preset 'refine', which is faster",
+        help="for segmentation: all runs go on from this model by the preset 'refine', which is faster; "
+        "its architecture is then not ablated",
     )
     parser.set_defaults(func=_ablate)
 
@@ -55,6 +56,8 @@ def _ablate(arguments: argparse.Namespace) -> int:
         else:
             preset = "refine" if arguments.start_from else "default"
             recipe, ablations = recipes.SEGMENTATION_PRESETS[preset], ablation.SEGMENTATION_ABLATIONS
+            if arguments.start_from:
+                ablations = ablation.of_one_architecture(ablations)
             measure = _segmentation_measure(arguments, datasets)
         recipe = recipes.changed_recipe(recipe, arguments.set)
         rows = ablation.ablate(recipe, measure, ablations, arguments.output)

@@ -43,8 +43,13 @@ SEGMENTATION_ABLATIONS: Mapping[str, tuple[str, ...]] = {
     "no self-training on TSE": ("self_training_epoch=none",),
     "last weights instead of their average": ("average_decay=none",),
     "no fitted contour": ("fit_contour=false",),
+    "discs alone, as in the study": ("tissues=false",),
+    "half as wide": ("base_width=8",),
 }
-"""Choices of the segmentation recipe undone."""
+"""Choices of the segmentation recipe undone, and a narrower network."""
+
+ARCHITECTURE = ("tissues", "base_width")
+"""Settings of the segmentation recipe that no training which goes on from a model can change."""
 
 FIGURES = (
     "median disc Dice",
@@ -97,6 +102,16 @@ def ablate(
                 rows.append((name, difference))
         write_table(rows, folder / TABLE_NAME)
     return rows
+
+
+def of_one_architecture(ablations: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Leave out the ablations that change a network's architecture.
+
+    >>> sorted(of_one_architecture({"narrow": ("base_width=8",), "only gentle": ("gentle_share=1",)}))
+    ['only gentle']
+    """
+    settings = {name: {change.split("=")[0] for change in changes} for name, changes in ablations.items()}
+    return {name: changes for name, changes in ablations.items() if settings[name].isdisjoint(ARCHITECTURE)}
 
 
 def write_table(rows: Sequence[tuple[str, Difference]], path: Path) -> None:
