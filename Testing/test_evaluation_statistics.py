@@ -109,6 +109,19 @@ def test_calibration_counts_each_bin_by_its_discs(table):
     assert value(statistics.brier_score(reference, probabilities), times) == pytest.approx(brier)
 
 
+def test_right_probabilities_show_a_calibration_error_that_falls_with_the_number_of_discs():
+    few, many = (statistics.calibration_error_by_chance(np.full(count, 0.75)) for count in (25, 2500))
+    for count, (usual, low, high) in ((25, few), (2500, many)):
+        deviation = np.sqrt(0.75 * 0.25 / count)  # of the share right, all discs being in one bin
+        assert usual == pytest.approx(deviation * np.sqrt(2 / np.pi), rel=0.1)  # mean of a folded normal
+        assert 0.0 <= low < usual < high < 3.0 * deviation
+    random = np.random.default_rng(5)
+    top = random.uniform(0.4, 1.0, 400)
+    errors = [value(statistics.calibration_error(random.random(400) < top, top), np.ones(400)) for _ in range(100)]
+    _, low, high = statistics.calibration_error_by_chance(top)
+    assert 90 <= sum(low <= error <= high for error in errors) <= 100
+
+
 @settings(max_examples=20)
 @given(SEEDS, st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), st.integers(1, 30))
 def test_quantiles_of_repeated_values_are_numpys(seed, q, count):

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Plot
+from scipy.stats import binom
 from sklearn.metrics import roc_curve
 
 from ..pfirrmann import GROUPS, Group
@@ -76,7 +77,10 @@ def roc_plot(sources: Sources, auc: Mapping[tuple[str, str], float]) -> Plot | N
 
 @rc_context(_STYLE)
 def reliability_plot(sources: Sources) -> Plot | None:
-    """Return how often the most probable group was right against its probability, a panel for each source."""
+    """Return how often the most probable group was right against its probability, a panel for each source.
+
+    A bar shows where 95 % of a bin's shares lie if its probability is right (binomial).
+    """
     usable = {name: chosen for name, scores in sources.items() if (chosen := graded_scores(scores))}
     if not usable:
         return None
@@ -89,9 +93,10 @@ def reliability_plot(sources: Sources) -> Plot | None:
         for index in range(CALIBRATION_BINS):
             chosen = bins == index
             if chosen.any():
-                size = 18 + 260 * chosen.mean()
-                axes.scatter(top[chosen].mean(), right[chosen].mean(), s=size, color=ACCENT, alpha=0.85, zorder=3)
                 place = (top[chosen].mean(), right[chosen].mean())
+                ends = binom.ppf((0.025, 0.975), chosen.sum(), place[0]) / chosen.sum()
+                axes.plot([place[0]] * 2, ends, color=INK, linewidth=3, alpha=0.25, solid_capstyle="butt")
+                axes.scatter(*place, s=18 + 260 * chosen.mean(), color=ACCENT, alpha=0.85, zorder=3)
                 axes.annotate(str(chosen.sum()), place, xytext=(9, -9), textcoords="offset points", fontsize=8)
         axes.set(xlabel="Probability of the most probable group", ylabel="Share right")
         axes.set(xlim=(0.3, 1.03), ylim=(-0.04, 1.05))

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..pfirrmann import GROUPS, ROMAN_GRADES
 from ..resources import resource_path
+from .evaluation import DiscScore
 from .evaluation_failures import Error, Failure, one_for_shifted_levels
 from .evaluation_files import FAILURES_NAME, PICTURES_FOLDER, REPORT_NAME, Evaluation, write_tables
 from .evaluation_html import coloured, confusion_table, definitions, group_word, plural, sentence_case, table
@@ -24,12 +25,13 @@ from .evaluation_measures import (
     PAPER_TABLE_2,
     UNCERTAIN,
     auc_name,
+    graded_scores,
     table_2_name,
 )
 from .evaluation_metrics import Figure, confusion, sources_of
 from .evaluation_pictures import PictureStore, disc_thumbnail, jpeg_data_url, side_by_side
 from .evaluation_plots import dice_plot, inline_svg, reliability_plot, roc_plot, save_png
-from .evaluation_statistics import Average
+from .evaluation_statistics import Average, calibration_error_by_chance
 
 TITLE = "Lumbar disc grading: evaluation"
 SHOWN_FAILURES = 36
@@ -228,11 +230,15 @@ class _Page:
                         for name in ("accuracy of the groups", "quadratic kappa of the groups")
                     ]
                     rows.append([f"{escape(source)}, {word}", self._n(source, "accuracy of the groups", part), *cells])
-        caption = "Reliability: share right against the probability of the group, ten bins; area and number: discs."
+        caption = (
+            "Reliability: share right against the probability of the group, ten bins; area and number: discs; "
+            "bar: where the share lies 95 times in 100 if the probability is right."
+        )
         return "\n".join(
             (
                 "<h2>Calibration</h2>",
                 self._by_source(names, "The probabilities that are shown to readers."),
+                *(_calibration_by_chance(name, scores) for name, scores in _single(self.sources).items()),
                 self._plot("reliability", reliability_plot(_single(self.sources)), caption),
                 table(
                     ("", "Discs", "Accuracy", "Quadratic kappa"), rows, "Discs that the program is sure of, and others."
@@ -395,6 +401,17 @@ def _single(sources: Mapping[str, list]) -> dict[str, list]:
     """Leave out the sources taken together."""
     names = {score.source for scores in sources.values() for score in scores}
     return {name: scores for name, scores in sources.items() if name in names}
+
+
+def _calibration_by_chance(source: str, scores: Sequence[DiscScore]) -> str:
+    top = [max(score.group_probabilities) for score in graded_scores(scores)]
+    if not top:
+        return ""
+    usual, low, high = calibration_error_by_chance(top)
+    return (
+        f'<p class="quiet">{escape(source)}: on {plural(len(top), "disc")}, even right probabilities would show a '
+        f"calibration error of {usual:.3f} by chance (95 times in 100 from {low:.3f} to {high:.3f}).</p>"
+    )
 
 
 def _who(failure: Failure) -> str:

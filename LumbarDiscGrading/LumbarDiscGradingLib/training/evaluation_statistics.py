@@ -215,6 +215,26 @@ def calibration_error(right: ArrayLike, top: ArrayLike) -> Statistic:
     return lambda weights: _ratio(np.abs(weights @ by_bin).sum(axis=1), weights.sum(axis=1))
 
 
+def calibration_error_by_chance(top: ArrayLike, draws: int = 2000, seed: int = 0) -> tuple[float, float, float]:
+    """Return the calibration error that exactly right probabilities have on so many discs: mean and 95 % range.
+
+    Outcomes are drawn from the probabilities (consistency resampling: Bröcker and Smith, Weather Forecast 22:651,
+    2007), disc by disc, so that the range is rather too narrow where discs of one patient are alike.
+
+    Parameters
+    ----------
+    top : array_like, shape (discs,)
+        Probability of the most probable class; at least one disc.
+    draws, seed : int
+    """
+    p = np.asarray(top, dtype=float)
+    right = np.random.default_rng(seed).random((draws, len(p))) < p
+    gaps = (right - p) @ np.eye(CALIBRATION_BINS)[calibration_bins(p)]
+    errors = np.abs(gaps).sum(axis=1) / len(p)
+    low, high = np.quantile(errors, (0.025, 0.975))
+    return float(errors.mean()), float(low), float(high)
+
+
 def brier_score(reference: ArrayLike, probabilities: ArrayLike) -> Statistic:
     """Return the mean over discs of the squared differences, summed over classes: 0 is perfect, 2 the worst."""
     p = np.asarray(probabilities, dtype=float)
