@@ -17,7 +17,7 @@ from LumbarDiscGradingLib.imaging.canvas import Grid
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.imaging.volume import SagittalVolume
 from LumbarDiscGradingLib.models.folder import TrainedModel
-from LumbarDiscGradingLib.pfirrmann import Tissue
+from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, Tissue
 from LumbarDiscGradingLib.training import ablation, recipes, segmentation_folds
 from LumbarDiscGradingLib.training.contour_offset import best_offset, take_off_disc_logit
 from LumbarDiscGradingLib.training.evaluation import read_scores
@@ -240,6 +240,51 @@ def test_cases_without_masks_are_labelled_by_the_network_only_after_the_given_ep
     assert [case.patient for case in data.unlabelled] == ["b"]
 
 
+def drawn_on_one_slice(patient, index, slice_count=9, discs_alone=False):
+    """A phantom in slabs of 4 mm on one slice of which the discs were drawn; the other tissues are everywhere."""
+    phantom = lumbar_phantom(3, slice_count=slice_count)
+    discs = np.isin(phantom.mask, list(DISC_LABELS.values()))
+    discs[index] = False
+    mask = np.where(discs, 0, phantom.mask)
+    if discs_alone:
+        mask = np.where(np.isin(mask, list(DISC_LABELS.values())), mask, 0)
+    grades = {level: grade for level, grade in phantom.grades.items() if level.startswith("L")}
+    return CaseToWrite(patient, phantom.volume, mask.astype(np.uint8), grades)
+
+
+def test_slices_on_which_nobody_drew_do_not_train(tmp_path):
+    cases = [drawn_on_one_slice("a", 5), drawn_on_one_slice("b", 8)]
+    splits = {"train": ["a"], "tune": ["b"], "test": []}
+    dataset = write_dataset(tmp_path / "d", name="d", cases=cases, splits=splits, licence="none", attribution="code")
+    training = TrainingCase.load(dataset.cases[0])
+    assert (training.drawn.tolist(), training.middle, training.discs_alone) == ([5], 5, False)
+    data = SegmentationData([dataset], replace(TINY, steps_per_epoch=10, patch_shape=(448, 256)), seed=0)
+    with_disc = [bool((data.patches[index][1] == Tissue.DISC).any()) for index in range(len(data.patches))]
+    assert np.mean(with_disc) > 0.8  # a narrow field of view may cut the discs off
+    (slice_drawn,) = data.val_dataloader().dataset
+    assert (slice_drawn[1] == Tissue.DISC).any()
+
+
+def test_discs_drawn_alone_are_completed_by_the_model_that_the_training_goes_on_from(tmp_path, capsys):
+    cases = [drawn_on_one_slice(patient, 5, discs_alone=True) for patient in "ab"]
+    splits = {"train": ["a"], "tune": ["b"], "test": []}
+    dataset = write_dataset(tmp_path / "d", name="d", cases=cases, splits=splits, licence="none", attribution="code")
+    arguments = ["train", "segmentation", "--data", str(tmp_path / "d"), "--accelerator", "cpu"]
+    assert main([*arguments, "--output", str(tmp_path / "scratch")]) == 1
+    assert "go on from a model" in capsys.readouterr().err
+    refined = [*arguments, "--output", str(tmp_path / "run"), "--preset", "refine", "--start-from", "unet-lumbar-t2"]
+    small = ["epochs=1", "steps_per_epoch=2", "batch_size=2", "patch_shape=128,96"]
+    assert main([*refined, *(part for setting in small for part in ("--set", setting))]) == 0
+    (completed,) = read_labels(tmp_path / "run" / "own-labels.npz", [TrainingCase.load(dataset.cases[0])])
+    drawn = dataset.cases[0].mask()[5]
+    assert completed.labels.shape == (1, *drawn.shape)
+    np.testing.assert_array_equal(completed.labels[0][drawn > 0], drawn[drawn > 0])
+    assert not np.isin(completed.labels[0][drawn == 0], [Tissue.DISC, *DISC_LABELS.values()]).any()
+    truth = lumbar_phantom(3, slice_count=9).mask[5]
+    for tissue in (Tissue.VERTEBRA, Tissue.CANAL):
+        assert (completed.labels[0][truth == tissue] == tissue).mean() > 0.6
+
+
 def test_the_paper_preset_trains_an_epoch_of_whole_slices_on_the_disc_alone(phantoms, tmp_path, monkeypatch, capsys):
     paper = recipes.SEGMENTATION_PRESETS["paper"]
     assert (paper.optimizer, paper.batch_size, paper.epochs, paper.learning_rate) == ("sgd", 8, 300, 0.001)
@@ -289,7 +334,7 @@ def test_measured_figures_get_into_the_card_of_their_model_and_leave_the_weights
         "data": "phantoms, 1 test patient",
     }
     kappa = {**dice, "name": "quadratic kappa of the groups"}
-    recorded = record_metrics(model, [dice, kappa], [LabelledDataset.open(phantoms)])
+    recorded = record_metrics(model, [dice, kappa])
     assert recorded.sha256 == model.sha256
     assert [metric["name"] for metric in recorded.manifest["metrics"]] == ["median disc Dice"]
     assert "0.900 | 0.800 to 0.950 | 10 | phantoms, 1 test patient" in recorded.card

@@ -61,7 +61,7 @@ def _disc_channel(module: SegmentationModule) -> int:
 
 def _disc_dice(module: SegmentationModule, case: TrainingCase) -> list[list[float]]:
     """Return for each disc on the middle slice its Dice at each of `OFFSETS`."""
-    middle = (case.voxels.shape[0] - 1) // 2
+    middle = case.middle
     spacing = case.spacing_mm[1:]
     grid = Grid.fitting(case.voxels.shape[1:], spacing, module.recipe.pixel_size_mm)
     image = torch.from_numpy(grid.sample(normalized_slice(case.voxels[middle]), spacing))[None, None]

@@ -22,6 +22,7 @@ from ..pfirrmann import Tissue
 from .contour_offset import best_offset, take_off_disc_logit
 from .recipes import SegmentationRecipe
 from .run_folder import LOADER_WORKERS, RunFolder, optimizer_and_schedule, take_weights
+from .run_record import run_record
 from .slices import (
     IGNORED,
     LANDMARK_LUMBOSACRAL,
@@ -68,6 +69,8 @@ class SegmentationModule(L.LightningModule):
         logits = self(image).float()
         predicted = logits[:, : TISSUE_COUNT if self.recipe.tissues else 2].argmax(1)
         disc = int(Tissue.DISC) if self.recipe.tissues else 1
+        if not bool((tissues == disc).any()):
+            return
         overlap = (
             2 * ((predicted == disc) & (tissues == disc)).sum() / ((predicted == disc).sum() + (tissues == disc).sum())
         )
@@ -82,6 +85,8 @@ class SegmentationModule(L.LightningModule):
         """Log the means over the tuning slices."""
         values = np.array(self._validation)
         self._validation.clear()
+        if len(values) == 0:
+            return
         self.log("tune_disc_dice", float(np.mean(values[:, 0])), prog_bar=True)
         if np.isfinite(values[:, 1]).any():
             self.log("tune_landmark_accuracy", float(np.nanmean(values[:, 1])), prog_bar=True)
@@ -117,7 +122,10 @@ def landmark_loss(logits: Tensor, landmark: Tensor) -> Tensor:
 
 
 class SegmentationData(L.LightningDataModule):
-    """Patches of training patients, middle slices of tuning patients, own predictions where there is no mask."""
+    """Patches of training patients, middle slices of tuning patients, own predictions where there is no mask.
+
+    Where only discs were drawn, the tissues around them are the network's own predictions, too.
+    """
 
     def __init__(
         self,
@@ -131,26 +139,37 @@ class SegmentationData(L.LightningDataModule):
         self.recipe, self.workers, self.seed, self.own_labels = recipe, workers, seed, own_labels
         cases = [case for dataset in datasets for case in dataset.cases]
         load = TrainingCase.load
-        self.training = [load(c) for c in cases if c.split == "train" and c.has_mask]
+        masked = [load(c) for c in cases if c.split == "train" and c.has_mask]
+        if not masked:
+            raise ValueError("None of the training patients has a mask; give a data set with masks.")
+        self.training = [case for case in masked if not (recipe.tissues and case.discs_alone)]
+        self.discs_alone = [case for case in masked if recipe.tissues and case.discs_alone]
         self.tuning = [load(c) for c in cases if c.split == "tune" and c.has_mask]
         self.unlabelled = [load(c) for c in cases if c.split == "train" and not c.has_mask]
-        if not self.training:
-            raise ValueError("None of the training patients has a mask; give a data set with masks.")
+        if not self.training and recipe.self_training_epoch != 0:
+            raise ValueError(
+                "The masks of all training patients have discs alone, without vertebrae and canal: go on from a model "
+                "(--preset refine --start-from), which knows those."
+            )
         self.patches = SlicePatches(self.training, recipe, seed)
 
     def train_dataloader(self) -> DataLoader:
         """Return the loader of an epoch."""
         self.patches.epoch = self.trainer.current_epoch if self.trainer else 0
         start = self.recipe.self_training_epoch
-        if start is not None and self.unlabelled and not self.patches.pseudo and self.patches.epoch >= start:
+        incomplete = self.unlabelled or self.discs_alone
+        if start is not None and incomplete and not self.patches.pseudo and self.patches.epoch >= start:
             self.patches.pseudo = self._own_labels()
+            if not self.patches.cases and not self.patches.pseudo:
+                raise ValueError("The model finds no lumbar spine on the slices where discs were drawn.")
         return DataLoader(self.patches, self.recipe.batch_size, num_workers=self.workers, drop_last=True)
 
     def _own_labels(self) -> list[TrainingCase]:
-        """Label what has no mask, once a run: a run that is resumed goes on with the same labels."""
+        """Label what has no mask or discs alone, once a run: a run that is resumed goes on with the same labels."""
+        incomplete = [*self.unlabelled, *self.discs_alone]
         if self.own_labels is not None and self.own_labels.exists():
-            return read_labels(self.own_labels, self.unlabelled)
-        labelled = label_by_network(self.trainer.lightning_module, self.unlabelled, self.recipe)
+            return read_labels(self.own_labels, incomplete)
+        labelled = label_by_network(self.trainer.lightning_module, incomplete, self.recipe)
         if self.own_labels is not None and self.trainer.is_global_zero:
             write_labels(self.own_labels, labelled)
         return labelled
@@ -159,7 +178,7 @@ class SegmentationData(L.LightningDataModule):
         """Return the middle slice of each tuning patient on the whole canvas."""
         items = []
         for case in self.tuning:
-            middle = (case.voxels.shape[0] - 1) // 2
+            middle = case.middle
             grid = Grid.over(case.labels[middle].shape, case.spacing_mm[1:], self.recipe.pixel_size_mm)
             image = grid.sample(normalized_slice(case.voxels[middle]), case.spacing_mm[1:])
             labels = grid.sample(case.labels[middle], case.spacing_mm[1:], nearest=True).astype(np.uint8)
@@ -174,28 +193,33 @@ class SegmentationData(L.LightningDataModule):
 def label_by_network(
     module: SegmentationModule, cases: list[TrainingCase], recipe: SegmentationRecipe
 ) -> list[TrainingCase]:
-    """Label cases that have no mask by the network itself; unsure pixels are `IGNORED`, implausible cases left out.
+    """Label cases by the network itself; unsure pixels are `IGNORED`, implausible cases left out.
 
-    A case is plausible where at least five discs' worth of sure disc pixels and a canal are found.
+    A case is plausible where at least five discs' worth of sure disc pixels and a canal are found. Discs that were
+    drawn stay as they are; discs that the network sees elsewhere on such a slice are `IGNORED`.
     """
     was_training = module.training
     module.eval()
+    classes = np.arange(TISSUE_COUNT, dtype=np.uint8) if recipe.tissues else np.array([0, Tissue.DISC], dtype=np.uint8)
     labelled = []
     for case in cases:
-        middle = (case.voxels.shape[0] - 1) // 2
+        middle = case.middle
         spacing = case.spacing_mm[1:]
         shape = case.voxels.shape[1:]
         grid = Grid.over(shape, spacing, recipe.pixel_size_mm)
         image = torch.from_numpy(grid.sample(normalized_slice(case.voxels[middle]), spacing))[None, None]
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision.startswith("bf16")):
-            probabilities = module(image.to(module.device)).float()[0, :TISSUE_COUNT].softmax(0).cpu().numpy()
-        best, tissue = probabilities.max(0), probabilities.argmax(0).astype(np.uint8)
+            probabilities = module(image.to(module.device)).float()[0, : len(classes)].softmax(0).cpu().numpy()
+        best, tissue = probabilities.max(0), classes[probabilities.argmax(0)]
         tissue[best < SURE_PROBABILITY] = IGNORED
         on_slice = grid.sample_back(tissue, shape, spacing, nearest=True).astype(np.uint8)
         disc_mm2 = float((on_slice == Tissue.DISC).sum()) * spacing[0] * spacing[1]
         canal_mm2 = float((on_slice == Tissue.CANAL).sum()) * spacing[0] * spacing[1]
-        if disc_mm2 > PLAUSIBLE_DISC_MM2 and canal_mm2 > PLAUSIBLE_CANAL_MM2:
-            labelled.append(replace(_middle_of(case), labels=on_slice[None]))
+        if disc_mm2 > PLAUSIBLE_DISC_MM2 and (canal_mm2 > PLAUSIBLE_CANAL_MM2 or not recipe.tissues):
+            if case.discs_alone:
+                drawn = case.labels[middle]
+                on_slice = np.where(drawn > 0, drawn, np.where(on_slice == Tissue.DISC, IGNORED, on_slice))
+            labelled.append(case.middle_alone(on_slice))
     module.train(was_training)
     return labelled
 
@@ -210,16 +234,7 @@ def write_labels(path: Path, labelled: list[TrainingCase]) -> None:
 def read_labels(path: Path, cases: list[TrainingCase]) -> list[TrainingCase]:
     """Give the cases the labels that were kept for them; those without are left out."""
     with np.load(path, allow_pickle=False) as kept:
-        return [
-            replace(_middle_of(case), labels=kept[key])
-            for case in cases
-            if (key := f"{case.source}/{case.patient}") in kept
-        ]
-
-
-def _middle_of(case: TrainingCase) -> TrainingCase:
-    middle = (case.voxels.shape[0] - 1) // 2
-    return replace(case, voxels=case.voxels[middle : middle + 1])
+        return [case.middle_alone(kept[key][0]) for case in cases if (key := f"{case.source}/{case.patient}") in kept]
 
 
 PLAUSIBLE_DISC_MM2 = 5 * 120.0
@@ -260,7 +275,8 @@ def train_segmentation(
     Raises
     ------
     ValueError
-        If no training patient has a mask, or `start_from` is of another architecture.
+        If no training patient has a mask, all have discs alone and there is no `start_from`, or that is of another
+        architecture.
     """
     L.seed_everything(seed, workers=True)
     data = SegmentationData(datasets, recipe, seed, own_labels=run_folder / "own-labels.npz")
@@ -269,9 +285,8 @@ def train_segmentation(
     module = SegmentationModule(recipe)
     if start_from is not None:
         take_weights(module.network, start_from)
-    run = RunFolder(run_folder, resume)
-    if run.checkpoint is None:
-        data.own_labels.unlink(missing_ok=True)
+    patients = [case for dataset in datasets for case in dataset.cases_in("train")]
+    run = RunFolder(run_folder, resume, run_record(recipe, seed, patients, start_from, devices * nodes))
     trainer = run.trainer(
         recipe,
         device,
@@ -279,10 +294,12 @@ def train_segmentation(
         nodes,
         limit_val_batches=None if data.tuning else 0,
     )
+    if run.checkpoint is None:
+        data.own_labels.unlink(missing_ok=True)
     trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
     run.take_kept_weights(module)
     if recipe.fit_contour:
-        take_off_disc_logit(module, best_offset(module, (data.training, data.tuning)))
+        take_off_disc_logit(module, best_offset(module, ([*data.training, *data.discs_alone], data.tuning)))
     return module
 
 

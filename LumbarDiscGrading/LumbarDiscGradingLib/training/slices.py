@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,6 +19,9 @@ from .recipes import SegmentationRecipe
 
 IGNORED = 255
 """Label of pixels that no loss is computed on (unsure pixels of the network's own predictions)."""
+
+WHOLE_DISC_MM = 25.0
+"""Discs drawn over less than this from side to side (a lumbar disc is 40-55 mm wide) were drawn on single slices."""
 
 LANDMARK_UNKNOWN, LANDMARK_OTHER, LANDMARK_LUMBOSACRAL = 0, 1, 2
 """Target of the lumbosacral landmark: unknown or no disc, another disc, the disc L5-S1."""
@@ -38,6 +42,40 @@ class TrainingCase:
         """Read a labelled case."""
         volume = case.volume()
         return cls(case.patient, case.source, volume.voxels, case.mask(), volume.spacing_mm)
+
+    @cached_property
+    def drawn(self) -> NDArray[np.int64]:
+        """Indices of the slices that have their labels: those with discs, where discs were drawn on single slices."""
+        every = np.arange(self.voxels.shape[0])
+        if self.labels is None:
+            return every
+        with_discs = np.flatnonzero(_is_disc(self.labels).any(axis=(1, 2)))
+        if len(with_discs) == 0 or (with_discs[-1] - with_discs[0] + 1) * self.spacing_mm[0] >= WHOLE_DISC_MM:
+            return every
+        return with_discs
+
+    @property
+    def middle(self) -> int:
+        """Index of the middle slice, or of the drawn one next to it."""
+        middle = (self.voxels.shape[0] - 1) // 2
+        return int(min(self.drawn, key=lambda index: abs(index - middle)))
+
+    @property
+    def discs_alone(self) -> bool:
+        """Whether discs were drawn, but neither the vertebrae nor the canal around them."""
+        if self.labels is None:
+            return False
+        labels = self.labels[self.middle]
+        return bool(_is_disc(labels).any()) and not np.isin(labels, (Tissue.VERTEBRA, Tissue.CANAL)).any()
+
+    def middle_alone(self, labels: NDArray[np.uint8]) -> TrainingCase:
+        """Return the middle slice alone, with labels of shape (rows, columns)."""
+        middle = self.middle
+        return replace(self, voxels=self.voxels[middle : middle + 1], labels=labels[None])
+
+
+def _is_disc(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return np.isin(labels, (Tissue.DISC, *DISC_LABELS.values()))
 
 
 def tissues_and_landmark(labels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -68,20 +106,24 @@ class SlicePatches(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         """Draw one patch."""
         random = np.random.default_rng((self.seed, self.epoch, index))
-        use_pseudo = self.pseudo and random.random() < self.recipe.self_training_share
+        use_pseudo = self.pseudo and (random.random() < self.recipe.self_training_share or not self.cases)
         pool = self.pseudo if use_pseudo else self.cases
         case = pool[random.integers(len(pool))]
         image, labels = self._slab(case, random)
         return self._patch(image, labels, case.spacing_mm[1:], random)
 
     def _slab(self, case: TrainingCase, random: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        count = case.voxels.shape[0]
+        count, drawn = case.voxels.shape[0], case.drawn
         if not self.recipe.augment:
-            middle = (count - 1) // 2
-            return case.voxels[middle].astype(np.float32), case.labels[middle]
+            return case.voxels[case.middle].astype(np.float32), case.labels[case.middle]
         most = min(count, max(1, int(augmentation.MAX_SLAB_MM / case.spacing_mm[0])))
         thickness = int(random.integers(1, most + 1))
-        first = int(random.integers(count - thickness + 1))
+        if len(drawn) == count:
+            first = int(random.integers(count - thickness + 1))
+        else:
+            center = int(random.choice(drawn))
+            thickness = min(thickness, 2 * min(center, count - 1 - center) + 1)
+            first = center - thickness // 2
         slab = case.voxels[first : first + thickness].astype(np.float32).mean(axis=0)
         return slab, case.labels[first + thickness // 2]
 
