@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from LumbarDiscGradingLib.cli import dataset_command
 from LumbarDiscGradingLib.dataset.discs import labelled_mask, separate_discs
 from LumbarDiscGradingLib.dataset.importing import import_folder
-from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
+from LumbarDiscGradingLib.dataset.labelled import LabelledDataset, person_of
 from LumbarDiscGradingLib.dataset.manifest import SCHEMA_PATH, DatasetError, label_table
-from LumbarDiscGradingLib.dataset.splits import split_patients
+from LumbarDiscGradingLib.dataset.splits import STUDY_PROPORTIONS, split_patients
 from LumbarDiscGradingLib.dataset.writing import CaseToWrite, Reading, write_dataset
 from LumbarDiscGradingLib.imaging.volume import SagittalVolume
 from LumbarDiscGradingLib.json_schema import first_violation
@@ -144,9 +144,40 @@ def test_a_split_parts_the_patients_and_keeps_the_frozen_ones(patients, seed, da
     assert frozen_test <= set(splits["test"])
 
 
-def test_a_split_has_the_proportions_of_the_study():
-    splits = split_patients([f"{number:03}" for number in range(466)])
-    assert {split: len(patients) for split, patients in splits.items()} == {"train": 300, "tune": 72, "test": 94}
+def test_a_split_has_about_the_proportions_of_the_study():
+    splits = split_patients([f"{number:04}" for number in range(4660)])
+    assert {split: len(patients) for split, patients in splits.items()} == {
+        "train": pytest.approx(3000, abs=100), "tune": pytest.approx(720, abs=75), "test": pytest.approx(940, abs=85)
+    }  # fmt: skip
+    without_tuning = split_patients(
+        [f"{number:03}" for number in range(466)], None, 0, {"train": 1, "tune": 0, "test": 1}
+    )
+    assert without_tuning["tune"] == [] and 200 < len(without_tuning["test"]) < 266
+
+
+@given(st.sets(st.text("abc012", min_size=1, max_size=6), max_size=40), st.integers(0, 50), st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_test_patient_stays_one_when_patients_join_and_few_patients_still_train(patients, seed, data):
+    proportions = data.draw(st.sampled_from([STUDY_PROPORTIONS, {"train": 1, "tune": 1, "test": 8}]))
+    fewer = data.draw(st.sets(st.sampled_from(sorted(patients)))) if patients else set()
+    before, after = (split_patients(names, None, seed, proportions) for names in (fewer, patients))
+    assert set(before["test"]) <= set(after["test"])
+    for names, splits in ((fewer, before), (patients, after)):
+        assert sorted(patient for split in splits.values() for patient in split) == sorted(names)
+        assert bool(splits["train"]) == bool(names)
+        assert splits["tune"] or len(names) < 3 or len(splits["train"]) == 1
+
+
+def test_new_patients_do_not_move_those_of_a_frozen_split_and_join_by_themselves():
+    frozen = {"train": ["a"], "tune": ["b"], "test": ["c"]}
+    new = [f"n{number}" for number in range(60)]
+    together = split_patients(["a", "b", "c", *new], frozen)
+    for patient in new:
+        alone = split_patients(["a", "b", "c", patient], frozen)
+        assert [split for split in alone if patient in alone[split]] == [
+            split for split in together if patient in together[split]
+        ]
+    assert all(len(patients) > 1 for patients in together.values())
 
 
 def test_pictures_become_one_sagittal_slice_of_the_given_pixel_size(tmp_path):
@@ -243,6 +274,9 @@ def change_manifest(dataset: LabelledDataset, change) -> None:
         (lambda m: m["cases"][0]["image"].update(path="images/../../secret.nrrd"), "does not match"),
         (lambda m: m["cases"][0].update(kind="movie"), "'movie'"),
         (lambda m: m["cases"].append(m["cases"][0]), "lists twice"),
+        (lambda m: m["cases"][0].update(subject="Doe, Jane"), "does not match"),
+        (lambda m: [c.update(subject="p1") for c in m["cases"]], "one person in more than one split: subject p1"),
+        (lambda m: m["cases"][0].update(subject="d4"), "one person in more than one split: subject d4"),
     ],
 )
 def test_a_manifest_that_is_not_valid_is_refused(dataset, change, message):
@@ -415,6 +449,21 @@ def test_a_reader_s_grades_are_kept_beside_the_reference(tmp_path):
         "patient,level,pfirrmann,reader", "p,L4-L5,3,", "p,L4-L5,2,A", "p,L4-L5,4,B"
     ]  # fmt: skip
     assert (dataset.manifest["licence"], dataset.manifest["attribution"]) == ("CC0-1.0", "us")
+
+
+def test_cases_of_one_person_are_known_as_such(tmp_path):
+    matrix = np.array([[0, 0, -4.0, 0], [1.0, 0, 0, 0], [0, -1.0, 0, 0], [0, 0, 0, 1.0]])
+    volume = SagittalVolume.from_stored(np.ones((3, 40, 40), np.uint8), matrix)
+    cases = [CaseToWrite("a", volume), CaseToWrite("b", volume, subject="a"), CaseToWrite("c", volume, subject="c")]
+    splits = {"train": ["a", "b"], "test": ["c"]}
+    dataset = write_dataset(tmp_path / "study", name="study", cases=cases, splits=splits)
+    assert [case.subject for case in dataset.cases] == ["a", "a", "c"]
+    assert [person_of(case) for case in dataset.cases] == [("study", "a"), ("study", "a"), ("study", "c")]
+    assert [path.name for path in sorted((dataset.folder / "images").iterdir())] == ["a.nrrd", "b.nrrd", "c.nrrd"]
+    torn = {"train": ["a"], "test": ["b", "c"]}
+    with pytest.raises(DatasetError, match="one person in more than one split: subject a"):
+        write_dataset(tmp_path / "torn", name="torn", cases=cases, splits=torn)
+    assert not (tmp_path / "torn").exists()
 
 
 @pytest.mark.parametrize("patient", ["../escape", "", "a/b", ".hidden"])

@@ -133,6 +133,31 @@ def test_cross_validation_grades_each_disc_once_by_a_network_that_did_not_see_it
         cross_validation.cross_validate(views, TINY, tmp_path, folds=9, device="cpu")
 
 
+def test_cases_of_one_person_are_never_in_two_folds_and_train_together(tmp_path, monkeypatch):
+    discs = [replace(sample(number), patient=f"case-{number}", subject=f"person-{number // 3}") for number in range(12)]
+    seen = []
+
+    def watched(training, *rest):
+        seen.append({disc.patient for disc in training})
+        return train_grading(training, *rest)
+
+    monkeypatch.setattr(cross_validation, "train_grading", watched)
+    scores = cross_validation.cross_validate(discs, TINY, tmp_path / "folds", folds=2, device="cpu")
+    assert {(score.patient, score.subject) for score in scores} == {(disc.patient, disc.subject) for disc in discs}
+    people = [{disc.patient for disc in discs[first : first + 3]} for first in (0, 3, 6, 9)]
+    assert len(seen) == 2
+    assert all(person <= training or not person & training for training in seen for person in people)
+    seen.clear()
+    cross_validation.cross_validate(discs, TINY, tmp_path / "half", folds=2, device="cpu", share=0.5)
+    assert all(training in people for training in seen)  # half of two people is one person with all cases
+    with pytest.raises(ValueError, match="4 patients with grades, too few for 5 folds"):
+        cross_validation.cross_validate(discs, TINY, tmp_path / "many", folds=5, device="cpu")
+    seen.clear()
+    one = cross_validation.first_round(discs[:3], replace(TINY, first_round_folds=2), tmp_path / "one", device="cpu")
+    assert one == discs[:3]
+    assert not seen
+
+
 def test_discs_with_an_improbable_reference_are_left_out_of_a_training(discs):
     def score(disc, p_reference):
         rest = (1 - p_reference) / 2

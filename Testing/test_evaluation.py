@@ -28,6 +28,7 @@ from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.models import store
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS, Tissue, group_probabilities
 from LumbarDiscGradingLib.training import recipes
+from LumbarDiscGradingLib.training.disc_samples import samples_of_case
 from LumbarDiscGradingLib.training.evaluation import (
     DiscScore,
     read_scores,
@@ -38,6 +39,7 @@ from LumbarDiscGradingLib.training.evaluation import (
 )
 from LumbarDiscGradingLib.training.evaluation_comparison import Verdict, compare_scores
 from LumbarDiscGradingLib.training.evaluation_failures import Error, failures_of
+from LumbarDiscGradingLib.training.evaluation_files import Evaluation
 from LumbarDiscGradingLib.training.evaluation_metrics import ALL_SOURCES, confusion, figures_of, metrics_of
 
 SPACING_MM = (0.7, 0.7)
@@ -204,6 +206,27 @@ def test_intervals_are_of_patients_and_do_not_shrink_when_discs_are_repeated():
     assert (once.low, once.high) == (often.low, often.high)
     assert once.high - once.low > 0.2
     assert (once.discs, often.discs, once.patients, often.patients) == (20, 200, 20, 20)
+
+
+def of_pairs(scores):
+    """Give every two patients the same subject, as two cases of one person have."""
+    return [replace(score, subject=f"person-{int(score.patient) // 2:03d}") for score in scores]
+
+
+def test_intervals_are_of_people_not_of_their_cases():
+    twice = [replace(score, patient=f"{2 * int(score.patient) + case:03d}") for score in table(20) for case in (0, 1)]
+    once, cases, people = (by_name(figures_of(part), "one") for part in (table(20), twice, of_pairs(twice)))
+    accuracy, as_cases, as_people = (part["accuracy of the groups"] for part in (once, cases, people))
+    assert (as_people.low, as_people.high) == (accuracy.low, accuracy.high)
+    assert as_people.high - as_people.low > 1.2 * (as_cases.high - as_cases.low)
+    assert (as_people.patients, as_people.discs, as_cases.patients) == (20, 200, 40)
+    (metric,) = (m for m in metrics_of(of_pairs(twice), "d") if m["name"] == "accuracy of the groups")
+    assert metric["interval"] == [round(accuracy.low, 4), round(accuracy.high, 4)]
+    evaluation = Evaluation.of(of_pairs(twice), split="tune")
+    assert evaluation.metrics[0]["data"] == "one, 20 tune patients"
+    assert by_name(figures_of(of_pairs([replace(s, slice_error_mm=float(s.patient)) for s in table(4)])), "one")[
+        "slice found: median distance from the mid-sagittal one in mm"
+    ].value == pytest.approx(1.5)  # each case has a slice of its own
 
 
 def test_several_sources_are_measured_apart_and_together():
@@ -388,6 +411,14 @@ def test_rows_of_earlier_versions_without_some_columns_are_read(tmp_path):
     first, second = read_scores(path)
     assert (first.dice, first.predicted_grade, first.confident, first.p_1) == (0.9, 3, None, None)
     assert (second.level, second.dice) == ("", None)
+    assert (first.subject, second.subject) == ("1", "2")
+
+
+def test_stored_rows_know_the_people(tmp_path):
+    scores = of_pairs(table(4))
+    write_scores(scores, tmp_path / "discs.csv")
+    assert read_scores(tmp_path / "discs.csv") == scores
+    assert figures_of(read_scores(tmp_path / "discs.csv"))[0].patients == 2
 
 
 @pytest.mark.parametrize("row", ["1,s,L9,0.9", "1,s,L4-L5,high", ",s,L4-L5,0.9", "1,s,L4-L5,nan"])
@@ -414,6 +445,7 @@ def test_an_export_of_a_study_can_be_evaluated(tmp_path, capsys):
     reader = replace(example_studies.READERS[0], roles=(Role.ANNOTATOR, Role.GRADER))
     changes = {"readers": (reader,), "double_grades": False, "peer_review": False}
     study = example_studies.make_study(tmp_path / "study", 2, **changes)
+    study.add_case(example_studies.image(2), patient="C0001")
     for case in study.case_ids:
         example_studies.read_masks(study.folder, "anna", case, example_studies.truth_masks())
         example_studies.read_grades(study.folder, "anna", case, [1, 2, 3, 4, 5])
@@ -422,7 +454,13 @@ def test_an_export_of_a_study_can_be_evaluated(tmp_path, capsys):
     assert main([*arguments, "--output", str(tmp_path / "out")]) == 0
     facts = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
     assert facts["figures"]
-    assert len(read_scores(tmp_path / "out" / "discs.csv")) == 10
+    scores = read_scores(tmp_path / "out" / "discs.csv")
+    assert len(scores) == 15
+    assert {(score.patient, score.subject) for score in scores} == {
+        ("C0001", "C0001"), ("C0002", "C0002"), ("C0003", "C0001")
+    }  # fmt: skip
+    assert {metric["data"] for metric in facts["metrics"]} == {"Example, 2 all patients"}
+    assert "Example: 2 patients, 15 reference discs" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 # -- the gate
@@ -505,6 +543,59 @@ def test_only_patients_measured_with_both_models_count():
     comparison = compare_scores(scores, [score for score in scores if score.patient < "006"])
     assert (comparison.patients, comparison.left_out) == (6, 4)
     assert {difference.verdict for difference in comparison.differences} == {Verdict.NOT_SHOWN}
+
+
+def test_people_are_compared_with_all_cases_that_both_models_know():
+    scores = of_pairs(table(10))
+    comparison = compare_scores(scores, [score for score in scores if score.patient < "007"])
+    assert (comparison.patients, comparison.left_out) == (4, 2)  # of one of the four a case was left out
+    assert {difference.patients for difference in comparison.gate} == {4}
+    stored_before = [replace(score, subject=score.patient) for score in scores]
+    for pair in ((stored_before, scores), (scores, stored_before)):
+        assert compare_scores(*pair) == compare_scores(scores, scores)
+    better = of_pairs(table(40, accuracy=0.9))
+    by_case = [replace(score, subject="") for score in better]
+    wide, narrow = (
+        next(d for d in compare_scores(part, worsened(part, 0.3)).gate if d.name == "quadratic kappa of the groups")
+        for part in (better, by_case)
+    )
+    assert wide.difference == narrow.difference
+    assert (wide.low, wide.high) != (narrow.low, narrow.high)
+
+
+def test_discs_to_train_on_know_the_person(phantoms):
+    case = replace(LabelledDataset.open(phantoms).cases[0], subject="x")
+    samples = samples_of_case(case, None)  # the mask tells all: no network is asked
+    assert len(samples) >= 5
+    assert {(sample.patient, sample.subject) for sample in samples} == {("a", "x")}
+
+
+def test_people_are_segmented_by_a_network_that_saw_none_of_their_cases(phantoms, tmp_path, monkeypatch):
+    from LumbarDiscGradingLib.training import segmentation_folds
+    from LumbarDiscGradingLib.training.segmentation import SegmentationModule
+
+    dataset = LabelledDataset.open(phantoms)
+    a, b, c, no_mask = dataset.cases
+    people = (replace(a, subject="x"), replace(b, subject="x"), c, replace(no_mask, subject="x", split="train"))
+    recipe = replace(recipes.SEGMENTATION_PRESETS["default"], base_width=4)
+    folds = []
+
+    def watched(datasets, *rest):
+        folds.append([{case.patient for case in datasets[0].cases_in("train")}])
+        return SegmentationModule(recipe)
+
+    def tested(grader, cases):
+        folds[-1].append({case.patient for case in cases})
+        return []
+
+    monkeypatch.setattr(segmentation_folds, "train_segmentation", watched)
+    monkeypatch.setattr(segmentation_folds, "scored_cases", tested)
+    datasets = [replace(dataset, cases=people)]
+    segmentation_folds.cross_validate_segmentation(datasets, recipe, tmp_path / "folds", folds=2, device="cpu")
+    by_tested = sorted((sorted(seen), sorted(trained)) for trained, seen in folds)
+    assert by_tested == [(["a", "b"], ["c"]), (["c"], ["a", "b", "no-mask"])]
+    with pytest.raises(ValueError, match="2 patients with masks, too few for 3 folds"):
+        segmentation_folds.cross_validate_segmentation(datasets, recipe, tmp_path / "more", folds=3, device="cpu")
 
 
 def test_wrong_usage_of_compare_is_said_in_one_sentence(phantoms, tmp_path, capsys):

@@ -79,7 +79,7 @@ def test_import_status_agreement_export_and_verify_lead_from_scans_to_a_data_set
     }
     out = tmp_path / "out"
     assert main(["study", "export", study, str(out), "--split", "2/1/1", "--licence", "CC0"]) == 0
-    assert "2 train, 1 tune, 1 test cases, 4 with masks, 15 graded discs" in capsys.readouterr().out
+    assert "1 train, 1 tune, 2 test cases, 4 with masks, 15 graded discs" in capsys.readouterr().out
     assert main(["study", "verify", str(out)]) == 0 and main(["study", "verify", study]) == 0
     assert main(["dataset", "verify", str(out)]) == 0
     again = str(tmp_path / "again")

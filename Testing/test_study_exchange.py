@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from test_study import eroded
 from LumbarDiscGradingLib.annotation.agreement import study_agreement
 from LumbarDiscGradingLib.annotation.consensus import consensus_grades, consensus_masks
 from LumbarDiscGradingLib.annotation.errors import StudyError
-from LumbarDiscGradingLib.annotation.export import export_study
+from LumbarDiscGradingLib.annotation.export import export_study, split_cases
 from LumbarDiscGradingLib.annotation.export_import import import_export
 from LumbarDiscGradingLib.annotation.export_layouts import Layout
 from LumbarDiscGradingLib.annotation.importing import import_sources
@@ -29,7 +30,8 @@ from LumbarDiscGradingLib.annotation.session import ReaderSession
 from LumbarDiscGradingLib.annotation.states import CaseState, StudyStates
 from LumbarDiscGradingLib.annotation.study import Study
 from LumbarDiscGradingLib.annotation.verification import verify_export, verify_study
-from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
+from LumbarDiscGradingLib.dataset.labelled import LabelledDataset, person_of
+from LumbarDiscGradingLib.dataset.splits import STUDY_PROPORTIONS
 from LumbarDiscGradingLib.pfirrmann import LUMBAR_LEVELS, Tissue
 
 SECRETS = (b"doe", b"jane", b"secret-4711", b"19700101", b"study of")
@@ -232,7 +234,7 @@ def test_an_export_is_a_data_set_with_reference_readings_and_splits(finished, tm
     report = export_study(finished, tmp_path / "out", seed=3, licence="CC BY 4.0", attribution="Us")
     assert report.unfinished == ("C0009",) and (report.masks, report.grades) == (8, 40)
     dataset = LabelledDataset.open(tmp_path / "out")
-    assert sorted(len(dataset.cases_in(split)) for split in ("train", "tune", "test")) == [1, 2, 5]
+    assert [len(dataset.cases_in(split)) for split in ("train", "tune", "test")] == [6, 1, 1]
     assert report.splits == {split: [c.patient for c in dataset.cases_in(split)] for split in report.splits}
     case = next(case for case in dataset.cases if case.patient == "C0001")
     assert case.grades == {"L1-L2": 1, "L2-L3": 2, "L3-L4": 3, "L4-L5": 4, "L5-S1": 5}
@@ -246,7 +248,42 @@ def test_an_export_is_a_data_set_with_reference_readings_and_splits(finished, tm
     again = export_study(finished, tmp_path / "again", seed=3)
     assert again.splits == report.splits
     other = export_study(finished, tmp_path / "other", proportions={"train": 1, "tune": 0, "test": 1})
-    assert [len(other.splits[split]) for split in ("train", "tune", "test")] == [4, 0, 4]
+    assert [len(other.splits[split]) for split in ("train", "tune", "test")] == [6, 0, 2]
+
+
+def test_a_test_patient_of_one_export_is_a_test_patient_of_the_next(tmp_path):
+    study = make_study(tmp_path / "study", cases=40, shape=(1, 24, 12))
+    random = np.random.default_rng(0)
+    for seed in range(5):
+        finished = random.permutation(study.case_ids).tolist()
+        tests: list[set[str]] = []
+        for count in (3, 10, 20, 40):  # cases are finished in any order
+            splits = split_cases(study, sorted(finished[:count]), STUDY_PROPORTIONS, seed)
+            tests.append(set(splits["test"]))
+            assert splits["train"] and (splits["tune"] or count == 3)
+        assert tests[0] <= tests[1] <= tests[2] <= tests[3]
+        assert len(tests[3]) >= 3
+
+
+def test_an_export_knows_which_cases_are_of_one_patient_but_not_who_it_is(tmp_path):
+    study = Study.create(tmp_path / "study", one_reader(tasks=(Task.GRADES,)))
+    for number, patient in enumerate(("SECRET-4711", "P-BBBB", "SECRET-4711", "SECRET-4711", "P-CCCC")):
+        attributes = {**T2_TIMES, "PatientID": patient, "StudyInstanceUID": f"1.{number}"}
+        write_series(tmp_path / "in" / str(number), Series(voxels(number), SAGITTAL, attributes=attributes))
+    cases = import_sources(study, [tmp_path / "in"]).added
+    for case in cases:
+        read_grades(study.folder, "spider", case, [1, 2, 3, 4, 5])
+    export_study(Study.open(study.folder), tmp_path / "out")
+    exported = {case.patient: case for case in LabelledDataset.open(tmp_path / "out").cases}
+    assert {case: exported[case].subject for case in cases} == {case: study.case(case).patient for case in cases}
+    assert sorted(Counter(person_of(case) for case in exported.values()).values()) == [1, 1, 3]
+    assert len({case.split for case in exported.values() if case.subject == cases[0]}) == 1
+    for name, content in all_bytes(tmp_path / "out").items():
+        assert not any(secret in content.lower() for secret in (b"secret", b"p-bbbb", b"p-cccc")), name
+    assert verify_export(tmp_path / "out", ["SECRET-4711"]) == []
+    again = Study.create(tmp_path / "again", study.protocol)
+    import_export(again, tmp_path / "out")
+    assert [again.case(case).patient for case in cases] == [study.case(case).patient for case in cases]
 
 
 def test_verify_tells_a_broken_export_from_a_whole_one(finished, tmp_path):

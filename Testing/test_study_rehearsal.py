@@ -153,9 +153,9 @@ def test_training_starts_from_the_export(rehearsed, shared_data, tmp_path, monke
     from LumbarDiscGradingLib.training.disc_samples import collect_samples
 
     study, _ = rehearsed
-    report = export_study(study, tmp_path / "out", seed=1)
+    report = export_study(study, tmp_path / "out", seed=2)
     assert verify_export(tmp_path / "out") == [] and report.masks >= 25
-    assert [len(report.splits[split]) for split in ("train", "tune", "test")] == [21, 5, 7]
+    assert [len(report.splits[split]) for split in ("train", "tune", "test")] == [24, 4, 5]
     for path in (tmp_path / "out").rglob("*.json*"):
         assert "spider" not in path.read_text().casefold()
     monkeypatch.setitem(recipes.SEGMENTATION_PRESETS, "default", TINY)

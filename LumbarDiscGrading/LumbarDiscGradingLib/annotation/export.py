@@ -81,7 +81,8 @@ def export_study(
     """Export what is finished; `folder` appears only when everything in it is complete.
 
     Patients, not cases or discs, are parted into training, tuning and test sets, so that cases of one patient stay
-    together.
+    together. A test patient is a test patient in each later export with the same seed and proportions
+    (`dataset.splits.split_patients`).
 
     Parameters
     ----------
@@ -213,7 +214,15 @@ def _case_to_write(reference: ReferenceCase) -> CaseToWrite:
     missing = [level for level in reference.grades if masks is not None and level not in there]
     notes = (f"Graded but without a mask: {', '.join(missing)}.",) if missing else ()
     return CaseToWrite(
-        case.id, case.volume(), labels, reference.grades, reference.readings, case.kind, masks is not None, notes
+        case.id,
+        case.volume(),
+        labels,
+        reference.grades,
+        reference.readings,
+        case.kind,
+        masks is not None,
+        notes,
+        case.patient,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,12 @@ GEOMETRY_TOLERANCE_MM = 0.05
 
 @dataclass(frozen=True)
 class LabelledCase:
-    """One patient of a data set.
+    """One case of a data set; mostly there is one of each patient.
 
     Attributes
     ----------
     patient : str
-        Pseudonym, unique in the data set.
+        Pseudonym of the case, unique in the data set.
     source : str
         Name of the data set.
     split : str
@@ -43,6 +43,8 @@ class LabelledCase:
     image_path : Path
     mask_path : Path or None
     notes : tuple of str
+    subject : str
+        Pseudonym of the person, the same in all cases of that person; empty for `patient`. Use `person_of`.
     """
 
     patient: str
@@ -55,6 +57,7 @@ class LabelledCase:
     image_path: Path
     mask_path: Path | None = None
     notes: tuple[str, ...] = ()
+    subject: str = ""
 
     @property
     def has_mask(self) -> bool:
@@ -98,6 +101,27 @@ class LabelledCase:
         if unknown:
             raise DatasetError(f"The mask of patient {self.patient} has unknown values {sorted(unknown)}; correct it.")
         return SagittalVolume.from_stored(array.astype(np.uint8), matrix).voxels
+
+
+class OfPerson(Protocol):
+    """A case, or something found in it."""
+
+    @property
+    def patient(self) -> str:
+        """Pseudonym of the case."""
+
+    @property
+    def source(self) -> str:
+        """Name of the data set."""
+
+    @property
+    def subject(self) -> str:
+        """Pseudonym of the person; empty for `patient`."""
+
+
+def person_of(item: OfPerson) -> tuple[str, str]:
+    """Return data set and pseudonym of a person, who counts once, with however many cases, in folds and intervals."""
+    return item.source, item.subject or item.patient
 
 
 @dataclass(frozen=True)
@@ -150,6 +174,7 @@ class LabelledDataset:
                 image_path=folder / entry["image"]["path"],
                 mask_path=folder / entry["mask"]["path"] if entry["mask"] else None,
                 notes=tuple(entry["notes"]),
+                subject=entry.get("subject", entry["patient"]),
             )
             for entry in manifest["cases"]
         )

@@ -46,7 +46,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises
     ------
     DatasetError
-        If there is none, or it does not follow the schema, or a patient is not in exactly one split.
+        If there is none, or it does not follow the schema, or a patient or a subject is not in exactly one split.
     """
     path = folder / MANIFEST_NAME
     try:
@@ -62,7 +62,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def check_manifest(manifest: Any, where: str) -> None:
-    """Raise `DatasetError` unless `manifest` follows the schema and its splits part the patients."""
+    """Raise `DatasetError` unless `manifest` follows the schema and its splits part the patients and their subjects."""
     version = manifest.get("schema_version") if isinstance(manifest, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise DatasetError(f"{where} has schema version {version}, newer than this program; update LumbarDiscGrading.")
@@ -73,6 +73,7 @@ def check_manifest(manifest: Any, where: str) -> None:
         raise DatasetError(f"{where} uses other mask values than this program; import or export the data set again.")
     patients = [case["patient"] for case in manifest["cases"]]
     check_splits(manifest["splits"], patients, where)
+    _check_subjects(manifest, where)
 
 
 def check_splits(splits: dict[str, list[str]], patients: list[str], where: str) -> None:
@@ -86,6 +87,20 @@ def check_splits(splits: dict[str, list[str]], patients: list[str], where: str) 
     ):
         if found:
             raise DatasetError(f"{where} {problem}: patient {', '.join(found[:5])}; correct it and try again.")
+
+
+def _check_subjects(manifest: dict[str, Any], where: str) -> None:
+    """Raise `DatasetError` if cases of one person are in several splits."""
+    split_of = {patient: split for split in SPLITS for patient in manifest["splits"][split]}
+    used: dict[str, set[str]] = {}
+    for case in manifest["cases"]:
+        used.setdefault(case.get("subject", case["patient"]), set()).add(split_of[case["patient"]])
+    torn = sorted(subject for subject, splits in used.items() if len(splits) > 1)
+    if torn:
+        raise DatasetError(
+            f"{where} has cases of one person in more than one split: subject {', '.join(torn[:5])}; "
+            "put all cases of a person into one."
+        )
 
 
 def _repeated(names: list[str]) -> list[str]:

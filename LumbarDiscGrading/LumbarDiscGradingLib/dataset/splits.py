@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import random
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from .manifest import SPLITS, DatasetError
 
 STUDY_PROPORTIONS = {"train": 300, "tune": 72, "test": 94}
 """Discs in the study's training, tuning and test sets."""
+HASH_DIGITS = 12
+"""Hexadecimal digits of a hash, few enough for a float to hold them exactly."""
 
 
 def packaged_splits(name: str) -> Path | None:
@@ -47,13 +49,18 @@ def split_patients(
 ) -> dict[str, list[str]]:
     """Part patients into training, tuning and test sets, each patient in one.
 
+    A patient's own number between 0 and 1, a hash of seed and name, says the set. So a test patient stays a test
+    patient when others join, and the sizes of the sets follow the proportions only roughly. Where nobody would train,
+    the patient with the highest number does; where nobody would tune and there are patients enough, one who would
+    train does. An empty test set stays empty: whoever filled it would have to leave it when others join.
+
     Parameters
     ----------
     patients : iterable of str
     frozen : mapping of str to iterable of str, optional
         Splits already fixed; they stay, and name the split of the patients that they know.
     seed : int
-        For the random order of the other patients.
+        Of the numbers of the other patients.
     proportions : mapping of str to float
         Of training, tuning and test patients among them; by default the study's 300/72/94.
 
@@ -67,14 +74,24 @@ def split_patients(
     for split in SPLITS:
         result[split] = sorted(remaining & set((frozen or {}).get(split, ())))
     remaining -= {patient for split in SPLITS for patient in result[split]}
-    order = sorted(remaining)
-    random.Random(seed).shuffle(order)
-    share = len(order) / sum(proportions[split] for split in SPLITS)
+    total = sum(proportions[split] for split in SPLITS)
+    numbers = {patient: _number(patient, seed) * total for patient in remaining}
+    order = sorted(remaining, key=lambda patient: (numbers[patient], patient))
+    trains = bool(order) and proportions["train"] > 0 and not result["train"]
+    tested = sum(number < proportions["test"] for number in numbers.values())
+    tested = min(tested, len(order) - trains)
+    tuned = sum(number < proportions["test"] + proportions["tune"] for number in numbers.values()) - tested
     wanted = sum(proportions[split] > 0 for split in SPLITS)
-    for split in ("test", "tune"):
-        least = int(len(order) >= wanted and proportions[split] > 0)  # with enough patients no set is left empty
-        count = max(round(share * proportions[split]), least)
+    if len(order) >= wanted and proportions["tune"] > 0 and not result["tune"]:
+        tuned = max(tuned, 1)
+    tuned = min(tuned, len(order) - tested - trains)
+    for split, count in (("test", tested), ("tune", tuned), ("train", len(order))):
         result[split] = sorted(result[split] + order[:count])
         order = order[count:]
-    result["train"] = sorted(result["train"] + order)
     return result
+
+
+def _number(patient: str, seed: int) -> float:
+    """Return a number from 0 to below 1 that depends on seed and name alone."""
+    digest = hashlib.sha256(f"{seed}/{patient}".encode()).hexdigest()
+    return int(digest[:HASH_DIGITS], 16) / 16**HASH_DIGITS

@@ -42,7 +42,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class CaseToWrite:
-    """What is written for one patient.
+    """What is written for one case.
 
     Attributes
     ----------
@@ -61,6 +61,8 @@ class CaseToWrite:
     levels_trusted : bool
         False when the discs of the mask could not be matched to levels.
     notes : tuple of str
+    subject : str
+        Pseudonym of the person, where there are several cases of one; empty for `patient`.
     """
 
     patient: str
@@ -71,6 +73,7 @@ class CaseToWrite:
     kind: str = "volume"
     levels_trusted: bool = True
     notes: tuple[str, ...] = ()
+    subject: str = ""
 
 
 def write_dataset(
@@ -95,7 +98,8 @@ def write_dataset(
     cases : iterable of CaseToWrite
         Taken one at a time, so a generator keeps memory constant.
     splits : mapping of str to sequence of str
-        ``train``, ``tune`` and ``test`` patients; each patient written must be in exactly one.
+        ``train``, ``tune`` and ``test`` patients; each patient written must be in exactly one, and all cases of one
+        subject in the same.
     provenance : mapping, optional
         Where the data came from; JSON values.
     replace : bool
@@ -170,6 +174,7 @@ def _write_case(folder: Path, case: CaseToWrite) -> dict[str, Any]:
         files[kind] = {"path": relative, "sha256": file_sha256(folder / relative)}
     return {
         "patient": case.patient,
+        **({"subject": case.subject} if case.subject not in ("", case.patient) else {}),
         "kind": case.kind,
         **files,
         "pixel_size_mm": [round(size, 6) for size in volume.spacing_mm[1:]],

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from sklearn.model_selection import GroupKFold
 
+from ..dataset.labelled import person_of
 from ..grading.grader import CONFIDENT_PROBABILITY
 from ..pfirrmann import GRADES, GROUPS, group_of_grade
 from .disc_samples import DiscSample
@@ -76,7 +77,7 @@ def cross_validate(
     ValueError
         If there are fewer patients than folds.
     """
-    patients = np.array([f"{sample.source}/{sample.patient}" for sample in samples])
+    patients = np.array(["/".join(person_of(sample)) for sample in samples])
     if len(np.unique(patients)) < folds:
         raise ValueError(f"There are {len(np.unique(patients))} patients with grades, too few for {folds} folds.")
     splitter = GroupKFold(folds, shuffle=True, random_state=seed)
@@ -117,7 +118,7 @@ def first_round(
 
     Without a first round in the recipe, or with a single patient, these are all discs as they are.
     """
-    folds = min(recipe.first_round_folds, len({(sample.source, sample.patient) for sample in samples}))
+    folds = min(recipe.first_round_folds, len({person_of(sample) for sample in samples}))
     if folds < 2:
         return list(samples)
     plain = replace(recipe, first_round_folds=0)
@@ -181,6 +182,7 @@ def _score(sample: DiscSample, by_grade: np.ndarray, groups: np.ndarray) -> Disc
         source=sample.source,
         level=sample.level,
         split=sample.split,
+        subject=sample.subject,
         named_level=sample.level,
         grade=sample.grade,
         predicted_grade=grade,

@@ -43,6 +43,8 @@ class DiscSample:
     spacing_mm : tuple of float
     believed : tuple of float or None
         Probabilities of grades I to V by a network that never saw the patient (`first_round`).
+    subject : str
+        Of the case.
     """
 
     patient: str
@@ -56,6 +58,7 @@ class DiscSample:
     fluid: float
     spacing_mm: tuple[float, float]
     believed: tuple[float, ...] | None = None
+    subject: str = ""
 
 
 def samples_of_case(case: LabelledCase, segmenter: Segmenter) -> list[DiscSample]:
@@ -130,6 +133,7 @@ def _sample(
         axis=DiscAxis((shifted[0], shifted[1]), axis.angle_degrees),
         fluid=fluid,
         spacing_mm=spacing,
+        subject=case.subject,
     )
 
 

@@ -41,6 +41,8 @@ class DiscScore:
     ----------
     patient, source, split, level : str
         Level is empty where the reference does not name it.
+    subject : str
+        Pseudonym of the person, where there are several cases of one; empty for `patient`.
     dice, iou : float or None
         On the graded slice; 0 where the disc was missed, None without a reference mask.
     surface_mm, surface_95_mm : float or None
@@ -63,6 +65,7 @@ class DiscScore:
     source: str
     level: str
     split: str = ""
+    subject: str = ""
     dice: float | None = None
     iou: float | None = None
     surface_mm: float | None = None
@@ -165,7 +168,7 @@ def score_case(grader: DiscGrader, case: LabelledCase, degrade: Degradation | No
     reference = None if mask is None else mask[slice_index]
     scores = _scores_by_mask(case, reference, result, volume) if reference is not None else []
     scores += _scores_by_level(case, result, {score.level for score in scores})
-    scores = [replace(score, split=case.split, slice_error_mm=error_mm) for score in scores]
+    scores = [replace(score, split=case.split, subject=case.subject, slice_error_mm=error_mm) for score in scores]
     return ScoredCase(case, volume, slice_index, reference, result, tuple(scores), problem)
 
 
@@ -280,7 +283,7 @@ def _reading(disc: DiscGrade) -> dict[str, Any]:
 
 
 SCORE_FIELDS = tuple(field.name for field in fields(DiscScore))
-_TEXTS = ("patient", "source", "level", "split", "named_level")
+_TEXTS = ("patient", "source", "level", "split", "subject", "named_level")
 _GRADES = ("grade", "predicted_grade")
 
 
@@ -340,4 +343,5 @@ def _score_of(row: dict[str, str | None]) -> DiscScore:
                 raise ValueError(name)
     if not values["patient"] or any(values[name] not in ("", *DISC_LABELS) for name in ("level", "named_level")):
         raise ValueError("patient or level")
+    values["subject"] = values["subject"] or values["patient"]
     return DiscScore(**values)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 import numpy as np
 
+from ..dataset.labelled import person_of
 from .evaluation import DiscScore, EvaluationError
 from .evaluation_measures import ALL_DISCS, LOWER_IS_BETTER, chosen_scores, measured_parts
 from .evaluation_metrics import ALL_SOURCES, Drawn, interval, sources_of
@@ -83,7 +84,7 @@ class Comparison:
     patients : int
         That both were measured on.
     left_out : int
-        Patients that only one was measured on.
+        Patients with a case that only one was measured on.
     """
 
     differences: tuple[Difference, ...]
@@ -133,26 +134,37 @@ def compare_scores(old: Sequence[DiscScore], new: Sequence[DiscScore], seed: int
     EvaluationError
         If no patient is in both.
     """
-    old_patients, new_patients = ({(score.source, score.patient) for score in scores} for scores in (old, new))
-    both = old_patients & new_patients
+    old, new = _with_known_subjects(old, new)
+    old_cases, new_cases = ({(score.source, score.patient) for score in scores} for scores in (old, new))
+    both = old_cases & new_cases
     if not both:
         raise EvaluationError("No patient was measured with both models; give evaluations of the same data and split.")
+    left_out = {person_of(score) for score in (*old, *new) if (score.source, score.patient) not in both}
     old, new = ([score for score in scores if (score.source, score.patient) in both] for scores in (old, new))
     new_sources = sources_of(new)
     differences = []
     for source, own in sources_of(old).items():
         differences += _differences(source, own, new_sources[source], seed)
-    return Comparison(tuple(differences), len(both), len(old_patients ^ new_patients))
+    return Comparison(tuple(differences), len({person_of(score) for score in old}), len(left_out))
+
+
+def _with_known_subjects(old: Sequence[DiscScore], new: Sequence[DiscScore]) -> tuple[list[DiscScore], list[DiscScore]]:
+    """Give both the subjects that either has: tables of earlier versions have none."""
+    known = {(s.source, s.patient): s.subject for s in (*old, *new) if s.subject not in ("", s.patient)}
+    first, second = (
+        [replace(s, subject=known.get((s.source, s.patient), s.patient)) for s in scores] for scores in (old, new)
+    )
+    return first, second
 
 
 def _differences(source: str, old: list[DiscScore], new: list[DiscScore], seed: int) -> list[Difference]:
-    drawn = Drawn.of([(score.source, score.patient) for score in old], seed)
+    drawn = Drawn.of([person_of(score) for score in old], seed)
     differences = []
     for part, measure, belongs in measured_parts([*old, *new]):
         values, rounds, patients = [], [], set()
         for scores in (old, new):
             chosen = chosen_scores(measure, scores, belongs)
-            patients |= {(score.source, score.patient) for score in chosen}
+            patients |= {person_of(score) for score in chosen}
             if not chosen:
                 values.append(float("nan"))
                 rounds.append(np.full(len(drawn.times), np.nan))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..dataset.labelled import person_of
 from .evaluation import DiscScore, EvaluationError, read_scores, write_scores
 from .evaluation_failures import Failure, failures_of
 from .evaluation_measures import PAPER_FIGURES, PAPER_QUARTILES, PAPER_TABLE_2
@@ -81,10 +82,9 @@ class Evaluation:
                 f"No patient of the split '{split}' has a reference grade or mask to compare with; choose another one."
             )
         metrics = []
-        patients = {entry["name"]: entry["patients"] for entry in data}
         for source in sorted({score.source for score in scores}):
             own = [score for score in scores if score.source == source]
-            count = patients.get(source, len({score.patient for score in own}))
+            count = len({person_of(score) for score in own})
             label = f"{source}, {count} {split} patients" + (f", {degradation}" if degradation else "")
             metrics += metrics_of(own, label)
         return cls(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dataset.labelled import person_of
 from ..pfirrmann import GRADES, GROUPS
 from .evaluation import DiscScore
 from .evaluation_measures import (
@@ -90,7 +91,7 @@ class Drawn:
 
     def weights(self, scores: Sequence[DiscScore]) -> NDArray[np.float64]:
         """Return how often each disc counts, shape (rounds, discs)."""
-        return self.times[:, [self.patients[score.source, score.patient] for score in scores]]
+        return self.times[:, [self.patients[person_of(score)] for score in scores]]
 
 
 def sources_of(scores: Sequence[DiscScore]) -> dict[str, list[DiscScore]]:
@@ -116,7 +117,7 @@ def figures_of(scores: Sequence[DiscScore], seed: int = 0) -> list[Figure]:
     """Return all figures of all sources and parts, each with its 95 % bootstrap interval by patient."""
     figures = []
     for source, own in sources_of(scores).items():
-        drawn = Drawn.of([(score.source, score.patient) for score in own], seed)
+        drawn = Drawn.of([person_of(score) for score in own], seed)
         for part, measure, belongs in measured_parts(own):
             figures.append(_figure(source, part, measure, chosen_scores(measure, own, belongs), drawn))
     return figures
@@ -126,7 +127,7 @@ def _figure(source: str, part: str, measure: Measure, scores: Sequence[DiscScore
     statistic = measure.statistic(scores)
     value = float(statistic(np.ones((1, len(scores))))[0])
     low, high = interval(statistic(drawn.weights(scores)))
-    patients = len({(score.source, score.patient) for score in scores})
+    patients = len({person_of(score) for score in scores})
     return Figure(source, part, measure.name, value, low, high, patients, len(scores))
 
 
@@ -145,7 +146,7 @@ def metrics_of(scores: Sequence[DiscScore], data: str, seed: int = 0) -> list[di
     list of dict
         ``name``, ``value``, ``interval``, ``n`` (discs), ``data``.
     """
-    drawn = Drawn.of([(score.source, score.patient) for score in scores], seed)
+    drawn = Drawn.of([person_of(score) for score in scores], seed)
     entries = []
     for measure in MEASURES:
         chosen = chosen_scores(measure, scores, lambda score: True)

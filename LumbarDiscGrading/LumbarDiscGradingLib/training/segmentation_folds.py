@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.model_selection import KFold
 from tqdm import tqdm
 
-from ..dataset.labelled import LabelledCase, LabelledDataset
+from ..dataset.labelled import LabelledCase, LabelledDataset, person_of
 from ..grading.grader import DiscGrader
 from .evaluation import DiscScore, scored_cases
 from .model_export import save_segmentation_model
@@ -58,36 +58,41 @@ def cross_validate_segmentation(
     ValueError
         If there are fewer patients than folds.
     """
-    patients = [
-        (case.source, case.patient)
-        for dataset in datasets
-        for case in dataset.cases
-        if case.has_mask and (with_test or case.split != "test")
-    ]
+    patients = list(
+        dict.fromkeys(
+            person_of(case)
+            for dataset in datasets
+            for case in dataset.cases
+            if case.has_mask and (with_test or case.split != "test")
+        )
+    )
     if len(patients) < folds:
         raise ValueError(f"There are {len(patients)} patients with masks, too few for {folds} folds.")
     scores: list[DiscScore] = []
     splitter = KFold(folds, shuffle=True, random_state=seed)
     for number, (others, held) in enumerate(splitter.split(np.arange(len(patients))), start=1):
         run = folder / f"fold-{number}"
-        training = [_training_on(dataset, {patients[index] for index in others}) for dataset in datasets]
+        trained, tested = ({patients[index] for index in part} for part in (others, held))
+        training = [_training_on(dataset, trained, tested) for dataset in datasets]
         module = train_segmentation(training, recipe, run, seed + number, resume, device)
         model = save_segmentation_model(
             module, run / "model", f"unet-fold-{number}", "1.0", training, seed=seed + number
         )
         grader = DiscGrader("auto", model.folder)
-        cases = list(_ungraded(datasets, {patients[index] for index in held}))
+        cases = list(_ungraded(datasets, tested))
         for scored in scored_cases(grader, tqdm(cases, desc=f"Fold {number}", unit="patient")):
             scores += [replace(score, predicted_grade=None, confident=None) for score in scored.scores]
     return scores
 
 
-def _training_on(dataset: LabelledDataset, patients: set[tuple[str, str]]) -> LabelledDataset:
-    """Return a data set whose training patients are these and those without masks; nobody else is in it."""
+def _training_on(
+    dataset: LabelledDataset, trained: set[tuple[str, str]], tested: set[tuple[str, str]]
+) -> LabelledDataset:
+    """Return a data set whose training patients are those to train on and those without masks; nobody else is in it."""
     cases = tuple(
         replace(case, split="train")
         for case in dataset.cases
-        if ((case.source, case.patient) in patients if case.has_mask else case.split == "train")
+        if (person_of(case) in trained if case.has_mask else case.split == "train" and person_of(case) not in tested)
     )
     return replace(dataset, cases=cases)
 
@@ -95,5 +100,5 @@ def _training_on(dataset: LabelledDataset, patients: set[tuple[str, str]]) -> La
 def _ungraded(datasets: Sequence[LabelledDataset], patients: set[tuple[str, str]]) -> Iterator[LabelledCase]:
     for dataset in datasets:
         for case in dataset.cases:
-            if (case.source, case.patient) in patients:
+            if case.has_mask and person_of(case) in patients:
                 yield replace(case, grades={})
