@@ -24,7 +24,7 @@ from .slice_choice import choose_slice
 if TYPE_CHECKING:
     from ..models.folder import TrainedModel
     from .evidence import EvidenceMap
-    from .segmenter import SliceSegmentation
+    from .segmenter import Segmenter, SliceSegmentation
 
 CONFIDENT_PROBABILITY = 0.6
 """A group that is less probable than this is marked as not confident."""
@@ -109,7 +109,7 @@ class DiscGrader:
         """
         watch = _Stopwatch(progress)
         watch.start("segment")
-        segmentation, (regions, tissues), reason, scale = self._segment(volume, slice_index, watch.tell)
+        segmentation, (regions, tissues), reason, scale = segmented(self.segmenter, volume, slice_index, watch.tell)
         watch.start("find discs")
         slice_2d = volume.thick_slice(segmentation.slice_index)
         spacing = segmentation.spacing_mm
@@ -184,7 +184,7 @@ class DiscGrader:
             raise ImagingError(f"The mask of {', '.join(empty)} is empty on the graded slice; draw it there.")
         watch = _Stopwatch(progress)
         watch.start("segment")
-        segmentation, (regions, _), _, _ = self._segment(volume, slice_index, watch.tell)
+        segmentation, (regions, _), _, _ = segmented(self.segmenter, volume, slice_index, watch.tell)
         slice_2d = volume.thick_slice(segmentation.slice_index)
         spacing = segmentation.spacing_mm
         watch.start("grade")
@@ -226,40 +226,8 @@ class DiscGrader:
         watch.start("evidence")
         spacing = result.volume.spacing_mm[1:]
         if not result.volume.scale_known:  # the scale by which the picture was graded is found again
-            spacing = self._segment(result.volume, result.slice_index, watch.tell)[0].spacing_mm
+            spacing = segmented(self.segmenter, result.volume, result.slice_index, watch.tell)[0].spacing_mm
         return evidence_of(result, spacing, self.classifier, groups, watch.tell)
-
-    def _segment(
-        self, volume: SagittalVolume, slice_index: int | None, before_batch: Callable[[], None]
-    ) -> tuple[SliceSegmentation, tuple[SpineRegions, NDArray[np.uint8]], str, float]:
-        """Choose the slice and segment it, upright and, for a picture without scale, at the scale of its anatomy.
-
-        Returns the segmentation, its regions and tissues (`regions_of`), the reason for the slice, and the scale.
-        """
-        scale = 1.0
-        if slice_index is not None:
-            if not 0 <= slice_index < volume.slice_count:
-                raise ImagingError(f"There is no slice {slice_index}; the volume has {volume.slice_count} slices.")
-            segmentation, reason = self.segmenter.segment(volume, [slice_index])[0], "given by the user"
-        else:
-            segmentation, reason, _ = choose_slice(volume, self.segmenter, before_batch=before_batch)
-        shape = volume.voxels.shape[1:]
-        if not volume.scale_known:
-            for _ in range(2):
-                estimate = scale * _scale_by_anatomy(regions_of(segmentation, shape)[0])
-                if abs(estimate / scale - 1.0) < SCALE_TOLERANCE:
-                    break
-                scale = estimate
-                before_batch()
-                segmentation = self.segmenter.segment(volume, [segmentation.slice_index], scale)[0]
-        found = regions_of(segmentation, shape)
-        tilt = spine_tilt_degrees(found[0])
-        if abs(tilt - USUAL_TILT_DEGREES) > UPRIGHT_DEGREES:
-            rotation = USUAL_TILT_DEGREES - tilt  # a grid turned so far has its rows along the leaning spine
-            before_batch()
-            segmentation = self.segmenter.segment(volume, [segmentation.slice_index], scale, rotation)[0]
-            found = regions_of(segmentation, shape)
-        return segmentation, found, reason, scale
 
     def _grade_probabilities(
         self, slice_2d: NDArray, named: NamedDiscs, fluids: list[float | None], spacing: tuple[float, float]
@@ -268,6 +236,59 @@ class DiscGrader:
 
         inputs = disc_inputs(slice_2d, named.discs, fluids, spacing, self.classifier.mask_use)
         return self.classifier.grade_probabilities(inputs)
+
+
+def segmented(
+    segmenter: Segmenter,
+    volume: SagittalVolume,
+    slice_index: int | None = None,
+    before_batch: Callable[[], None] = lambda: None,
+) -> tuple[SliceSegmentation, tuple[SpineRegions, NDArray[np.uint8]], str, float]:
+    """Choose the slice and segment it, upright and, for a picture without scale, at the scale of its anatomy.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+    volume : SagittalVolume
+    slice_index : int, optional
+        Canonical index of the slice; chosen by content when left out.
+    before_batch : callable
+        Called before each batch; an exception raised in it stops the work.
+
+    Returns
+    -------
+    tuple
+        The segmentation, its regions and tissues (`regions_of`), the reason for the slice, and the scale.
+
+    Raises
+    ------
+    ImagingError
+        If there is no such slice.
+    """
+    scale = 1.0
+    if slice_index is not None:
+        if not 0 <= slice_index < volume.slice_count:
+            raise ImagingError(f"There is no slice {slice_index}; the volume has {volume.slice_count} slices.")
+        segmentation, reason = segmenter.segment(volume, [slice_index])[0], "given by the user"
+    else:
+        segmentation, reason, _ = choose_slice(volume, segmenter, before_batch=before_batch)
+    shape = volume.voxels.shape[1:]
+    if not volume.scale_known:
+        for _ in range(2):
+            estimate = scale * _scale_by_anatomy(regions_of(segmentation, shape)[0])
+            if abs(estimate / scale - 1.0) < SCALE_TOLERANCE:
+                break
+            scale = estimate
+            before_batch()
+            segmentation = segmenter.segment(volume, [segmentation.slice_index], scale)[0]
+    found = regions_of(segmentation, shape)
+    tilt = spine_tilt_degrees(found[0])
+    if abs(tilt - USUAL_TILT_DEGREES) > UPRIGHT_DEGREES:
+        rotation = USUAL_TILT_DEGREES - tilt  # a grid turned so far has its rows along the leaning spine
+        before_batch()
+        segmentation = segmenter.segment(volume, [segmentation.slice_index], scale, rotation)[0]
+        found = regions_of(segmentation, shape)
+    return segmentation, found, reason, scale
 
 
 def regions_of(segmentation: SliceSegmentation, slice_shape: tuple[int, int]) -> tuple[SpineRegions, NDArray[np.uint8]]:

@@ -86,7 +86,7 @@ def cross_validate(
         known = _part_of(patients[others], share, seed)
         training = [samples[index] for index in others if patients[index] in known]
         views = _views(samples[index] for index in held)
-        tested = [of_disc[len(of_disc) // 2] for of_disc in views]
+        tested = [of_disc[0] for of_disc in views]
         if baseline:
             groups = group_probabilities_by_features(training, tested, seed)
             scores += [_score(sample, group, group) for sample, group in zip(tested, groups, strict=True)]

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from ..dataset.labelled import LabelledCase, LabelledDataset
 from ..grading.discs import find_regions
-from ..grading.grader import regions_of
+from ..grading.grader import segmented
 from ..grading.levels import name_levels
 from ..grading.measurements import fluid_signal
 from ..grading.segmenter import Segmenter
-from ..grading.slice_choice import choose_slice
 from ..imaging.crop import DiscAxis
 from ..imaging.volume import SagittalVolume
 from ..pfirrmann import DISC_LABELS, Tissue
@@ -64,16 +63,11 @@ class DiscSample:
 def samples_of_case(case: LabelledCase, segmenter: Segmenter) -> list[DiscSample]:
     """Return the graded discs of a case, found by a mask with sure levels and a canal, else by the network."""
     volume = case.volume()
-    spacing = volume.spacing_mm[1:]
     labels = case.mask() if case.levels_trusted else None
     if labels is not None and (labels == Tissue.CANAL).any():  # signals are relative to the canal's fluid
         return _samples_by_mask(case, volume, labels)
-    if volume.scale_known:
-        segmentation = choose_slice(volume, segmenter)[0]
-    else:
-        segmentation = segmenter.segment(volume, [volume.middle_slice_index])[0]
-    slice_2d = volume.thick_slice(segmentation.slice_index)
-    regions, _ = regions_of(segmentation, slice_2d.shape)
+    segmentation, (regions, _), _, _ = segmented(segmenter, volume)
+    slice_2d, spacing = volume.thick_slice(segmentation.slice_index), segmentation.spacing_mm
     named = name_levels(regions, (slice_2d.shape[0] - 1) * spacing[0])
     samples = []
     for level, disc in zip(named.levels, named.discs, strict=True):
@@ -84,11 +78,14 @@ def samples_of_case(case: LabelledCase, segmenter: Segmenter) -> list[DiscSample
 
 
 def _samples_by_mask(case: LabelledCase, volume: SagittalVolume, labels: NDArray[np.uint8]) -> list[DiscSample]:
-    """Cut the graded discs from thick slices at and beside the middle; the copies of a disc are further views of it."""
+    """Cut the graded discs from thick slices at and beside the middle; the copies of a disc are further views of it.
+
+    The middle slice comes first.
+    """
     spacing = volume.spacing_mm[1:]
     beside = round(BESIDE_MM / volume.spacing_mm[0])
     samples = []
-    for offset in sorted({0, -beside, beside}) if case.split == "train" else [0]:
+    for offset in sorted({0, -beside, beside}, key=abs) if case.split == "train" else [0]:
         middle = int(np.clip(volume.middle_slice_index + offset, 0, volume.slice_count - 1))
         slice_2d = volume.thick_slice(middle)
         tissues, _ = tissues_and_landmark(labels[middle])
@@ -167,9 +164,13 @@ def split_samples(
         "Discs are split at random, as in the study: discs of one patient are in both sets, so the figures on the "
         "tuning set are too good."
     )
-    order = np.random.default_rng(seed).permutation(len(samples))
-    tuning = round(len(samples) * STUDY_TUNING_SHARE)
-    return [samples[i] for i in order[tuning:]], [samples[i] for i in order[:tuning]]
+    discs = sorted({(sample.source, sample.patient, sample.level) for sample in samples})
+    drawn = np.random.default_rng(seed).permutation(len(discs))[: round(len(discs) * STUDY_TUNING_SHARE)]
+    tuning = {discs[index] for index in drawn}  # with all slices of a disc
+    parts: tuple[list[DiscSample], list[DiscSample]] = ([], [])
+    for sample in samples:
+        parts[(sample.source, sample.patient, sample.level) in tuning].append(sample)
+    return parts
 
 
 STUDY_TUNING_SHARE = 72 / 372
