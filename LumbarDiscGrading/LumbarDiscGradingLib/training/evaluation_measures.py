@@ -52,9 +52,12 @@ class Measure:
         From the discs that count to the `Statistic` of them.
     lower_is_better : bool
     headline : bool
-        Whether it decides over a model; these go into the model's card, too.
+        Whether it goes into the model's card.
     one_per_patient : bool
         Whether all discs of a patient share one value, of which one counts.
+    resampled : bool
+        Whether it has a bootstrap interval. The calibration error has none: drawing discs again adds to it, so that the
+        interval would lie too high (`evaluation_statistics.calibration_error_by_chance` says what is large).
     """
 
     name: str
@@ -63,6 +66,7 @@ class Measure:
     lower_is_better: bool = False
     headline: bool = False
     one_per_patient: bool = False
+    resampled: bool = True
 
 
 def _groups(scores: Sequence[DiscScore]) -> tuple[list[int], list[int]]:
@@ -197,6 +201,7 @@ GRADING_MEASURES = (
         lambda scores: statistics.calibration_error(*_top(scores)),
         lower_is_better=True,
         headline=True,
+        resampled=False,
     ),
     Measure(
         "Brier score of the groups",

@@ -126,7 +126,7 @@ def figures_of(scores: Sequence[DiscScore], seed: int = 0) -> list[Figure]:
 def _figure(source: str, part: str, measure: Measure, scores: Sequence[DiscScore], drawn: Drawn) -> Figure:
     statistic = measure.statistic(scores)
     value = float(statistic(np.ones((1, len(scores))))[0])
-    low, high = interval(statistic(drawn.weights(scores)))
+    low, high = interval(statistic(drawn.weights(scores))) if measure.resampled else (np.nan, np.nan)
     patients = len({person_of(score) for score in scores})
     return Figure(source, part, measure.name, value, low, high, patients, len(scores))
 

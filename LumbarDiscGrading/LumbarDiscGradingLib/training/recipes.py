@@ -27,7 +27,9 @@ class SegmentationRecipe:
     patch_shape : tuple of int
         Rows and columns of the training patches in canvas pixels.
     pixel_size_mm : float
-    batch_size, epochs, steps_per_epoch : int
+    batch_size, epochs : int
+    steps_per_epoch : int
+        0: each training case once.
     optimizer : {"adamw", "sgd"}
     learning_rate : float
         Peak of the one-cycle schedule (``adamw``), constant for ``sgd``.
@@ -91,7 +93,8 @@ class GradingRecipe:
     label_smoothing : float
         Share of the target moved to the neighbouring grades (readers disagree by one grade).
     balance_sources : bool
-        Draw each data set equally often, and within it the grades by the square root of their frequency.
+        Draw data sets, and within them the grades, by the square root of their frequency
+        (`disc_crops.drawing_weights`).
     first_round_folds : int
         More than 0: before the training, each training disc is graded by a network that never saw its patient, in so
         many folds (`training.cross_validation.first_round`).
@@ -166,7 +169,7 @@ PAPER_UNKNOWNS = (
     "momentum and weight decay of SGD (0.9 and 0 are taken)",
     "the loss functions (Dice + cross-entropy, and cross-entropy, are taken)",
     "which convolutions of VGG11 were left out (one convolution a stage is taken)",
-    "the strength of rotation and noise (15 degrees and 5 % of the range are taken)",
+    "the strength of rotation and noise (as spread out as up to 15 degrees, and 5 % of the range, are taken)",
 )
 """What the study does not say, and what is taken instead; printed when the preset ``paper`` runs."""
 
