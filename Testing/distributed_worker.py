@@ -19,6 +19,7 @@ from LumbarDiscGradingLib.training.disc_samples import DiscSample
 from LumbarDiscGradingLib.training.grading import GradingData, GradingModule
 from LumbarDiscGradingLib.training.recipes import GRADING_PRESETS
 from LumbarDiscGradingLib.training.run_folder import RunFolder
+from LumbarDiscGradingLib.training.run_record import run_record
 
 
 def sample(number: int) -> DiscSample:
@@ -60,7 +61,7 @@ def main(folder: Path, batch_size: int) -> None:
     module = GradingModule(recipe)
     independent_of_the_batch(module.network)
     samples = [sample(number) for number in range(8)]
-    trainer = RunFolder(folder, resume=False).trainer(recipe, "cpu", devices=processes)
+    trainer = RunFolder(folder, False, run_record(recipe, 3, samples)).trainer(recipe, "cpu", devices=processes)
     trainer.fit(module, GradingData(samples, samples[:4], recipe, seed=5, workers=0))
     if trainer.is_global_zero:
         weights = {name: value.contiguous() for name, value in module.state_dict().items()}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .training_options import TASKS, add_training_options
+from .evaluate_command import open_datasets
+from .training_options import TASKS, add_training_options, guarded
 
 if TYPE_CHECKING:
     from ..dataset.labelled import LabelledDataset
+    from ..models.folder import TrainedModel
     from ..training.evaluation import DiscScore
     from ..training.recipes import GradingRecipe, SegmentationRecipe
 
@@ -25,7 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "(paired bootstrap by patient, 95 %). A grading network is cross-validated on training and tuning patients; a "
         "segmentation network is trained on the training patients and measured on the tuning patients through the "
         "whole pipeline. Test patients are never read. Writes ablation.csv and a folder for each network, and goes on "
-        "where it was broken off.",
+        "where it was broken off, if asked for the same again.",
     )
     parser.add_argument("task", choices=TASKS, help="whose recipe")
     add_training_options(parser)
@@ -36,36 +37,49 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="for segmentation: all runs go on from this model by the preset 'refine', which is faster; "
         "its architecture is then not ablated",
     )
-    parser.set_defaults(func=_ablate)
+    parser.set_defaults(func=guarded(_ablate))
 
 
 def _ablate(arguments: argparse.Namespace) -> int:
-    try:
-        from ..training import ablation, recipes
-    except ImportError as error:
-        print(f"An ablation needs {error.name}; install the extra 'train'.", file=sys.stderr)
-        return 1
-    from ..dataset.labelled import LabelledDataset
+    from ..training import ablation, recipes
+    from ..training.run_folder import require_devices
 
-    try:
-        datasets = [LabelledDataset.open(folder) for folder in arguments.data]
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        if arguments.task == "grading":
-            recipe, ablations = recipes.GRADING_PRESETS["default"], ablation.GRADING_ABLATIONS
-            measure = _grading_measure(arguments, datasets)
-        else:
-            preset = "refine" if arguments.start_from else "default"
-            recipe, ablations = recipes.SEGMENTATION_PRESETS[preset], ablation.SEGMENTATION_ABLATIONS
-            if arguments.start_from:
-                ablations = ablation.of_one_architecture(ablations)
-            measure = _segmentation_measure(arguments, datasets)
-        recipe = recipes.changed_recipe(recipe, arguments.set)
-        rows = ablation.ablate(recipe, measure, ablations, arguments.output)
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    require_devices(arguments.accelerator)
+    datasets = open_datasets(arguments.data)
+    asked = _asked(arguments, datasets)
+    if arguments.task == "grading":
+        recipe, ablations = recipes.GRADING_PRESETS["default"], ablation.GRADING_ABLATIONS
+    else:
+        preset = "refine" if arguments.start_from else "default"
+        recipe, ablations = recipes.SEGMENTATION_PRESETS[preset], ablation.SEGMENTATION_ABLATIONS
+        if arguments.start_from:
+            ablations = ablation.of_one_architecture(ablations)
+    recipe = recipes.changed_recipe(recipe, arguments.set)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    measure_with = _grading_measure if arguments.task == "grading" else _segmentation_measure
+    rows = ablation.ablate(recipe, measure_with(arguments, datasets), ablations, arguments.output, asked)
     print(ablation.ablation_text(rows))
     return 0
+
+
+def _asked(arguments: argparse.Namespace, datasets: Sequence[LabelledDataset]) -> dict[str, Any]:
+    """Return what decides the figures besides the recipe."""
+    from ..models.store import find_model
+    from ..training.run_record import model_hash, patient_names
+
+    asked: dict[str, Any] = {"seed": arguments.seed}
+    for split, name in (("train", "training patients"), ("tune", "tuning patients")):
+        asked[name] = patient_names(case for dataset in datasets for case in dataset.cases_in(split))
+    if arguments.task == "grading":
+        segmentation = find_model(arguments.segmentation_model, "segmentation")
+        return {**asked, "folds": arguments.folds, "segmentation model": model_hash(segmentation)}
+    return {**asked, "start model": model_hash(_start(arguments))}
+
+
+def _start(arguments: argparse.Namespace) -> TrainedModel | None:
+    from ..models.store import find_model
+
+    return find_model(arguments.start_from, "segmentation") if arguments.start_from else None
 
 
 def _grading_measure(
@@ -87,13 +101,12 @@ def _grading_measure(
 def _segmentation_measure(
     arguments: argparse.Namespace, datasets: Sequence[LabelledDataset]
 ) -> Callable[[SegmentationRecipe, Path], list[DiscScore]]:
-    from ..models.store import find_model
     from ..training.evaluation import scored_cases
     from ..training.model_export import save_segmentation_model
     from ..training.segmentation import train_segmentation
     from .grade_command import make_grader
 
-    start = find_model(arguments.start_from, "segmentation") if arguments.start_from else None
+    start = _start(arguments)
 
     def measure(recipe: SegmentationRecipe, folder: Path) -> list[DiscScore]:
         module = train_segmentation(list(datasets), recipe, folder, arguments.seed, True, arguments.accelerator, start)

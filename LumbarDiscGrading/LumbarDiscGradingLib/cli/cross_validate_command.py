@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, Any
 
-from .training_options import TASKS, add_training_options
+from .evaluate_command import open_datasets
+from .training_options import TASKS, add_training_options, guarded
 
 if TYPE_CHECKING:
     from ..dataset.labelled import LabelledDataset
@@ -50,32 +50,24 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="for segmentation: fold the test patients, too, where masks are few; for figures, not for choices",
     )
     parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch of each fold")
-    parser.set_defaults(func=_cross_validate)
+    parser.set_defaults(func=guarded(_cross_validate))
 
 
 def _cross_validate(arguments: argparse.Namespace) -> int:
-    try:
-        from ..training import recipes
-    except ImportError as error:
-        print(f"Cross-validation needs {error.name}; install the extra 'train'.", file=sys.stderr)
-        return 1
-    from ..dataset.labelled import LabelledDataset
+    from ..training import recipes
+    from ..training.evaluation import write_scores
+    from ..training.run_folder import require_devices
 
-    try:
-        if not 0 < arguments.share <= 1:
-            raise ValueError("--share is more than 0 and at most 1.")
-        presets = recipes.GRADING_PRESETS if arguments.task == "grading" else recipes.SEGMENTATION_PRESETS
-        recipe = recipes.changed_recipe(presets[arguments.preset], arguments.set)
-        datasets = [LabelledDataset.open(folder) for folder in arguments.data]
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        from ..training.evaluation import write_scores
-
-        run = _grading_scores if arguments.task == "grading" else _segmentation_scores
-        scores = run(arguments, recipe, datasets)
-        write_scores(scores, arguments.output / "discs.csv")
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    if not 0 < arguments.share <= 1:
+        raise ValueError("--share is more than 0 and at most 1.")
+    require_devices(arguments.accelerator)
+    presets = recipes.GRADING_PRESETS if arguments.task == "grading" else recipes.SEGMENTATION_PRESETS
+    recipe = recipes.changed_recipe(presets[arguments.preset], arguments.set)
+    datasets = open_datasets(arguments.data)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    run = _grading_scores if arguments.task == "grading" else _segmentation_scores
+    scores = run(arguments, recipe, datasets)
+    write_scores(scores, arguments.output / "discs.csv")
     table = arguments.output / "discs.csv"
     done = "graded" if arguments.task == "grading" else "compared"
     print(f"{len(scores)} discs are {done} out of fold; see them with: evaluate --predictions {table}")

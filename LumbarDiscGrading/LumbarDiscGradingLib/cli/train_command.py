@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .training_options import TASKS, add_training_options
+from .evaluate_command import open_datasets
+from .training_options import TASKS, add_training_options, guarded
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -37,7 +37,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--start-from", metavar="NAME|FOLDER", help="go on from the weights of this model instead of random ones"
     )
     parser.add_argument(
-        "--devices", type=int, default=1, help="devices of each node (default: 1); start several nodes with torchrun"
+        "--devices",
+        type=int,
+        default=1,
+        help="devices of each node (default: 1); start several nodes with torchrun, and say here how many there are",
     )
     parser.add_argument("--nodes", type=int, default=1, help="nodes (default: 1)")
     parser.add_argument(
@@ -46,18 +49,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="CSV",
         help="for grading: discs.csv of 'cross-validate' in the place of the recipe's first round",
     )
-    parser.set_defaults(func=_train)
+    parser.set_defaults(func=guarded(_train))
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    try:
-        from ..training import recipes
-    except ImportError as error:
-        print(f"Training needs {error.name}; install the extra 'train'.", file=sys.stderr)
-        return 1
-    from ..dataset.labelled import LabelledDataset
     from ..models.store import find_model
+    from ..training import recipes
+    from ..training.run_folder import require_devices
 
+    require_devices(arguments.accelerator, arguments.devices, arguments.nodes)
     presets = recipes.SEGMENTATION_PRESETS if arguments.task == "segmentation" else recipes.GRADING_PRESETS
     recipe = presets[arguments.preset]
     if arguments.epochs:
@@ -66,18 +66,14 @@ def _train(arguments: argparse.Namespace) -> int:
         recipe = replace(recipe, steps_per_epoch=arguments.steps)
     if arguments.preset == "paper":
         print("The study does not say, and here is taken: " + "; ".join(recipes.PAPER_UNKNOWNS) + ".")
-    try:
-        recipe = recipes.changed_recipe(recipe, arguments.set)
-        if arguments.preset == "refine" and not arguments.start_from:
-            raise ValueError("The preset 'refine' goes on from a trained model; name it with --start-from.")
-        datasets = [LabelledDataset.open(folder) for folder in arguments.data]
-        arguments.start_from = find_model(arguments.start_from, arguments.task) if arguments.start_from else None
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        run = _train_segmentation if arguments.task == "segmentation" else _train_grading
-        model = run(arguments, recipe, datasets)
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    recipe = recipes.changed_recipe(recipe, arguments.set)
+    if arguments.preset == "refine" and not arguments.start_from:
+        raise ValueError("The preset 'refine' goes on from a trained model; name it with --start-from.")
+    datasets = open_datasets(arguments.data)
+    arguments.start_from = find_model(arguments.start_from, arguments.task) if arguments.start_from else None
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    run = _train_segmentation if arguments.task == "segmentation" else _train_grading
+    model = run(arguments, recipe, datasets)
     if model is None:  # the first process alone writes the model
         return 0
     print(f"Model {model.name} {model.version} is in {model.folder}; evaluate it, then add it with 'models install'.")

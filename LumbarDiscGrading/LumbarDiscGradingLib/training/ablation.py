@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from .evaluation import DiscScore, read_scores, write_scores
 from .evaluation_comparison import Difference, compare_scores
 from .evaluation_files import DISCS_NAME
 from .evaluation_measures import ALL_DISCS
-from .recipes import Recipe, changed_recipe
+from .recipes import Recipe, changed_recipe, recipe_settings
+from .run_record import RECIPE, require_same, write_record
 
 GRADING_ABLATIONS: Mapping[str, tuple[str, ...]] = {
     "crop times mask, as in the study": ("mask_use=multiplied",),
@@ -62,6 +64,8 @@ FIGURES = (
 """Those of them that a recipe's task has are in the table."""
 TABLE_NAME = "ablation.csv"
 UNCHANGED = "recipe"
+RECORD_NAME = "measured.json"
+"""What the figures beside it were measured with."""
 
 
 def ablate(
@@ -69,6 +73,7 @@ def ablate(
     measure: Callable[[Recipe, Path], Sequence[DiscScore]],
     ablations: Mapping[str, Sequence[str]],
     folder: Path,
+    asked: Mapping[str, Any],
 ) -> list[tuple[str, Difference]]:
     """Measure a recipe and its ablations, and compare each with the recipe.
 
@@ -83,19 +88,26 @@ def ablate(
     ablations : mapping of str to sequence of str
         Changes, as `recipes.changed_recipe` takes them, by what they are called; what changes nothing is left out.
     folder : Path
+    asked : mapping
+        What decides the figures besides the recipe, JSON-ready: seed, patients, models.
 
     Returns
     -------
     list of tuple
         What was changed, and a figure of a data set with and without the change.
+
+    Raises
+    ------
+    ValueError
+        If what is there already was measured with something else, or does not say with what.
     """
-    unchanged = _scores(measure, recipe, folder / UNCHANGED)
+    unchanged = _scores(measure, recipe, folder / UNCHANGED, asked)
     rows: list[tuple[str, Difference]] = []
     for name, changes in ablations.items():
         changed_to = changed_recipe(recipe, changes)
         if changed_to == recipe:
             continue
-        changed = _scores(measure, changed_to, folder / " ".join(changes).replace("=", "-"))
+        changed = _scores(measure, changed_to, folder / " ".join(changes).replace("=", "-"), asked)
         for difference in compare_scores(unchanged, changed).differences:
             one_source = difference.source in {score.source for score in unchanged}
             if one_source and difference.part == ALL_DISCS and difference.name in FIGURES:
@@ -146,10 +158,14 @@ def _first(rows: Sequence[tuple[str, Difference]], column: tuple[str, str]) -> D
 
 
 def _scores(
-    measure: Callable[[Recipe, Path], Sequence[DiscScore]], recipe: Recipe, folder: Path
+    measure: Callable[[Recipe, Path], Sequence[DiscScore]], recipe: Recipe, folder: Path, asked: Mapping[str, Any]
 ) -> Sequence[DiscScore]:
     table = folder / DISCS_NAME
+    record, path = {RECIPE: recipe_settings(recipe), **asked}, folder / RECORD_NAME
+    if table.exists() or any(folder.rglob("*.ckpt")):
+        require_same(record, path, "choose another --output")
+    else:
+        write_record(record, path)
     if not table.exists():
-        folder.mkdir(parents=True, exist_ok=True)
         write_scores(measure(recipe, folder), table)
     return read_scores(table)

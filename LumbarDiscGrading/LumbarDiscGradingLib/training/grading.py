@@ -21,6 +21,7 @@ from .disc_crops import DiscCrops
 from .disc_samples import DiscSample
 from .recipes import GradingRecipe
 from .run_folder import LOADER_WORKERS, RunFolder, optimizer_and_schedule, take_weights
+from .run_record import run_record
 
 
 class GradingModule(L.LightningModule):
@@ -210,7 +211,7 @@ def train_grading(
     if start_from is not None:
         take_weights(module.network, start_from)
     data = GradingData(training, tuning, recipe, seed)
-    run = RunFolder(run_folder, resume)
+    run = RunFolder(run_folder, resume, run_record(recipe, seed, training, start_from, devices * nodes))
     trainer = run.trainer(recipe, device, devices, nodes)
     trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
     run.take_kept_weights(module)

@@ -1,0 +1,113 @@
+"""What a run is made from, written beside it: it goes on only as what it began as."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..models.folder import TrainedModel
+from .recipes import GradingRecipe, SegmentationRecipe, recipe_settings
+
+RECORD_NAME = "run.json"
+RECIPE = "recipe"
+
+
+class OfPatient(Protocol):
+    """What belongs to a patient of a data set: a case or a disc."""
+
+    @property
+    def source(self) -> str:
+        """Name of the data set."""
+
+    @property
+    def patient(self) -> str:
+        """Pseudonym in it."""
+
+
+def run_record(
+    recipe: SegmentationRecipe | GradingRecipe,
+    seed: int,
+    training: Iterable[OfPatient],
+    start_from: TrainedModel | None = None,
+    processes: int = 1,
+) -> dict[str, Any]:
+    """Return what a training is made from, by what it is called, JSON-ready.
+
+    Parameters
+    ----------
+    recipe : SegmentationRecipe or GradingRecipe
+    seed : int
+    training : iterable of cases or discs
+        Those that train.
+    start_from : TrainedModel, optional
+    processes : int
+        Devices on all nodes.
+    """
+    return {
+        RECIPE: recipe_settings(recipe),
+        "seed": seed,
+        "training patients": patient_names(training),
+        "start model": model_hash(start_from),
+        "number of devices": processes,
+    }
+
+
+def patient_names(cases: Iterable[OfPatient]) -> list[str]:
+    """Return each patient once as ``source/patient``, sorted."""
+    return sorted({f"{case.source}/{case.patient}" for case in cases})
+
+
+def model_hash(model: TrainedModel | None) -> str | None:
+    """Return the SHA-256 of a model's weights."""
+    return None if model is None else model.sha256
+
+
+def write_record(record: Mapping[str, Any], path: Path) -> None:
+    """Write a record, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}-{os.getpid()}")
+    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def require_same(record: Mapping[str, Any], path: Path, advice: str) -> None:
+    """Make sure that what was begun is what is asked for.
+
+    Parameters
+    ----------
+    record : mapping
+        What is asked for.
+    path : Path
+        Record of what was begun, as `write_record` left it.
+    advice : str
+        What to do where it differs; it ends the sentence.
+
+    Raises
+    ------
+    ValueError
+        One sentence: what differs, or that there is no record to tell by.
+    """
+    try:
+        begun = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        begun = None
+    if not isinstance(begun, dict):
+        raise ValueError(f"The run in {path.parent} does not say what it was made from ({path.name}); {advice}.")
+    if differing := list(_differences(begun, record)):
+        raise ValueError(f"The run in {path.parent} differs from what is asked for: {', '.join(differing)}; {advice}.")
+
+
+def _differences(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
+    for name in dict.fromkeys((*asked, *begun)):
+        before, now = begun.get(name), asked.get(name)
+        if before == now:
+            continue
+        if name == RECIPE and isinstance(before, dict) and isinstance(now, dict):
+            settings = [key for key in dict.fromkeys((*now, *before)) if before.get(key) != now.get(key)]
+            told = ", ".join(f"{key} {before.get(key)} there, {now.get(key)} here" for key in settings)
+            yield f"{name} ({told})"
+        else:
+            yield name
