@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..dataset.labelled import LabelledCase, LabelledDataset
     from ..grading.grader import DiscGrader
+    from ..models.folder import TrainedModel
     from ..training.evaluation import Degradation
     from ..training.evaluation_files import Evaluation
     from ..training.evaluation_pictures import PictureStore
@@ -47,7 +48,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add_running_options(parser)
     parser.add_argument("--model", action="append", default=[], metavar="NAME|FOLDER", help="model; once for each task")
     parser.add_argument(
-        "--write-cards", action="store_true", help="write the figures into the cards of models given as folders"
+        "--write-cards",
+        action="store_true",
+        help="write the figures into the cards of the models, all of them given as folders",
     )
     parser.set_defaults(func=lambda arguments: _evaluate(arguments, parser))
 
@@ -163,12 +166,14 @@ def _evaluate(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
         from ..training.evaluation_files import STORED_ROWS, Evaluation, read_stored
         from ..training.evaluation_pictures import PictureStore
         from ..training.evaluation_report import write_report
+        from ..training.model_export import record_metrics
     except ImportError as error:
         print(f"Evaluation needs {error.name}; install the extra 'train'.", file=sys.stderr)
         return 1
     from .grade_command import make_grader
 
     try:
+        measured = _own_models(arguments.model) if arguments.write_cards else []
         arguments.output.mkdir(parents=True, exist_ok=True)
         if arguments.predictions:
             scores, models = read_stored(arguments.predictions)
@@ -180,8 +185,8 @@ def _evaluate(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
             with PictureStore() as pictures:
                 evaluation = run_evaluation(grader, datasets, arguments.split, arguments.degrade, pictures)
                 report = write_report(evaluation, arguments.output, pictures)
-            if arguments.write_cards:
-                _write_cards(arguments.model, evaluation, datasets)
+            for model in measured:
+                record_metrics(model, evaluation.metrics)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -193,9 +198,21 @@ def _evaluate(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
     return 0
 
 
-def _write_cards(models: Sequence[str], evaluation: Evaluation, datasets: Sequence[LabelledDataset]) -> None:
-    from ..models.store import open_model
-    from ..training.model_export import record_metrics
+def _own_models(names: Sequence[str]) -> list[TrainedModel]:
+    """Return the models whose cards may be written.
 
-    for model in map(open_model, models):
-        record_metrics(model, evaluation.metrics, datasets)
+    Raises
+    ------
+    ValueError
+        One sentence: none was given, or one that is no folder of the user's.
+    """
+    from ..models.store import built_in_model_folder, open_model
+
+    if not names:
+        raise ValueError("--write-cards has no card to write; give the folder of a model with --model.")
+    models = [open_model(name) for name in names]
+    built_in = built_in_model_folder().resolve()
+    for name, model in zip(names, models, strict=True):
+        if model.origin != "path" or built_in in model.folder.resolve().parents:
+            raise ValueError(f"The card of {name} is not written: an installed model stays as it is; give a folder.")
+    return models

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -127,18 +128,14 @@ SEGMENTATION_METRICS = ("Dice", "IoU", "found")
 """Metrics with one of these words in their name are the segmentation model's, the others the grading model's."""
 
 
-def record_metrics(
-    model: TrainedModel, metrics: Sequence[Mapping[str, Any]], datasets: Sequence[LabelledDataset]
-) -> TrainedModel:
-    """Write measured figures into a model's manifest and card; the weights stay as they are.
+def record_metrics(model: TrainedModel, metrics: Sequence[Mapping[str, Any]]) -> TrainedModel:
+    """Write measured figures into a model's manifest and card; all else in them, and the weights, stay as they are.
 
     Parameters
     ----------
     model : TrainedModel
     metrics : sequence of mapping
         From `evaluation.metrics_of`, of both networks; those of the model's task are taken.
-    datasets : sequence of LabelledDataset
-        Those it was trained on, for the card.
 
     Raises
     ------
@@ -150,8 +147,32 @@ def record_metrics(
         for metric in metrics
         if (model.task == "segmentation") == any(word in metric["name"] for word in SEGMENTATION_METRICS)
     ]
-    manifest = {**model.manifest, "metrics": own}
-    return rewrite_manifest(model, manifest, model_card(manifest, datasets))
+    return rewrite_manifest(model, {**model.manifest, "metrics": own}, _with_measured(model.card, own))
+
+
+MEASURED = "## Measured"
+"""Heading of the card's section with the figures; the section goes on to the next heading of its rank."""
+
+
+def _with_measured(card: str, metrics: Sequence[Mapping[str, Any]]) -> str:
+    """Put figures in the place of a card's section of figures, at its end where it has none."""
+    section = "\n".join([MEASURED, "", *_measured_lines(metrics), ""])
+    known = re.search(rf"^{MEASURED}[ \t]*\n.*?(?=^## |\Z)", card, re.DOTALL | re.MULTILINE)
+    if known is None:
+        return f"{card.rstrip()}\n\n{section}".lstrip()
+    rest = card[known.end() :]
+    return card[: known.start()] + section + (f"\n{rest}" if rest else "")
+
+
+def _measured_lines(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not metrics:
+        return ["Nothing has been measured yet."]
+    lines = ["| what | value | 95 % interval | n | on |", "| --- | --- | --- | --- | --- |"]
+    for metric in metrics:
+        interval = metric["interval"]
+        between = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
+        lines.append(f"| {metric['name']} | {metric['value']:.3f} | {between} | {metric['n']} | {metric['data']} |")
+    return lines
 
 
 def _provenance(
@@ -219,15 +240,7 @@ def model_card(manifest: Mapping[str, Any], datasets: Sequence[LabelledDataset])
             f"graded training discs {counts}). Licence {dataset.manifest['licence'] or 'not stated'}. "
             f"{dataset.manifest['attribution']}",
         ]
-    lines += ["", "## Measured", ""]
-    if manifest["metrics"]:
-        lines += ["| what | value | 95 % interval | n | on |", "| --- | --- | --- | --- | --- |"]
-        for metric in manifest["metrics"]:
-            interval = metric["interval"]
-            between = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
-            lines.append(f"| {metric['name']} | {metric['value']:.3f} | {between} | {metric['n']} | {metric['data']} |")
-    else:
-        lines.append("Nothing has been measured yet.")
+    lines += ["", MEASURED, "", *_measured_lines(manifest["metrics"])]
     recipe = ", ".join(f"{key} {value}" for key, value in manifest["training"]["recipe"].items())
     lines += [
         "",
