@@ -13,12 +13,13 @@ from scipy.ndimage import distance_transform_edt
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
 from LumbarDiscGradingLib.dataset.writing import CaseToWrite, write_dataset
+from LumbarDiscGradingLib.grading.segmenter import Segmenter
 from LumbarDiscGradingLib.imaging.canvas import Grid
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.imaging.volume import SagittalVolume
 from LumbarDiscGradingLib.models.folder import TrainedModel
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, Tissue
-from LumbarDiscGradingLib.training import ablation, recipes, segmentation_folds
+from LumbarDiscGradingLib.training import ablation, disc_samples, recipes, segmentation_folds
 from LumbarDiscGradingLib.training.contour_offset import best_offset, take_off_disc_logit
 from LumbarDiscGradingLib.training.evaluation import read_scores
 from LumbarDiscGradingLib.training.grading import fit_temperature, ordinal_loss, ordinal_target
@@ -313,6 +314,60 @@ def test_grading_trains_an_epoch_with_each_preset(
     assert ("one patient are in both sets" in capsys.readouterr().out) == (preset == "paper")
     with (tmp_path / "metrics" / "metrics.csv").open() as file:
         assert any(row.get("tune_kappa") for row in csv.DictReader(file))
+
+
+def test_discs_split_at_random_keep_their_slices_together(phantoms, tiny_segmentation_model):
+    case = LabelledDataset.open(phantoms).cases_in("train")[0]
+    segmenter = Segmenter(TrainedModel.open(tiny_segmentation_model), torch.device("cpu"))
+    samples = disc_samples.samples_of_case(case, segmenter)
+    middle = (case.mask()[1] == DISC_LABELS["L4-L5"]).sum()
+    assert next(sample for sample in samples if sample.level == "L4-L5").mask.sum() == middle  # comes first
+    assert len(samples) > len({sample.level for sample in samples})
+    many = [replace(sample, patient=str(number)) for number in range(20) for sample in samples]
+    training, tuning = disc_samples.split_samples(many, recipes.GRADING_PRESETS["paper"], seed=0)
+    discs = [{(sample.patient, sample.level) for sample in part} for part in (training, tuning)]
+    assert not discs[0] & discs[1]
+    assert len(training) + len(tuning) == len(many)
+    assert len(discs[1]) == round(len(discs[0] | discs[1]) * disc_samples.STUDY_TUNING_SHARE)
+
+
+def test_without_graded_tuning_discs_a_model_is_not_calibrated_and_its_card_says_so(
+    phantoms, tmp_path, monkeypatch, capsys, tiny_segmentation_model
+):
+    small = replace(recipes.GRADING_PRESETS["default"], widths=(4, 4, 8, 8, 8), batch_size=4, first_round_folds=0)
+    monkeypatch.setitem(recipes.GRADING_PRESETS, "default", small)
+    whole = LabelledDataset.open(phantoms)
+    cases = [
+        CaseToWrite(case.patient, case.volume(), case.mask(), case.grades if case.split == "train" else {})
+        for case in (*whole.cases_in("train"), *whole.cases_in("tune"))
+    ]
+    splits = {"train": ["a", "b"], "tune": ["c"], "test": []}
+    write_dataset(tmp_path / "d", name="d", cases=cases, splits=splits, licence="none", attribution="made by code")
+    arguments = ["train", "grading", "--data", str(tmp_path / "d"), "--output", str(tmp_path / "run"), "--epochs", "1"]
+    assert main([*arguments, "--accelerator", "cpu", "--segmentation-model", str(tiny_segmentation_model)]) == 0
+    model = TrainedModel.open(tmp_path / "run" / "model")
+    assert model.manifest["calibration"]["temperature"] == 1.0
+    assert "not calibrated" in model.card
+    assert "calibrated on the tuning" not in model.card
+    assert "not calibrated" in capsys.readouterr().out
+
+
+def test_gradings_by_networks_that_saw_the_tuning_patients_are_not_trained_on(
+    phantoms, tmp_path, monkeypatch, capsys, tiny_segmentation_model
+):
+    small = replace(recipes.GRADING_PRESETS["default"], widths=(4, 4, 8, 8, 8), batch_size=4, epochs=1)
+    monkeypatch.setitem(recipes.GRADING_PRESETS, "default", small)
+    common = ["--data", str(phantoms), "--accelerator", "cpu", "--segmentation-model", str(tiny_segmentation_model)]
+    for run, more in (("all", []), ("alone", ["--training-alone"])):
+        output = ["--output", str(tmp_path / run), "--folds", "2", "--baseline"]
+        assert main(["cross-validate", *common, *output, *more]) == 0
+    patients = {score.patient for score in read_scores(tmp_path / "alone" / "discs.csv")}
+    assert patients == {"a", "b"}
+    train = ["train", "grading", *common, "--output", str(tmp_path / "run"), "--out-of-fold"]
+    assert main([*train, str(tmp_path / "all" / "discs.csv")]) == 1
+    assert "--training-alone" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "model").exists()
+    assert main([*train, str(tmp_path / "alone" / "discs.csv")]) == 0
 
 
 @pytest.fixture

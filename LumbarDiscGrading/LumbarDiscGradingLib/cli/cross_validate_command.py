@@ -21,8 +21,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="compare recipes without the test patients",
         description="Train the grading or segmentation network once for each fold of the training and tuning "
         "patients, on the other folds, and grade (or find and name) the fold's discs by it. Test patients are not read "
-        "unless --with-test says so. Writes discs.csv, which 'evaluate --predictions' turns into a report and 'train "
-        "grading --out-of-fold' takes for its first round.",
+        "unless --with-test says so. Writes discs.csv, which 'evaluate --predictions' turns into a report and, with "
+        "--training-alone, 'train grading --out-of-fold' takes for its first round.",
     )
     parser.add_argument("task", nargs="?", choices=TASKS, default="grading", help="what to train (default: grading)")
     add_training_options(parser)
@@ -43,6 +43,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--all-views",
         action="store_true",
         help="for grading: where a volume has slices beside the middle one, take the mean of their gradings",
+    )
+    parser.add_argument(
+        "--training-alone",
+        action="store_true",
+        help="for grading: leave out the tuning patients, as 'train grading --out-of-fold' wants it",
     )
     parser.add_argument(
         "--with-test",
@@ -92,6 +97,8 @@ def _grading_scores(
     from ..training.disc_samples import collect_samples
 
     samples = collect_samples(datasets, arguments.segmentation_model)
+    if arguments.training_alone:
+        samples = [sample for sample in samples if sample.split == "train"]
     return cross_validate(
         samples,
         recipe,

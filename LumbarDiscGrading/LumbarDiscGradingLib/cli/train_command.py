@@ -123,12 +123,20 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
     from ..training.grading import fit_temperature, groups_of, predict, train_grading
     from ..training.model_export import save_grading_model
 
+    scores = read_scores(arguments.out_of_fold) if arguments.out_of_fold else []
+    if any(score.split != "train" for score in scores):
+        raise ValueError(
+            f"In {arguments.out_of_fold} are gradings of tuning patients, on which the model would then be tuned and "
+            "calibrated; cross-validate with --training-alone."
+        )
     samples = collect_samples(datasets, arguments.segmentation_model)
     training, tuning = split_samples(samples, recipe, arguments.seed)
     if arguments.out_of_fold:
-        kept = informed(training, read_scores(arguments.out_of_fold))
+        kept = informed(training, scores)
     elif recipe.first_round_folds and arguments.devices * arguments.nodes > 1:
-        raise ValueError("On several devices run cross-validate first, and give its discs.csv with --out-of-fold.")
+        raise ValueError(
+            "On several devices run cross-validate --training-alone first, and give its discs.csv with --out-of-fold."
+        )
     else:
         rounds = arguments.output / "first-round"
         kept = first_round(training, recipe, rounds, arguments.seed, arguments.resume, arguments.accelerator)
@@ -144,7 +152,9 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
     )
     if not module.trainer.is_global_zero:
         return None
-    temperature = fit_temperature(predict(module, tuning), groups_of(tuning))
+    temperature = fit_temperature(predict(module, tuning), groups_of(tuning)) if tuning else None
+    if temperature is None:
+        print("There are no graded tuning discs: the probabilities of this model are not calibrated.")
     name = arguments.name or f"spinenet-{arguments.preset}"
     return save_grading_model(
         module,

@@ -81,7 +81,7 @@ def save_grading_model(
     name: str,
     version: str,
     datasets: Sequence[LabelledDataset],
-    temperature: float,
+    temperature: float | None,
     metrics: Sequence[Mapping[str, Any]] = (),
     seed: int = 0,
     start_from: TrainedModel | None = None,
@@ -90,8 +90,8 @@ def save_grading_model(
 
     Parameters
     ----------
-    temperature : float
-        From `training.grading.fit_temperature`.
+    temperature : float or None
+        From `training.grading.fit_temperature`; None where there were no tuning discs to fit it on.
     """
     recipe = module.recipe
     outputs = list(ROMAN_GRADES.values()) if recipe.ordinal else [group.value for group in GROUPS]
@@ -117,11 +117,11 @@ def save_grading_model(
             "normalization": CROP_NORMALIZATION,
         },
         "outputs": outputs,
-        "calibration": {"temperature": temperature},
+        "calibration": {"temperature": 1.0 if temperature is None else temperature},
         **_provenance(recipe_settings(recipe), datasets, seed, start_from),
         "metrics": list(metrics),
     }
-    return save_model(folder, module.network, manifest, model_card(manifest, datasets))
+    return save_model(folder, module.network, manifest, model_card(manifest, datasets, temperature is not None))
 
 
 SEGMENTATION_METRICS = ("Dice", "IoU", "found")
@@ -220,23 +220,43 @@ OUT_OF_DISTRIBUTION = {
     "segmentation": "Collapsed discs are the first to be missed; the program warns of a gap between two discs. Where "
     "the lumbosacral junction is out of view, or the spine has four or six lumbar vertebrae, names "
     "can be off by one level. What it does on other contrasts has not been measured.",
-    "grading": "Probabilities are calibrated on the tuning patients of the data sets above and need not hold "
-    "for other scanners and readers. The grade hangs on the signal relative to the canal's fluid: a "
+    "grading": "The grade hangs on the signal relative to the canal's fluid: a "
     "wrong reference (blood, metal, a narrow canal, strong coil bias) shifts all discs of a patient "
     "alike. Discs of low confidence are marked; a confident grade can be wrong all the same.",
 }
 """What a model does on images unlike those it was trained on, for its card."""
 
 
-def model_card(manifest: Mapping[str, Any], datasets: Sequence[LabelledDataset]) -> str:
-    """Return the card of a model, Markdown."""
+CALIBRATED = (
+    "Probabilities are calibrated on the tuning {whom} of the data sets above and need not hold for other scanners and "
+    "readers. "
+)
+NOT_CALIBRATED = "Probabilities are not calibrated: there were no graded tuning discs. "
+
+
+def model_card(manifest: Mapping[str, Any], datasets: Sequence[LabelledDataset], calibrated: bool = True) -> str:
+    """Return the card of a model, Markdown.
+
+    Parameters
+    ----------
+    manifest : mapping
+    datasets : sequence of LabelledDataset
+        Those it was trained on.
+    calibrated : bool
+        Whether a grading model's temperature was fitted.
+    """
+    by_patient = manifest["training"]["recipe"].get("split_by_patient", True)
+    split = "split by patient" if by_patient else "training discs parted at random, so that patients tune and train"
+    calibration = ""
+    if manifest["task"] == "grading":
+        calibration = CALIBRATED.format(whom="patients" if by_patient else "discs") if calibrated else NOT_CALIBRATED
     lines = [f"# {manifest['name']} {manifest['version']}", "", manifest["description"], "", "## Training data", ""]
     for dataset in datasets:
-        splits = ", ".join(f"{len(dataset.cases_in(split))} {split}" for split in ("train", "tune", "test"))
+        splits = ", ".join(f"{len(dataset.cases_in(part))} {part}" for part in ("train", "tune", "test"))
         grades = Counter(grade for case in dataset.cases_in("train") for grade in case.grades.values())
         counts = ", ".join(f"{ROMAN_GRADES[grade]}: {grades[grade]}" for grade in sorted(grades))
         lines += [
-            f"- **{dataset.name}** ({splits} patients; split by patient; test patients were never read in training; "
+            f"- **{dataset.name}** ({splits} patients; {split}; test patients were never read in training; "
             f"graded training discs {counts}). Licence {dataset.manifest['licence'] or 'not stated'}. "
             f"{dataset.manifest['attribution']}",
         ]
@@ -257,7 +277,7 @@ def model_card(manifest: Mapping[str, Any], datasets: Sequence[LabelledDataset])
         "",
         "## Out of distribution",
         "",
-        OUT_OF_DISTRIBUTION[manifest["task"]],
+        calibration + OUT_OF_DISTRIBUTION[manifest["task"]],
         "",
         f"Licence of the weights: {manifest['licence']}.",
         "",
