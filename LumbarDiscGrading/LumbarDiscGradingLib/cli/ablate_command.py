@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--start-from",
         metavar="NAME|FOLDER",
         help="for segmentation: all runs go on from this model by the preset 'refine', which is faster; "
-        "its architecture is then not ablated",
+        "its architecture is then not ablated, and what it has learned by a choice stays in it",
     )
     parser.set_defaults(func=guarded(_ablate))
 
@@ -107,9 +108,11 @@ def _segmentation_measure(
     from .grade_command import make_grader
 
     start = _start(arguments)
+    # no tuning patients: the contour would be fitted on those that are measured
+    training = [replace(dataset, cases=dataset.cases_in("train")) for dataset in datasets]
 
     def measure(recipe: SegmentationRecipe, folder: Path) -> list[DiscScore]:
-        module = train_segmentation(list(datasets), recipe, folder, arguments.seed, True, arguments.accelerator, start)
+        module = train_segmentation(training, recipe, folder, arguments.seed, True, arguments.accelerator, start)
         model = save_segmentation_model(
             module, folder / "model", "unet-ablation", "1.0", datasets, seed=arguments.seed, start_from=start
         )
