@@ -190,6 +190,7 @@ def test_the_command_ablate_refuses_a_folder_of_another_ablation(phantoms, tmp_p
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_several_processes_that_were_not_announced_are_refused(command, phantoms, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("WORLD_SIZE", "4")
     assert main([*command, "--data", str(phantoms), "--output", str(tmp_path / "run")]) == 1
     assert "4 processes were started together" in the_one_line(capsys)
@@ -198,6 +199,7 @@ def test_several_processes_that_were_not_announced_are_refused(command, phantoms
 
 def test_processes_are_devices_times_nodes(phantoms, tmp_path, monkeypatch, capsys):
     arguments = ["train", "grading", "--data", str(phantoms), "--output", str(tmp_path / "run"), "--accelerator", "cpu"]
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     for size, devices, nodes in (("4", "4", "2"), ("1", "2", "1")):
         monkeypatch.setenv("WORLD_SIZE", size)
         assert main([*arguments, "--devices", devices, "--nodes", nodes]) == 1

@@ -23,8 +23,8 @@ from .run_record import RECORD_NAME, require_same, write_record
 LAST_CHECKPOINT = "last"
 LOADER_WORKERS = max(1, min(8, (os.cpu_count() or 1) - 1))
 """Processes that draw patches beside the training."""
-STARTED_PROCESSES = "WORLD_SIZE"
-"""Environment variable in which torchrun, and Lightning in the processes it starts, say how many there are."""
+BY_TORCHRUN, STARTED_PROCESSES = "TORCHELASTIC_RUN_ID", "WORLD_SIZE"
+"""Environment variables by which torchrun tells a process of itself and of how many it started."""
 
 
 def require_devices(accelerator: str, devices: int = 1, nodes: int = 1) -> None:
@@ -43,8 +43,8 @@ def require_devices(accelerator: str, devices: int = 1, nodes: int = 1) -> None:
     """
     if devices < 1 or nodes < 1:
         raise ValueError("--devices and --nodes are at least 1.")
-    started = os.environ.get(STARTED_PROCESSES, str(devices * nodes))
-    if started != str(devices * nodes):
+    started = os.environ.get(STARTED_PROCESSES)
+    if BY_TORCHRUN in os.environ and started != str(devices * nodes):
         raise ValueError(
             f"{started} processes were started together ({STARTED_PROCESSES}, set by torchrun), but devices x nodes is "
             f"{devices * nodes}; say with --devices and --nodes of 'train' how many there are, or leave out torchrun."
