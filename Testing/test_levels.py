@@ -15,10 +15,10 @@ def truth():
     return phantom.mask[phantom.mid_slice_index], phantom.volume.spacing_mm[1:]
 
 
-def named(labels, spacing, landmark=True):
+def named(labels, spacing, landmark=True, also_marked=False):
     is_disc = np.isin(labels, list(DISC_LABELS.values()))
     tissues = np.where(is_disc, np.uint8(Tissue.DISC), labels).astype(np.uint8)
-    marked = (labels == DISC_LABELS["L5-S1"]).astype(np.float32) if landmark else None
+    marked = ((labels == DISC_LABELS["L5-S1"]) | also_marked).astype(np.float32) if landmark else None
     regions = find_regions(tissues, is_disc.astype(np.float32), marked, np.ones(labels.shape, bool), spacing)
     return name_levels(regions, (labels.shape[0] - 1) * spacing[0])
 
@@ -96,7 +96,8 @@ def test_a_field_of_view_that_ends_above_the_junction_is_said_and_not_trusted(tr
     assert any("not in the image" in warning for warning in result.warnings)
 
 
-def test_a_sacral_remnant_below_the_lumbosacral_disc_is_left_out(truth):
+@pytest.mark.parametrize("taken_for_lumbosacral", [False, True])
+def test_a_sacral_remnant_below_the_lumbosacral_disc_is_left_out(truth, taken_for_lumbosacral):
     labels, spacing = truth
     labels = labels.copy()
     center = np.argwhere(labels == DISC_LABELS["L5-S1"]).mean(axis=0) * spacing + (30.0, 22.0)
@@ -104,7 +105,7 @@ def test_a_sacral_remnant_below_the_lumbosacral_disc_is_left_out(truth):
     y, x = rows * spacing[0] - center[0], columns * spacing[1] - center[1]
     remnant = (np.abs(x) < 8) & (np.abs(y - 0.3 * x) < 3) & (labels == 0)
     labels[remnant] = Tissue.DISC
-    result = named(labels, spacing)
+    result = named(labels, spacing, also_marked=remnant & taken_for_lumbosacral)
     assert result.levels[0] == "L5-S1"
     assert not (result.discs[0].mask & remnant).any()
     assert_rightly_named(result, labels)

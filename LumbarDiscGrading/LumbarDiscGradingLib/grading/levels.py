@@ -53,7 +53,7 @@ class NamedDiscs:
 def name_levels(regions: SpineRegions, image_bottom_mm: float) -> NamedDiscs:
     """Name the discs of a slice.
 
-    The lumbosacral disc is the one that the network marks as such; of several, the lowest without a vertebral body
+    The lumbosacral disc is the one that the network marks as such; of several, the highest without a vertebral body
     below it (the sacrum is not of the class vertebra). Where none is marked the bodies decide: one without a disc below
     it means that L5-S1 was not found. Where the image ends above the junction the names are an assumption, and said so.
 
@@ -128,12 +128,15 @@ _UNSEEN = "The lumbosacral junction is not in the image; the levels are an assum
 
 
 def _marked_lumbosacral(discs: list[DiscRegion], body_below: list[bool]) -> int | None:
-    """Return the disc that the network marks as L5-S1; of several, the lowest without a vertebral body below it."""
+    """Return the disc that the network marks as L5-S1; of several, the highest without a vertebral body below it.
+
+    What is marked below that one lies in the sacrum: the remnant of a sacral disc.
+    """
     marked = [index for index, disc in enumerate(discs) if disc.lumbosacral >= MARKED_PROBABILITY]
     if not marked:
         return None
     free = [index for index in marked if not body_below[index]]
-    return free[0] if free else max(marked, key=lambda index: discs[index].lumbosacral)
+    return free[-1] if free else max(marked, key=lambda index: discs[index].lumbosacral)
 
 
 def _body_below(disc: DiscRegion, bodies: tuple[BodyRegion, ...]) -> BodyRegion | None:
