@@ -103,7 +103,7 @@ def test_cross_validation_grades_each_disc_once_by_a_network_that_did_not_see_it
         replace(sample(number), patient=str(number // 2), level=level)
         for number, level in enumerate(("L4-L5", "L5-S1") * 4)
     ]
-    views = [patients[0], replace(patients[0], grade=5), *patients]  # three views of the first disc, the middle counts
+    views = [replace(patients[0], grade=5), patients[0], *patients]  # three views of one disc, the first counts
     seen = []
     train = cross_validation.train_grading
 
@@ -122,7 +122,7 @@ def test_cross_validation_grades_each_disc_once_by_a_network_that_did_not_see_it
     cross_validation.cross_validate(views, TINY, tmp_path, folds=2, device="cpu", share=0.5)
     assert [len(patients) for patients in seen] == [1, 1]
     bright = replace(patients[0], slice_2d=patients[0].slice_2d * 3)
-    beside = [bright, *views[1:]]
+    beside = [views[0], bright, *views[2:]]
     middle, mean = (
         cross_validation.cross_validate(beside, TINY, tmp_path, folds=2, device="cpu", all_views=all_views)
         for all_views in (False, True)

@@ -97,7 +97,10 @@ def test_a_field_of_view_that_ends_above_the_junction_is_said_and_not_trusted(tr
 
 
 @pytest.mark.parametrize("taken_for_lumbosacral", [False, True])
-def test_a_sacral_remnant_below_the_lumbosacral_disc_is_left_out(truth, taken_for_lumbosacral):
+@pytest.mark.parametrize("sacrum_taken_for_vertebra", [False, True])
+def test_a_sacral_remnant_below_the_lumbosacral_disc_is_left_out(
+    truth, taken_for_lumbosacral, sacrum_taken_for_vertebra
+):
     labels, spacing = truth
     labels = labels.copy()
     center = np.argwhere(labels == DISC_LABELS["L5-S1"]).mean(axis=0) * spacing + (30.0, 22.0)
@@ -105,9 +108,21 @@ def test_a_sacral_remnant_below_the_lumbosacral_disc_is_left_out(truth, taken_fo
     y, x = rows * spacing[0] - center[0], columns * spacing[1] - center[1]
     remnant = (np.abs(x) < 8) & (np.abs(y - 0.3 * x) < 3) & (labels == 0)
     labels[remnant] = Tissue.DISC
+    if sacrum_taken_for_vertebra:
+        body = np.hypot(y + 14.0, x + 10.0) < 13.0
+        labels[body & (labels == 0)] = Tissue.VERTEBRA
     result = named(labels, spacing, also_marked=remnant & taken_for_lumbosacral)
     assert result.levels[0] == "L5-S1"
     assert not (result.discs[0].mask & remnant).any()
+    assert_rightly_named(result, labels)
+
+
+def test_two_discs_that_look_like_the_lumbosacral_one_are_said(truth):
+    labels, spacing = truth
+    result = named(labels, spacing, also_marked=labels == DISC_LABELS["L4-L5"])
+    assert result.levels[0] == "L5-S1"
+    assert not result.trusted
+    assert any("looks like it, too" in warning for warning in result.warnings)
     assert_rightly_named(result, labels)
 
 

@@ -16,6 +16,8 @@ SIDE_BY_SIDE_MM = 9.0
 """Centres that differ less than this in height belong to pieces of one level (neighbours in steep lordosis: 16 mm)."""
 MARKED_PROBABILITY = 0.5
 """A disc whose mean landmark probability is at least this is marked as L5-S1."""
+REMNANT_SHARE = 0.5
+"""Of two discs that are marked, the lower is a sacral remnant if it has less than this share of the other's area."""
 BODY_BELOW_MM = 38.0
 """A vertebral body whose centre is nearer than this below a disc rests right under it."""
 
@@ -112,7 +114,10 @@ def _anchor(
         warnings = [] if marked == 0 else ["A disc below L5-S1 (sacral remnant or transitional anatomy) was left out."]
         if body_below[marked]:
             warnings.append("A vertebral body seems to lie below L5-S1; check the levels (transitional anatomy?).")
-        return marked, 0, not body_below[marked], warnings
+        rival = any(_is_marked(disc) for disc in discs[marked + 1 :])
+        if rival:
+            warnings.append("A disc above L5-S1 looks like it, too; check the levels (transitional anatomy?).")
+        return marked, 0, not body_below[marked] and not rival, warnings
     if resting_on[0] is not None:
         below = _bodies_from(resting_on[0], bodies, usual)
         seen = room_mm > (JUNCTION_ROOM_STEPS + below - 1) * usual
@@ -127,14 +132,20 @@ def _anchor(
 _UNSEEN = "The lumbosacral junction is not in the image; the levels are an assumption, check them."
 
 
+def _is_marked(disc: DiscRegion) -> bool:
+    return disc.lumbosacral >= MARKED_PROBABILITY
+
+
 def _marked_lumbosacral(discs: list[DiscRegion], body_below: list[bool]) -> int | None:
     """Return the disc that the network marks as L5-S1; of several, the highest without a vertebral body below it.
 
-    What is marked below that one lies in the sacrum: the remnant of a sacral disc.
+    What is marked below that one lies in the sacrum: the remnant of a sacral disc, small beside the disc above it.
     """
-    marked = [index for index, disc in enumerate(discs) if disc.lumbosacral >= MARKED_PROBABILITY]
+    marked = [index for index, disc in enumerate(discs) if _is_marked(disc)]
     if not marked:
         return None
+    largest = max(discs[index].area_mm2 for index in marked)
+    marked = [index for index in marked if discs[index].area_mm2 >= REMNANT_SHARE * largest or index == marked[-1]]
     free = [index for index in marked if not body_below[index]]
     return free[-1] if free else max(marked, key=lambda index: discs[index].lumbosacral)
 

@@ -70,7 +70,7 @@ def cross_validate(
     Returns
     -------
     list of DiscScore
-        One for each disc; of its views the middle one counts, unless `all_views`.
+        One for each disc; of its views the first counts, that on the middle slice, unless `all_views`.
 
     Raises
     ------
