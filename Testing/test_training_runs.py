@@ -10,6 +10,7 @@ import pytest
 import torch
 from distributed_worker import sample
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
+from test_training import TINY
 
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
@@ -34,16 +35,7 @@ RECIPE = replace(
     input_pooling=4,
     first_round_folds=0,
 )
-TINY_UNET = replace(
-    recipes.SEGMENTATION_PRESETS["default"],
-    base_width=4,
-    patch_shape=(128, 96),
-    batch_size=2,
-    epochs=1,
-    steps_per_epoch=1,
-    self_training_epoch=None,
-    precision="32-true",
-)
+TINY_UNET = replace(TINY, steps_per_epoch=1)
 COMMANDS = (["train", "segmentation"], ["train", "grading"], ["cross-validate"], ["ablate", "grading"])
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .complaint import complain
 from .evaluate_command import SPLIT_CHOICES, add_running_options, open_datasets, run_evaluation
 from .grade_command import make_grader
 
@@ -45,7 +45,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     try:
         from ..training.evaluation_comparison import Verdict, compare_scores, comparison_text
     except ImportError as error:
-        return _refuse(f"Comparing needs {error.name}; install the extra 'train'.")
+        return complain(f"Comparing needs {error.name}; install the extra 'train'.", USAGE_EXIT)
     try:
         scores = _scores_of_both(arguments)
         comparison = compare_scores(*scores)
@@ -54,7 +54,7 @@ def _compare(arguments: argparse.Namespace) -> int:
             facts = {"old": arguments.old, "new": arguments.new, **comparison.as_json()}
             _write(arguments.output, text, facts)
     except (ValueError, OSError) as error:
-        return _refuse(str(error))
+        return complain(str(error), USAGE_EXIT)
     print(text, end="")
     return WORSE_EXIT if comparison.verdict is Verdict.WORSE else 0
 
@@ -108,8 +108,3 @@ def _write(folder: Path, text: str, facts: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "comparison.txt").write_text(text, encoding="utf-8")
     (folder / "comparison.json").write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _refuse(message: str) -> int:
-    print(" ".join(message.split()), file=sys.stderr)
-    return USAGE_EXIT

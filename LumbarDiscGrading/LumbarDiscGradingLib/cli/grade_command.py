@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .complaint import complain
 
 if TYPE_CHECKING:
     from ..grading.evidence import EvidenceMap
@@ -96,13 +97,13 @@ def _grade(arguments: argparse.Namespace) -> int:
     try:
         grader = make_grader(arguments.device, arguments.model)
     except ValueError as error:
-        return _complain(str(error))
+        return complain(str(error))
     try:
         arguments.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        return _complain(f"The output folder {arguments.output} cannot be made ({error.strerror}); choose another.")
+        return complain(f"The output folder {arguments.output} cannot be made ({error.strerror}); choose another.")
     if not os.access(arguments.output, os.W_OK) or not arguments.output.is_dir():
-        return _complain(f"The output folder {arguments.output} cannot be written; choose another.")
+        return complain(f"The output folder {arguments.output} cannot be written; choose another.")
     failures, stems = 0, _Stems()
     with _Writer(arguments.output, arguments.scene) as writer:
         for path in arguments.inputs or [None]:
@@ -124,12 +125,12 @@ def _grade_one(
         stem = stems.unused(volume.source.name)
         writer.write(result, stem, evidence)
     except ImagingError as error:
-        return _complain(f"{shown}: {error}")
+        return complain(f"{shown}: {error}")
     except OSError as error:
-        return _complain(f"{shown}: the results cannot be written to {arguments.output} ({error.strerror or error}).")
+        return complain(f"{shown}: the results cannot be written to {arguments.output} ({error.strerror or error}).")
     except (RuntimeError, MemoryError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return _complain(f"{shown}: could not be graded ({reason}); try --device cpu, or check the file.")
+        return complain(f"{shown}: could not be graded ({reason}); try --device cpu, or check the file.")
     _print_summary(result, stem, arguments.output)
     return 0
 
@@ -205,8 +206,3 @@ def _print_summary(result: GradingResult, stem: str, folder: Path) -> None:
     for warning in (*result.volume.notes, *result.warnings):
         print(f"  Note: {warning}")
     print(f"  Written to {folder}: {stem}_overview.png and the other files of {stem}")
-
-
-def _complain(message: str) -> int:
-    print(" ".join(message.split()), file=sys.stderr)
-    return 1

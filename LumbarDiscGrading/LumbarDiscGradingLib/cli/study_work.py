@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..annotation.errors import StudyError
+from .complaint import complain
 
 
 def guarded(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
@@ -17,8 +18,7 @@ def guarded(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Name
         try:
             return run(arguments)
         except (StudyError, OSError) as error:
-            print(" ".join(str(error).split()), file=sys.stderr)
-            return 1
+            return complain(str(error))
 
     return run_guarded
 

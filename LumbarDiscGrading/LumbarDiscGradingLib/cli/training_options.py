@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from .complaint import complain
 
 TASKS = ("segmentation", "grading")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
@@ -45,25 +46,20 @@ def guarded(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Name
         try:
             return run(arguments)
         except ModuleNotFoundError as error:
-            return _complain(f"Training needs {error.name}; install the extra 'train'.")
+            return complain(f"Training needs {error.name}; install the extra 'train'.")
         except (ValueError, OSError) as error:
-            return _complain(str(error))
+            return complain(str(error))
         except MemoryError:
-            return _complain(f"The computer's memory is full; {LESS_MEMORY}.")
+            return complain(f"The computer's memory is full; {LESS_MEMORY}.")
         except RuntimeError as error:
             from ..grading.fallback import card_problem
 
             problem = card_problem(error)
             if problem is None:
                 raise
-            return _complain(f"The graphics card failed ({problem}); {LESS_MEMORY}, or use --accelerator cpu.")
+            return complain(f"The graphics card failed ({problem}); {LESS_MEMORY}, or use --accelerator cpu.")
 
     return run_guarded
 
 
 LESS_MEMORY = "take a smaller batch with --set batch_size=N"
-
-
-def _complain(message: str) -> int:
-    print(" ".join(message.split()), file=sys.stderr)
-    return 1

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..imaging.volume import ImagingError, SagittalVolume, VolumeSource
-from ..pfirrmann import DISC_LABELS, GRADES
+from ..pfirrmann import DISC_LABELS, GRADES, Tissue
 from .image_files import read_grid, read_stored
 from .manifest import GRADES_NAME, SPLITS, DatasetError, file_sha256, label_table, read_manifest
 
@@ -101,6 +101,16 @@ class LabelledCase:
         if unknown:
             raise DatasetError(f"The mask of patient {self.patient} has unknown values {sorted(unknown)}; correct it.")
         return SagittalVolume.from_stored(array.astype(np.uint8), matrix).voxels
+
+
+def is_disc(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return where a mask has a disc, named or not."""
+    return np.isin(labels, (Tissue.DISC, *DISC_LABELS.values()))
+
+
+def slices_with_discs(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the indices of the slices on which a mask of shape (slices, rows, columns) has discs."""
+    return np.flatnonzero(is_disc(mask).any(axis=(1, 2)))
 
 
 class OfPerson(Protocol):

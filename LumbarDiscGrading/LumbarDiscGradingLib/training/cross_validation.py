@@ -21,7 +21,7 @@ from sklearn.model_selection import GroupKFold
 from ..dataset.labelled import person_of
 from ..grading.grader import CONFIDENT_PROBABILITY
 from ..pfirrmann import GRADES, GROUPS, group_of_grade
-from .disc_samples import DiscSample
+from .disc_samples import DiscSample, disc_of
 from .evaluation import DiscScore
 from .feature_baseline import group_probabilities_by_features
 from .grading import by_group, predict, train_grading
@@ -139,8 +139,8 @@ def informed(samples: Sequence[DiscSample], scores: Iterable[DiscScore]) -> list
     ValueError
         If none of the scores is of one of the discs.
     """
-    by_disc = {(score.source, score.patient, score.level): score for score in scores if score.grade is not None}
-    known = [(sample, by_disc.get((sample.source, sample.patient, sample.level))) for sample in samples]
+    by_disc = {disc_of(score): score for score in scores if score.grade is not None}
+    known = [(sample, by_disc.get(disc_of(sample))) for sample in samples]
     if not any(score for _, score in known):
         raise ValueError("None of the out-of-fold gradings is of these data sets; run cross-validate on them.")
     return [
@@ -168,7 +168,7 @@ def _views(samples: Iterable[DiscSample]) -> list[list[DiscSample]]:
     """Return the samples disc by disc: a disc of a volume of thin slices has several."""
     views: dict[tuple[str, str, str], list[DiscSample]] = {}
     for sample in samples:
-        views.setdefault((sample.source, sample.patient, sample.level), []).append(sample)
+        views.setdefault(disc_of(sample), []).append(sample)
     return list(views.values())
 
 

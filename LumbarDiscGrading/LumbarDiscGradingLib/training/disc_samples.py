@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from ..imaging.volume import SagittalVolume
 from ..pfirrmann import DISC_LABELS, Tissue
 from .recipes import GradingRecipe
 from .slices import tissues_and_landmark
+
+if TYPE_CHECKING:
+    from .evaluation import DiscScore
 
 BESIDE_MM = 3.0
 """Distance from the middle slice of the further views of a disc in a volume of thin slices."""
@@ -58,6 +62,11 @@ class DiscSample:
     spacing_mm: tuple[float, float]
     believed: tuple[float, ...] | None = None
     subject: str = ""
+
+
+def disc_of(item: DiscSample | DiscScore) -> tuple[str, str, str]:
+    """Return what names a disc, however many slices show it: data set, case and level."""
+    return item.source, item.patient, item.level
 
 
 def samples_of_case(case: LabelledCase, segmenter: Segmenter) -> list[DiscSample]:
@@ -164,12 +173,12 @@ def split_samples(
         "Discs are split at random, as in the study: discs of one patient are in both sets, so the figures on the "
         "tuning set are too good."
     )
-    discs = sorted({(sample.source, sample.patient, sample.level) for sample in samples})
+    discs = sorted(set(map(disc_of, samples)))
     drawn = np.random.default_rng(seed).permutation(len(discs))[: round(len(discs) * STUDY_TUNING_SHARE)]
     tuning = {discs[index] for index in drawn}  # with all slices of a disc
     parts: tuple[list[DiscSample], list[DiscSample]] = ([], [])
     for sample in samples:
-        parts[(sample.source, sample.patient, sample.level) in tuning].append(sample)
+        parts[disc_of(sample) in tuning].append(sample)
     return parts
 
 

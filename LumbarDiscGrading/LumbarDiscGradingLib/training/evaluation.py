@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..annotation.comparison import dice, mean_surface_distance_mm
-from ..dataset.labelled import LabelledCase
+from ..dataset.labelled import LabelledCase, is_disc, slices_with_discs
 from ..grading.discs import components
 from ..grading.grader import DiscGrader, NoDiscsError
 from ..grading.result import DiscGrade, GradingResult
@@ -182,16 +182,11 @@ def reference_mid_slice(mask: NDArray[np.uint8]) -> float | None:
     ----------
     mask : ndarray of uint8, shape (slices, rows, columns)
     """
-    for structure in (mask == Tissue.CANAL, _is_disc(mask)):
+    for structure in (mask == Tissue.CANAL, is_disc(mask)):
         by_slice = np.count_nonzero(structure, axis=(1, 2))
         if by_slice.any():
             return float((by_slice * np.arange(len(by_slice))).sum() / by_slice.sum())
     return None
-
-
-def slices_with_discs(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return the indices of the slices on which a mask has discs."""
-    return np.flatnonzero(_is_disc(mask).any(axis=(1, 2)))
 
 
 def surface_distances_mm(
@@ -220,10 +215,6 @@ def _graded(grader: DiscGrader, volume: SagittalVolume, slice_index: int | None)
         return None, str(error)
 
 
-def _is_disc(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    return (mask == Tissue.DISC) | np.isin(mask, list(LEVELS_BY_LABEL))
-
-
 def _scores_by_level(case: LabelledCase, result: GradingResult | None, known: set[str]) -> list[DiscScore]:
     """Score graded levels that have no mask on the slice by the name of the disc alone."""
     if not case.levels_trusted:
@@ -244,7 +235,7 @@ def _scores_by_mask(
     if case.levels_trusted:
         parts = [(level, reference == value) for level, value in DISC_LABELS.items() if (reference == value).any()]
     else:
-        parts = [("", part) for part in components(_is_disc(reference)) if part.sum() > LEAST_DISC_PX]
+        parts = [("", part) for part in components(is_disc(reference)) if part.sum() > LEAST_DISC_PX]
     scores = []
     for level, part in parts:
         score = DiscScore(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..dataset.labelled import is_disc
 from ..pfirrmann import DISC_LABELS, LEVELS_BY_LABEL, NOT_GRADED_COLOR, ROMAN_GRADES, Tissue, group_of_grade
 from ..report.display_window import display_window
 from ..report.drawing import (
@@ -168,7 +169,7 @@ def spine_view(picture: SlicePicture, height_px: int) -> View:
     """Return the view of all discs of a patient with the tissue around them."""
     discs = picture.automatic > 0
     if picture.reference is not None:
-        discs = discs | _is_disc(picture.reference)
+        discs = discs | is_disc(picture.reference)
     return _view_of(picture, discs, SPINE_MARGINS_MM, height_px)
 
 
@@ -268,10 +269,6 @@ def _spine_thumbnail(picture: SlicePicture) -> Image.Image:
 def _part(labels: NDArray[np.uint8] | None, level: str) -> NDArray[np.bool_] | None:
     part = labels == DISC_LABELS[level] if labels is not None and level else None
     return part if part is not None and part.any() else None
-
-
-def _is_disc(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    return (labels == Tissue.DISC) | np.isin(labels, list(LEVELS_BY_LABEL))
 
 
 def _grey(picture: SlicePicture, view: View) -> Image.Image:

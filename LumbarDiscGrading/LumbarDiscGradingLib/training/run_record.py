@@ -6,8 +6,9 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from ..dataset.labelled import OfPerson
 from ..models.folder import TrainedModel
 from .recipes import GradingRecipe, SegmentationRecipe, recipe_settings
 
@@ -15,22 +16,10 @@ RECORD_NAME = "run.json"
 RECIPE = "recipe"
 
 
-class OfPatient(Protocol):
-    """What belongs to a patient of a data set: a case or a disc."""
-
-    @property
-    def source(self) -> str:
-        """Name of the data set."""
-
-    @property
-    def patient(self) -> str:
-        """Pseudonym in it."""
-
-
 def run_record(
     recipe: SegmentationRecipe | GradingRecipe,
     seed: int,
-    training: Iterable[OfPatient],
+    training: Iterable[OfPerson],
     start_from: TrainedModel | None = None,
     processes: int = 1,
 ) -> dict[str, Any]:
@@ -55,7 +44,7 @@ def run_record(
     }
 
 
-def patient_names(cases: Iterable[OfPatient]) -> list[str]:
+def patient_names(cases: Iterable[OfPerson]) -> list[str]:
     """Return each patient once as ``source/patient``, sorted."""
     return sorted({f"{case.source}/{case.patient}" for case in cases})
 

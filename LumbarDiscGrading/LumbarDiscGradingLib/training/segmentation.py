@@ -146,6 +146,7 @@ class SegmentationData(L.LightningDataModule):
         self.discs_alone = [case for case in masked if recipe.tissues and case.discs_alone]
         self.tuning = [load(c) for c in cases if c.split == "tune" and c.has_mask]
         self.unlabelled = [load(c) for c in cases if c.split == "train" and not c.has_mask]
+        self.incomplete = [*self.unlabelled, *self.discs_alone]
         if not self.training and recipe.self_training_epoch != 0:
             raise ValueError(
                 "The masks of all training patients have discs alone, without vertebrae and canal: go on from a model "
@@ -157,8 +158,7 @@ class SegmentationData(L.LightningDataModule):
         """Return the loader of an epoch."""
         self.patches.epoch = self.trainer.current_epoch if self.trainer else 0
         start = self.recipe.self_training_epoch
-        incomplete = self.unlabelled or self.discs_alone
-        if start is not None and incomplete and not self.patches.pseudo and self.patches.epoch >= start:
+        if start is not None and self.incomplete and not self.patches.pseudo and self.patches.epoch >= start:
             self.patches.pseudo = self._own_labels()
             if not self.patches.cases and not self.patches.pseudo:
                 raise ValueError("The model finds no lumbar spine on the slices where discs were drawn.")
@@ -166,10 +166,9 @@ class SegmentationData(L.LightningDataModule):
 
     def _own_labels(self) -> list[TrainingCase]:
         """Label what has no mask or discs alone, once a run: a run that is resumed goes on with the same labels."""
-        incomplete = [*self.unlabelled, *self.discs_alone]
         if self.own_labels is not None and self.own_labels.exists():
-            return read_labels(self.own_labels, incomplete)
-        labelled = label_by_network(self.trainer.lightning_module, incomplete, self.recipe)
+            return read_labels(self.own_labels, self.incomplete)
+        labelled = label_by_network(self.trainer.lightning_module, self.incomplete, self.recipe)
         if self.own_labels is not None and self.trainer.is_global_zero:
             write_labels(self.own_labels, labelled)
         return labelled

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..dataset.labelled import LabelledCase
+from ..dataset.labelled import LabelledCase, is_disc, slices_with_discs
 from ..imaging.canvas import HIGH_PERCENTILE, LOW_PERCENTILE, Grid
 from ..pfirrmann import DISC_LABELS, Tissue
 from . import augmentation
@@ -49,7 +49,7 @@ class TrainingCase:
         every = np.arange(self.voxels.shape[0])
         if self.labels is None:
             return every
-        with_discs = np.flatnonzero(_is_disc(self.labels).any(axis=(1, 2)))
+        with_discs = slices_with_discs(self.labels)
         if len(with_discs) == 0 or (with_discs[-1] - with_discs[0] + 1) * self.spacing_mm[0] >= WHOLE_DISC_MM:
             return every
         return with_discs
@@ -66,16 +66,12 @@ class TrainingCase:
         if self.labels is None:
             return False
         labels = self.labels[self.middle]
-        return bool(_is_disc(labels).any()) and not np.isin(labels, (Tissue.VERTEBRA, Tissue.CANAL)).any()
+        return bool(is_disc(labels).any()) and not np.isin(labels, (Tissue.VERTEBRA, Tissue.CANAL)).any()
 
     def middle_alone(self, labels: NDArray[np.uint8]) -> TrainingCase:
         """Return the middle slice alone, with labels of shape (rows, columns)."""
         middle = self.middle
         return replace(self, voxels=self.voxels[middle : middle + 1], labels=labels[None])
-
-
-def _is_disc(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    return np.isin(labels, (Tissue.DISC, *DISC_LABELS.values()))
 
 
 def tissues_and_landmark(labels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
