@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from LumbarDiscGradingLib.imaging.canvas import Grid
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.imaging.volume import SagittalVolume
 from LumbarDiscGradingLib.models.folder import TrainedModel
+from LumbarDiscGradingLib.models.store import find_model
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, Tissue
 from LumbarDiscGradingLib.training import ablation, disc_samples, recipes, segmentation_folds
 from LumbarDiscGradingLib.training.contour_offset import best_offset, take_off_disc_logit
@@ -144,6 +146,33 @@ def test_each_patient_is_segmented_once_by_a_network_that_did_not_see_that_patie
 
     # with the test patient the folder's unreadable file is found
     assert main([*arguments, "--output", str(tmp_path / "all"), "--with-test"]) == 1
+
+
+def test_folds_go_on_from_the_networks_that_did_not_see_their_patients(phantoms, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(recipes.SEGMENTATION_PRESETS, "default", TINY)
+    monkeypatch.setitem(recipes.SEGMENTATION_PRESETS, "refine", replace(TINY, learning_rate=1e-12, fit_contour=False))
+    arguments = ["cross-validate", "segmentation", "--data", str(phantoms), "--folds", "3", "--accelerator", "cpu"]
+    assert main([*arguments, "--output", str(tmp_path / "folds")]) == 0
+    refine = [*arguments, "--preset", "refine"]
+    onward = [*refine, "--start-from", str(tmp_path / "folds")]
+    assert main([*onward, "--output", str(tmp_path / "refined")]) == 0
+    for fold in ("fold-1", "fold-2", "fold-3"):
+        first, second = (TrainedModel.open(tmp_path / name / fold / "model") for name in ("folds", "refined"))
+        assert second.manifest["training"]["started_from"]["sha256"] == first.sha256
+        for name, value in first.load().named_parameters():
+            torch.testing.assert_close(second.load().get_parameter(name), value, atol=1e-4, rtol=1e-3, msg=name)
+    capsys.readouterr()
+
+    for wrong, told in (
+        ([*onward, "--seed", "1"], "trained on 1 of the patients that it would be tested on"),
+        (refine, "goes with --start-from"),
+        ([*arguments, "--start-from", str(tmp_path / "folds")], "goes with --start-from"),
+        ([*onward, "--start-from", str(tmp_path)], "does not say what it was made from (run.json); begin the folds"),
+    ):
+        assert main([*wrong, "--output", str(tmp_path / "wrong")]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert told in line
+    assert not list((tmp_path / "wrong").rglob("*.ckpt"))
 
 
 def test_a_run_that_was_broken_off_goes_on_to_exactly_the_same_weights(phantoms, tmp_path, monkeypatch):
@@ -314,6 +343,30 @@ def test_grading_trains_an_epoch_with_each_preset(
     assert ("one patient are in both sets" in capsys.readouterr().out) == (preset == "paper")
     with (tmp_path / "metrics" / "metrics.csv").open() as file:
         assert any(row.get("tune_kappa") for row in csv.DictReader(file))
+
+
+def test_a_model_says_what_found_the_discs_that_were_not_drawn(phantoms, tmp_path, monkeypatch):
+    small = replace(recipes.GRADING_PRESETS["default"], widths=(4, 8), epochs=1, precision="32-true")
+    monkeypatch.setitem(recipes.GRADING_PRESETS, "default", replace(small, input_pooling=4, first_round_folds=0))
+    drawn = LabelledDataset.open(phantoms).cases[:3]
+    write_dataset(
+        tmp_path / "images",
+        name="images",
+        cases=[CaseToWrite(case.patient, case.volume(), None, case.grades) for case in drawn],
+        splits={"train": ["a", "b"], "tune": ["c"], "test": []},
+        licence="none",
+        attribution="made by code",
+    )
+    unet = find_model(None, "segmentation")
+    for folder, found_by in ((phantoms, None), (tmp_path / "images", unet)):
+        run = tmp_path / f"run-{folder.name}"
+        assert main(["train", "grading", "--data", str(folder), "--output", str(run), "--accelerator", "cpu"]) == 0
+        model = TrainedModel.open(run / "model")
+        told = model.manifest["training"].get("discs_found_by", {})
+        assert told.get("sha256") == (found_by and found_by.sha256)
+        assert ("found by unet-lumbar-t2" in model.card) == (found_by is not None)
+        record = json.loads((run / "run.json").read_text())
+        assert record["segmentation model"] == ([found_by.sha256] if found_by else [])
 
 
 def test_discs_split_at_random_keep_their_slices_together(phantoms, tiny_segmentation_model):

@@ -22,7 +22,12 @@ from LumbarDiscGradingLib.training import ablation, cross_validation, recipes
 from LumbarDiscGradingLib.training.disc_crops import DiscCrops
 from LumbarDiscGradingLib.training.evaluation import DiscScore
 from LumbarDiscGradingLib.training.grading import GradingModule, train_grading
-from LumbarDiscGradingLib.training.model_export import record_metrics, save_grading_model, save_segmentation_model
+from LumbarDiscGradingLib.training.model_export import (
+    model_card,
+    record_metrics,
+    save_grading_model,
+    save_segmentation_model,
+)
 from LumbarDiscGradingLib.training.segmentation import SegmentationModule
 
 DISCS = [sample(number) for number in range(8)]
@@ -81,6 +86,7 @@ def the_one_line(capsys) -> str:
         ({"recipe": replace(RECIPE, widths=(4, 4))}, r"recipe \(widths \[4, 8\] there, \[4, 4\] here\)"),
         ({"seed": 1}, "asked for: seed; choose another --output or leave out --resume"),
         ({"training": DISCS[1:7]}, "asked for: training patients;"),
+        ({"training": [replace(disc, found_by="another") for disc in DISCS[:6]]}, "asked for: segmentation model;"),
         ({"training": DISCS[1:7], "seed": 1}, "asked for: seed, training patients;"),
     ],
 )
@@ -280,6 +286,17 @@ def model(phantoms, tmp_path):
     return save_segmentation_model(SegmentationModule(TINY_UNET), tmp_path / "unet", "tiny", "0", datasets)
 
 
+def test_a_card_counts_people_not_their_cases(phantoms):
+    dataset = LabelledDataset.open(phantoms)
+    (case,) = dataset.cases_in("train")
+    twice = replace(case, patient="subject-one-again", subject=case.patient)
+    manifest = {"name": "m", "version": "1", "description": "", "task": "segmentation", "licence": "", "metrics": []}
+    manifest["training"] = {"recipe": {}, "seed": 0}
+    assert "(1 train, 1 tune, 0 test patients" in model_card(
+        manifest, [replace(dataset, cases=(*dataset.cases, twice))]
+    )
+
+
 DICE = {"name": "median disc Dice", "value": 0.9, "interval": [0.8, 0.95], "n": 10, "data": "elsewhere, 1 test patient"}
 
 
@@ -316,7 +333,10 @@ def test_a_card_keeps_what_it_says_of_the_training_when_other_data_are_evaluated
         attribution="another place",
     )
     data = ["--data", str(tmp_path / "elsewhere"), "--output", str(tmp_path / "report"), "--device", "cpu"]
+    (model.folder / "notes").mkdir()
+    (model.folder / "notes" / "mine.txt").write_text("by hand")
     assert main(["evaluate", *data, "--model", str(model.folder), "--write-cards"]) == 0
+    assert (model.folder / "notes" / "mine.txt").read_text() == "by hand"
     card = TrainedModel.open(model.folder).card
     assert card.split("## Measured")[0] == before.split("## Measured")[0]
     assert "elsewhere, 2 test patients" in card.split("## Measured")[1]

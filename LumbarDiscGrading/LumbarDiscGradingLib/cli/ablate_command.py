@@ -66,10 +66,10 @@ def _ablate(arguments: argparse.Namespace) -> int:
 def _asked(arguments: argparse.Namespace, datasets: Sequence[LabelledDataset]) -> dict[str, Any]:
     """Return what decides the figures besides the recipe."""
     from ..models.store import find_model
-    from ..training.run_record import model_hash, patient_names
+    from ..training.run_record import TRAINING_PATIENTS, model_hash, patient_names
 
     asked: dict[str, Any] = {"seed": arguments.seed}
-    for split, name in (("train", "training patients"), ("tune", "tuning patients")):
+    for split, name in (("train", TRAINING_PATIENTS), ("tune", "tuning patients")):
         asked[name] = patient_names(case for dataset in datasets for case in dataset.cases_in(split))
     if arguments.task == "grading":
         segmentation = find_model(arguments.segmentation_model, "segmentation")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .evaluate_command import open_datasets
@@ -26,7 +27,16 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("task", nargs="?", choices=TASKS, default="grading", help="what to train (default: grading)")
     add_training_options(parser)
-    parser.add_argument("--preset", choices=("default", "paper"), default="default", help="recipe (default: default)")
+    parser.add_argument(
+        "--preset", choices=("default", "refine", "paper"), default="default", help="recipe (default: default)"
+    )
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="DIR",
+        help="for segmentation, with --preset refine: folder of an earlier cross-validation of the same folds, "
+        "from whose networks each fold goes on",
+    )
     parser.add_argument("--folds", type=int, default=5, help="folds of patients (default: 5)")
     parser.add_argument(
         "--share",
@@ -65,6 +75,10 @@ def _cross_validate(arguments: argparse.Namespace) -> int:
 
     if not 0 < arguments.share <= 1:
         raise ValueError("--share is more than 0 and at most 1.")
+    if (arguments.preset == "refine") != (arguments.start_from is not None):
+        raise ValueError("The preset 'refine' goes with --start-from, the folder of an earlier cross-validation.")
+    if arguments.start_from and arguments.task == "grading":
+        raise ValueError("A cross-validation of the grading network begins anew; leave out --start-from.")
     require_devices(arguments.accelerator)
     presets = recipes.GRADING_PRESETS if arguments.task == "grading" else recipes.SEGMENTATION_PRESETS
     recipe = recipes.changed_recipe(presets[arguments.preset], arguments.set)
@@ -114,4 +128,10 @@ def _segmentation_scores(
 ) -> list[DiscScore]:
     from ..training.segmentation_folds import cross_validate_segmentation
 
-    return cross_validate_segmentation(datasets, recipe, **_run_settings(arguments), with_test=arguments.with_test)
+    return cross_validate_segmentation(
+        datasets,
+        recipe,
+        **_run_settings(arguments),
+        with_test=arguments.with_test,
+        start_from=arguments.start_from,
+    )

@@ -115,6 +115,7 @@ def run_evaluation(
     """
     from tqdm import tqdm
 
+    from ..dataset.labelled import person_count
     from ..training.evaluation import scored_cases
     from ..training.evaluation_files import Evaluation
 
@@ -131,7 +132,7 @@ def run_evaluation(
                 problems.append(f"{dataset.name}, patient {scored.case.patient}: {scored.problem}")
                 print(problems[-1], file=sys.stderr)
         described = {key: dataset.manifest[key] for key in ("licence", "attribution")}
-        data.append({"name": dataset.name, **described, "patients": len(cases)})
+        data.append({"name": dataset.name, **described, "patients": person_count(cases)})
     models = [
         {"name": use.name, "version": use.version, "task": use.task, "sha256": use.sha256} for use in grader.models
     ]

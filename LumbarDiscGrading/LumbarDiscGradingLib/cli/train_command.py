@@ -97,11 +97,7 @@ def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noq
     from ..training.model_export import save_segmentation_model
     from ..training.segmentation import train_segmentation
 
-    module = train_segmentation(
-        datasets,
-        recipe,
-        **_run_settings(arguments),
-    )
+    module = train_segmentation(datasets, recipe, **_run_settings(arguments))
     if not module.trainer.is_global_zero:
         return None
     name = arguments.name or f"unet-{arguments.preset}"
@@ -117,6 +113,7 @@ def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noq
 
 
 def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: ANN001
+    from ..models.store import find_model
     from ..training.cross_validation import first_round, informed
     from ..training.disc_samples import collect_samples, split_samples
     from ..training.evaluation import read_scores
@@ -144,14 +141,11 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
         print(f"{len(training) - len(kept)} crops are left out: their references are improbable out of fold.")
     training = kept
     print(f"{len(training)} training crops, {len(tuning)} tuning crops.")
-    module = train_grading(
-        training,
-        tuning,
-        recipe,
-        **_run_settings(arguments),
-    )
+    module = train_grading(training, tuning, recipe, **_run_settings(arguments))
     if not module.trainer.is_global_zero:
         return None
+    segmentation = find_model(arguments.segmentation_model, "segmentation")
+    found_by = segmentation if any(sample.found_by for sample in samples) else None
     temperature = fit_temperature(predict(module, tuning), groups_of(tuning)) if tuning else None
     if temperature is None:
         print("There are no graded tuning discs: the probabilities of this model are not calibrated.")
@@ -165,4 +159,5 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
         temperature,
         seed=arguments.seed,
         start_from=arguments.start_from,
+        discs_found_by=found_by,
     )

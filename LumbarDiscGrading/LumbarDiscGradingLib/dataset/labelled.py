@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -132,6 +133,11 @@ class OfPerson(Protocol):
 def person_of(item: OfPerson) -> tuple[str, str]:
     """Return data set and pseudonym of a person, who counts once, with however many cases, in folds and intervals."""
     return item.source, item.subject or item.patient
+
+
+def person_count(items: Iterable[OfPerson]) -> int:
+    """Return of how many people cases, or things found in them, are."""
+    return len({person_of(item) for item in items})
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -184,7 +185,7 @@ def save_model(
 
 
 def rewrite_manifest(model: TrainedModel, manifest: Mapping[str, Any], card: str) -> TrainedModel:
-    """Replace a model's manifest and card, whole or not at all; the weights and their hash stay.
+    """Replace a model's manifest and card, whole or not at all; weights, hash and all else in the folder stay.
 
     Raises
     ------
@@ -194,12 +195,16 @@ def rewrite_manifest(model: TrainedModel, manifest: Mapping[str, Any], card: str
     check_manifest(manifest, "The changed model")
     if manifest["sha256"] != model.sha256:
         raise ModelError(f"The manifest names other weights than those of the model {model.name}; train it again.")
-    return _write_folder(model.folder, model.verified_weights(), manifest, card)
+    return _write_folder(model.folder, model.verified_weights(), manifest, card, kept=model.folder)
 
 
-def _write_folder(folder: Path, weights: bytes, manifest: Mapping[str, Any], card: str) -> TrainedModel:
+def _write_folder(
+    folder: Path, weights: bytes, manifest: Mapping[str, Any], card: str, kept: Path | None = None
+) -> TrainedModel:
     try:
         with building(folder) as partial:
+            if kept is not None:
+                shutil.copytree(kept, partial, symlinks=True, dirs_exist_ok=True)
             (partial / WEIGHTS_NAME).write_bytes(weights)
             (partial / CARD_NAME).write_text(card, encoding="utf-8")
             text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"

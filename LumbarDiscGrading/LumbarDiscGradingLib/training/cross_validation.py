@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from sklearn.model_selection import GroupKFold
 
-from ..dataset.labelled import person_of
+from ..dataset.labelled import person_count, person_of
 from ..grading.grader import CONFIDENT_PROBABILITY
 from ..pfirrmann import GRADES, GROUPS, group_of_grade
 from .disc_samples import DiscSample, disc_of
@@ -118,7 +118,7 @@ def first_round(
 
     Without a first round in the recipe, or with a single patient, these are all discs as they are.
     """
-    folds = min(recipe.first_round_folds, len({person_of(sample) for sample in samples}))
+    folds = min(recipe.first_round_folds, person_count(samples))
     if folds < 2:
         return list(samples)
     plain = replace(recipe, first_round_folds=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,6 +48,8 @@ class DiscSample:
         Probabilities of grades I to V by a network that never saw the patient (`first_round`).
     subject : str
         Of the case.
+    found_by : str
+        SHA-256 of the segmentation model that found it; empty where the mask is the reference.
     """
 
     patient: str
@@ -62,6 +64,7 @@ class DiscSample:
     spacing_mm: tuple[float, float]
     believed: tuple[float, ...] | None = None
     subject: str = ""
+    found_by: str = ""
 
 
 def disc_of(item: DiscSample | DiscScore) -> tuple[str, str, str]:
@@ -82,7 +85,8 @@ def samples_of_case(case: LabelledCase, segmenter: Segmenter) -> list[DiscSample
     for level, disc in zip(named.levels, named.discs, strict=True):
         fluid = fluid_signal(slice_2d, regions.canal, disc.axis, spacing)
         if level in case.grades and fluid:
-            samples.append(_sample(case, level, slice_2d, disc.mask, disc.axis, fluid, spacing))
+            sample = _sample(case, level, slice_2d, disc.mask, disc.axis, fluid, spacing)
+            samples.append(replace(sample, found_by=segmenter.model.sha256))
     return samples
 
 

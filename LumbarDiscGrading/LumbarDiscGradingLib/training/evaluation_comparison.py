@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dataset.labelled import person_of
+from ..dataset.labelled import person_count, person_of
 from .evaluation import DiscScore, EvaluationError
 from .evaluation_measures import ALL_DISCS, LOWER_IS_BETTER, chosen_scores, measured_parts
 from .evaluation_metrics import ALL_SOURCES, Drawn, interval, sources_of
@@ -145,7 +145,7 @@ def compare_scores(old: Sequence[DiscScore], new: Sequence[DiscScore], seed: int
     differences = []
     for source, own in sources_of(old).items():
         differences += _differences(source, own, new_sources[source], seed)
-    return Comparison(tuple(differences), len({person_of(score) for score in old}), len(left_out))
+    return Comparison(tuple(differences), person_count(old), len(left_out))
 
 
 def _with_known_subjects(old: Sequence[DiscScore], new: Sequence[DiscScore]) -> tuple[list[DiscScore], list[DiscScore]]:

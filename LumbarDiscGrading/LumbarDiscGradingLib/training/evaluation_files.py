@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..dataset.labelled import person_of
+from ..dataset.labelled import person_count
 from .evaluation import DiscScore, EvaluationError, read_scores, write_scores
 from .evaluation_failures import Failure, failures_of
 from .evaluation_measures import PAPER_FIGURES, PAPER_QUARTILES, PAPER_TABLE_2
@@ -84,7 +84,7 @@ class Evaluation:
         metrics = []
         for source in sorted({score.source for score in scores}):
             own = [score for score in scores if score.source == source]
-            count = len({person_of(score) for score in own})
+            count = person_count(own)
             label = f"{source}, {count} {split} patients" + (f", {degradation}" if degradation else "")
             metrics += metrics_of(own, label)
         return cls(

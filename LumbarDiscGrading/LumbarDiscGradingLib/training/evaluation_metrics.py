@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dataset.labelled import person_of
+from ..dataset.labelled import person_count, person_of
 from ..pfirrmann import GRADES, GROUPS
 from .evaluation import DiscScore
 from .evaluation_measures import (
@@ -127,7 +127,7 @@ def _figure(source: str, part: str, measure: Measure, scores: Sequence[DiscScore
     statistic = measure.statistic(scores)
     value = float(statistic(np.ones((1, len(scores))))[0])
     low, high = interval(statistic(drawn.weights(scores))) if measure.resampled else (np.nan, np.nan)
-    patients = len({person_of(score) for score in scores})
+    patients = person_count(scores)
     return Figure(source, part, measure.name, value, low, high, patients, len(scores))
 
 

@@ -9,7 +9,7 @@ from string import Template
 
 import numpy as np
 
-from ..dataset.labelled import person_of
+from ..dataset.labelled import person_count
 from ..pfirrmann import GROUPS, ROMAN_GRADES
 from ..resources import resource_path
 from .evaluation import DiscScore
@@ -103,7 +103,7 @@ class _Page:
         models = [
             f"{m.get('name')} {m.get('version', '')} ({m.get('task')}, {str(m.get('sha256'))[:12]})" for m in e.models
         ]
-        patients = {name: len({person_of(s) for s in scores}) for name, scores in _single(self.sources).items()}
+        patients = {name: person_count(scores) for name, scores in _single(self.sources).items()}
         described = {entry["name"]: entry for entry in e.data}
         data = []
         for name, count in patients.items():

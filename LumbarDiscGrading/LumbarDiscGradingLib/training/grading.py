@@ -211,7 +211,9 @@ def train_grading(
     if start_from is not None:
         take_weights(module.network, start_from)
     data = GradingData(training, tuning, recipe, seed)
-    run = RunFolder(run_folder, resume, run_record(recipe, seed, training, start_from, devices * nodes))
+    record = run_record(recipe, seed, training, start_from, devices * nodes)
+    record["segmentation model"] = sorted({sample.found_by for sample in training} - {""})
+    run = RunFolder(run_folder, resume, record)
     trainer = run.trainer(recipe, device, devices, nodes)
     trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
     run.take_kept_weights(module)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..dataset.labelled import LabelledDataset
+from ..dataset.labelled import LabelledDataset, person_count
 from ..grading.classifier import CROP_NORMALIZATION
 from ..grading.segmenter import SLICE_NORMALIZATION
 from ..imaging.canvas import CANVAS_SHAPE
@@ -85,6 +85,7 @@ def save_grading_model(
     metrics: Sequence[Mapping[str, Any]] = (),
     seed: int = 0,
     start_from: TrainedModel | None = None,
+    discs_found_by: TrainedModel | None = None,
 ) -> TrainedModel:
     """Write a trained SpineNet as a model folder; parameters as in `save_segmentation_model`.
 
@@ -92,6 +93,8 @@ def save_grading_model(
     ----------
     temperature : float or None
         From `training.grading.fit_temperature`; None where there were no tuning discs to fit it on.
+    discs_found_by : TrainedModel, optional
+        The segmentation model that found the discs of cases without masks.
     """
     recipe = module.recipe
     outputs = list(ROMAN_GRADES.values()) if recipe.ordinal else [group.value for group in GROUPS]
@@ -118,7 +121,7 @@ def save_grading_model(
         },
         "outputs": outputs,
         "calibration": {"temperature": 1.0 if temperature is None else temperature},
-        **_provenance(recipe_settings(recipe), datasets, seed, start_from),
+        **_provenance(recipe_settings(recipe), datasets, seed, start_from, discs_found_by),
         "metrics": list(metrics),
     }
     return save_model(folder, module.network, manifest, model_card(manifest, datasets, temperature is not None))
@@ -176,7 +179,11 @@ def _measured_lines(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _provenance(
-    settings: Mapping[str, Any], datasets: Sequence[LabelledDataset], seed: int, start_from: TrainedModel | None
+    settings: Mapping[str, Any],
+    datasets: Sequence[LabelledDataset],
+    seed: int,
+    start_from: TrainedModel | None,
+    discs_found_by: TrainedModel | None = None,
 ) -> dict[str, Any]:
     import lightning
     import monai
@@ -187,6 +194,7 @@ def _provenance(
             "recipe": dict(settings),
             "seed": seed,
             **({} if start_from is None else {"started_from": _identity(start_from)}),
+            **({} if discs_found_by is None else {"discs_found_by": _identity(discs_found_by)}),
             "software": {
                 "LumbarDiscGrading": __version__,
                 "torch": torch.__version__,
@@ -199,7 +207,7 @@ def _provenance(
                 "name": dataset.name,
                 "licence": dataset.manifest["licence"],
                 "attribution": dataset.manifest["attribution"],
-                "patients": len(dataset.cases_in("train")),
+                "patients": person_count(dataset.cases_in("train")),
             }
             for dataset in datasets
         ],
@@ -207,9 +215,13 @@ def _provenance(
     }
 
 
-def _start(manifest: Mapping[str, Any]) -> str:
-    start = manifest["training"].get("started_from")
-    return f" Started from the weights of {start['name']} {start['version']} ({start['sha256'][:12]})." if start else ""
+def _other_models(manifest: Mapping[str, Any]) -> str:
+    told = {
+        "started_from": "Started from the weights of",
+        "discs_found_by": "Discs of cases without masks found by",
+    }
+    models = [(text, manifest["training"].get(key)) for key, text in told.items()]
+    return "".join(f" {text} {m['name']} {m['version']} ({m['sha256'][:12]})." for text, m in models if m)
 
 
 def _identity(model: TrainedModel) -> dict[str, str]:
@@ -252,7 +264,7 @@ def model_card(manifest: Mapping[str, Any], datasets: Sequence[LabelledDataset],
         calibration = CALIBRATED.format(whom="patients" if by_patient else "discs") if calibrated else NOT_CALIBRATED
     lines = [f"# {manifest['name']} {manifest['version']}", "", manifest["description"], "", "## Training data", ""]
     for dataset in datasets:
-        splits = ", ".join(f"{len(dataset.cases_in(part))} {part}" for part in ("train", "tune", "test"))
+        splits = ", ".join(f"{person_count(dataset.cases_in(part))} {part}" for part in ("train", "tune", "test"))
         grades = Counter(grade for case in dataset.cases_in("train") for grade in case.grades.values())
         counts = ", ".join(f"{ROMAN_GRADES[grade]}: {grades[grade]}" for grade in sorted(grades))
         lines += [
@@ -266,7 +278,7 @@ def model_card(manifest: Mapping[str, Any], datasets: Sequence[LabelledDataset],
         "",
         "## Recipe",
         "",
-        f"{recipe}; seed {manifest['training']['seed']}.{_start(manifest)}",
+        f"{recipe}; seed {manifest['training']['seed']}.{_other_models(manifest)}",
         "",
         "## Intended use and limits",
         "",

@@ -14,6 +14,7 @@ from .recipes import GradingRecipe, SegmentationRecipe, recipe_settings
 
 RECORD_NAME = "run.json"
 RECIPE = "recipe"
+TRAINING_PATIENTS = "training patients"
 
 
 def run_record(
@@ -38,7 +39,7 @@ def run_record(
     return {
         RECIPE: recipe_settings(recipe),
         "seed": seed,
-        "training patients": patient_names(training),
+        TRAINING_PATIENTS: patient_names(training),
         "start model": model_hash(start_from),
         "number of devices": processes,
     }
@@ -62,6 +63,14 @@ def write_record(record: Mapping[str, Any], path: Path) -> None:
     partial.replace(path)
 
 
+def recorded(path: Path, name: str, advice: str) -> Any:
+    """Return one thing that a run was made from, such as `TRAINING_PATIENTS`; all else as in `require_same`."""
+    begun = _begun(path)
+    if name not in begun:
+        raise _unsaid(path, advice)
+    return begun[name]
+
+
 def require_same(record: Mapping[str, Any], path: Path, advice: str) -> None:
     """Make sure that what was begun is what is asked for.
 
@@ -79,14 +88,24 @@ def require_same(record: Mapping[str, Any], path: Path, advice: str) -> None:
     ValueError
         One sentence: what differs, or that there is no record to tell by.
     """
+    begun = _begun(path)
+    if not begun:
+        raise _unsaid(path, advice)
+    if differing := list(_differences(begun, record)):
+        raise ValueError(f"The run in {path.parent} differs from what is asked for: {', '.join(differing)}; {advice}.")
+
+
+def _begun(path: Path) -> dict[str, Any]:
+    """Return a record, empty where there is none that can be read."""
     try:
         begun = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        begun = None
-    if not isinstance(begun, dict):
-        raise ValueError(f"The run in {path.parent} does not say what it was made from ({path.name}); {advice}.")
-    if differing := list(_differences(begun, record)):
-        raise ValueError(f"The run in {path.parent} differs from what is asked for: {', '.join(differing)}; {advice}.")
+        return {}
+    return begun if isinstance(begun, dict) else {}
+
+
+def _unsaid(path: Path, advice: str) -> ValueError:
+    return ValueError(f"The run in {path.parent} does not say what it was made from ({path.name}); {advice}.")
 
 
 def _differences(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:

@@ -12,9 +12,11 @@ from tqdm import tqdm
 
 from ..dataset.labelled import LabelledCase, LabelledDataset, person_of
 from ..grading.grader import DiscGrader
+from ..models.folder import TrainedModel
 from .evaluation import DiscScore, scored_cases
 from .model_export import save_segmentation_model
 from .recipes import SegmentationRecipe
+from .run_record import RECORD_NAME, TRAINING_PATIENTS, patient_names, recorded
 from .segmentation import train_segmentation
 
 
@@ -27,6 +29,7 @@ def cross_validate_segmentation(
     resume: bool = False,
     device: str = "auto",
     with_test: bool = False,
+    start_from: Path | None = None,
 ) -> list[DiscScore]:
     """Train a U-Net for each fold of patients on the others, and find and name the fold's discs by it.
 
@@ -47,6 +50,8 @@ def cross_validate_segmentation(
         Lightning accelerator.
     with_test : bool
         Fold the test patients, too. They then train the other folds' networks, which are never shipped.
+    start_from : Path, optional
+        The `folder` of an earlier cross-validation: each fold goes on from its network of that fold.
 
     Returns
     -------
@@ -56,7 +61,8 @@ def cross_validate_segmentation(
     Raises
     ------
     ValueError
-        If there are fewer patients than folds.
+        If there are fewer patients than folds, or a network to go on from has seen, or may have seen, its fold's
+        patients.
     """
     patients = list(
         dict.fromkeys(
@@ -74,9 +80,13 @@ def cross_validate_segmentation(
         run = folder / f"fold-{number}"
         trained, tested = ({patients[index] for index in part} for part in (others, held))
         training = [_training_on(dataset, trained, tested) for dataset in datasets]
-        module = train_segmentation(training, recipe, run, seed + number, resume, device)
+        start = None
+        if start_from is not None:
+            held_out = [case for dataset in datasets for case in dataset.cases if person_of(case) in tested]
+            start = _start(start_from / run.name, held_out)
+        module = train_segmentation(training, recipe, run, seed + number, resume, device, start)
         model = save_segmentation_model(
-            module, run / "model", f"unet-fold-{number}", "1.0", training, seed=seed + number
+            module, run / "model", f"unet-{run.name}", "1.0", training, seed=seed + number, start_from=start
         )
         grader = DiscGrader("auto", model.folder)
         cases = list(_ungraded(datasets, tested))
@@ -95,6 +105,17 @@ def _training_on(
         if (person_of(case) in trained if case.has_mask else case.split == "train" and person_of(case) not in tested)
     )
     return replace(dataset, cases=cases)
+
+
+def _start(run: Path, tested: Sequence[LabelledCase]) -> TrainedModel:
+    """Return the network of a fold's earlier run, if that has not seen those who are to be tested."""
+    seen = recorded(run / RECORD_NAME, TRAINING_PATIENTS, advice="begin the folds anew")
+    if both := set(seen) & set(patient_names(tested)):
+        raise ValueError(
+            f"The network in {run} was trained on {len(both)} of the patients that it would be tested on; go on with "
+            "the same --data, --folds, --seed and --with-test as there."
+        )
+    return TrainedModel.open(run / "model").require_task("segmentation")
 
 
 def _ungraded(datasets: Sequence[LabelledDataset], patients: set[tuple[str, str]]) -> Iterator[LabelledCase]:
