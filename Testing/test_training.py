@@ -115,10 +115,17 @@ def test_ablations_undo_the_choices_of_a_recipe_one_by_one_and_go_on_where_they_
     monkeypatch.setattr(ablation, "SEGMENTATION_ABLATIONS", narrow)
     monkeypatch.setitem(recipes.SEGMENTATION_PRESETS, "refine", replace(TINY, epochs=1))
     start = [*arguments[:4], "--output", str(tmp_path / "refined"), *arguments[6:]]
-    assert main([*start, "--start-from", str(tmp_path / "recipe" / "model")]) == 0
+    start += ["--start-from", str(tmp_path / "recipe" / "model")]
+    capsys.readouterr()
+    for setting in ("base_width", "no_such"):
+        assert main([*start, "--only", setting]) == 1
+        assert f"No ablation changes '{setting}'; those that are changed are gentle_share." in capsys.readouterr().err
+    assert main(start) == 0
     assert not (tmp_path / "refined" / "base_width-4").exists()
     assert (tmp_path / "refined" / "gentle_share-1" / "discs.csv").exists()
-    monkeypatch.setattr(ablation, "SEGMENTATION_ABLATIONS", {"only gentle": ("gentle_share=1",)})
+    both = {"narrow": ("base_width=2",), "only gentle": ("gentle_share=1",)}
+    monkeypatch.setattr(ablation, "SEGMENTATION_ABLATIONS", both)
+    arguments += ["--only", "gentle_share"]
 
     # what was measured is not measured again
     monkeypatch.setattr("LumbarDiscGradingLib.training.segmentation.train_segmentation", None)

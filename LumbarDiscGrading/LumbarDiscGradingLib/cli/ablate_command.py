@@ -38,6 +38,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="for segmentation: all runs go on from this model by the preset 'refine', which is faster; "
         "its architecture is then not ablated, and what it has learned by a choice stays in it",
     )
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="NAME",
+        help="undo the choices about this setting alone, such as gentle_share; may be given several times",
+    )
     parser.set_defaults(func=guarded(_ablate))
 
 
@@ -55,6 +61,8 @@ def _ablate(arguments: argparse.Namespace) -> int:
         recipe, ablations = recipes.SEGMENTATION_PRESETS[preset], ablation.SEGMENTATION_ABLATIONS
         if arguments.start_from:
             ablations = ablation.of_one_architecture(ablations)
+    if arguments.only:
+        ablations = ablation.of_settings(ablations, arguments.only)
     recipe = recipes.changed_recipe(recipe, arguments.set)
     arguments.output.mkdir(parents=True, exist_ok=True)
     measure_with = _grading_measure if arguments.task == "grading" else _segmentation_measure

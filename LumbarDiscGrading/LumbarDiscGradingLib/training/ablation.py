@@ -122,8 +122,30 @@ def of_one_architecture(ablations: Mapping[str, Sequence[str]]) -> dict[str, Seq
     >>> sorted(of_one_architecture({"narrow": ("base_width=8",), "only gentle": ("gentle_share=1",)}))
     ['only gentle']
     """
-    settings = {name: {change.split("=")[0] for change in changes} for name, changes in ablations.items()}
-    return {name: changes for name, changes in ablations.items() if settings[name].isdisjoint(ARCHITECTURE)}
+    return {name: changes for name, changes in ablations.items() if _settings(changes).isdisjoint(ARCHITECTURE)}
+
+
+def of_settings(ablations: Mapping[str, Sequence[str]], names: Sequence[str]) -> dict[str, Sequence[str]]:
+    """Choose the ablations that change one of some settings of the recipe.
+
+    Raises
+    ------
+    ValueError
+        If a setting is changed by none of them.
+
+    Examples
+    --------
+    >>> of_settings({"narrow": ("base_width=8",), "only gentle": ("gentle_share=1",)}, ["base_width"])
+    {'narrow': ('base_width=8',)}
+    """
+    known = sorted(set().union(*map(_settings, ablations.values())))
+    if unknown := next((name for name in names if name not in known), None):
+        raise ValueError(f"No ablation changes {unknown!r}; those that are changed are {', '.join(known)}.")
+    return {name: changes for name, changes in ablations.items() if not _settings(changes).isdisjoint(names)}
+
+
+def _settings(changes: Sequence[str]) -> set[str]:
+    return {change.partition("=")[0] for change in changes}
 
 
 def write_table(rows: Sequence[tuple[str, Difference]], path: Path) -> None:
