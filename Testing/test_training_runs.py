@@ -202,9 +202,9 @@ def test_processes_are_devices_times_nodes(phantoms, tmp_path, monkeypatch, caps
         monkeypatch.setenv("WORLD_SIZE", size)
         assert main([*arguments, "--devices", devices, "--nodes", nodes]) == 1
         assert "devices x nodes" in the_one_line(capsys)
-    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("WORLD_SIZE", "6")
     monkeypatch.setattr("LumbarDiscGradingLib.training.disc_samples.collect_samples", lambda *_: [])
-    assert main([*arguments, "--devices", "2", "--nodes", "2"]) == 1
+    assert main([*arguments, "--devices", "3", "--nodes", "2"]) == 1
     assert "--out-of-fold" in the_one_line(capsys)  # goes on to the next question
 
 
