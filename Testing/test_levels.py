@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import rotate
 
 from LumbarDiscGradingLib.grading.discs import find_regions
 from LumbarDiscGradingLib.grading.levels import name_levels
@@ -124,6 +125,23 @@ def test_two_discs_that_look_like_the_lumbosacral_one_are_said(truth):
     assert not result.trusted
     assert any("looks like it, too" in warning for warning in result.warnings)
     assert_rightly_named(result, labels)
+
+
+@pytest.mark.parametrize(("small", "steep"), [(True, True), (True, False), (False, True)])
+def test_a_small_lumbosacral_disc_below_one_as_steep_as_that_is_said(truth, small, steep):
+    labels, spacing = truth
+    lowest = labels == DISC_LABELS["L5-S1"]
+    rows, columns = np.nonzero(lowest)
+    halved = (columns < np.median(columns) - 2) if small else np.zeros(len(rows), bool)
+    labels = labels.copy()
+    labels[rows[halved], columns[halved]] = 0
+    if steep:
+        labels = rotate(labels, 20.0, reshape=False, order=0)
+    result = named(labels, spacing)
+    assert_rightly_named(result, labels)
+    said = any("below a disc as steep as L5-S1" in warning for warning in result.warnings)
+    assert said == (small and steep)
+    assert result.trusted == (not said)
 
 
 def test_a_part_of_the_sacrum_taken_for_a_vertebra_does_not_shift_the_levels(truth):

@@ -18,6 +18,8 @@ MARKED_PROBABILITY = 0.5
 """A disc whose mean landmark probability is at least this is marked as L5-S1."""
 REMNANT_SHARE = 0.5
 """Of two discs that are marked, the lower is a sacral remnant if it has less than this share of the other's area."""
+STEEP_DEGREES = 24.0
+"""L4-L5 seldom falls forward more than this; L5-S1 mostly does."""
 BODY_BELOW_MM = 38.0
 """A vertebral body whose centre is nearer than this below a disc rests right under it."""
 
@@ -117,7 +119,10 @@ def _anchor(
         rival = any(_is_marked(disc) for disc in discs[marked + 1 :])
         if rival:
             warnings.append("A disc above L5-S1 looks like it, too; check the levels (transitional anatomy?).")
-        return marked, 0, not body_below[marked] and not rival, warnings
+        doubtful = not rival and _may_be_remnant(discs, marked)
+        if doubtful:
+            warnings.append("L5-S1 is small below a disc as steep as L5-S1; check the levels (transitional anatomy?).")
+        return marked, 0, not (body_below[marked] or rival or doubtful), warnings
     if resting_on[0] is not None:
         below = _bodies_from(resting_on[0], bodies, usual)
         seen = room_mm > (JUNCTION_ROOM_STEPS + below - 1) * usual
@@ -134,6 +139,14 @@ _UNSEEN = "The lumbosacral junction is not in the image; the levels are an assum
 
 def _is_marked(disc: DiscRegion) -> bool:
     return disc.lumbosacral >= MARKED_PROBABILITY
+
+
+def _may_be_remnant(discs: list[DiscRegion], marked: int) -> bool:
+    """Tell whether the disc that is marked may lie in the sacrum: small, below one that is as steep as L5-S1."""
+    if marked + 1 == len(discs):
+        return False
+    disc, above = discs[marked], discs[marked + 1]
+    return disc.area_mm2 < REMNANT_SHARE * above.area_mm2 and above.axis.angle_degrees < -STEEP_DEGREES
 
 
 def _marked_lumbosacral(discs: list[DiscRegion], body_below: list[bool]) -> int | None:
