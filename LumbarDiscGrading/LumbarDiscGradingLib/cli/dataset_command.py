@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..dataset.manifest import SPLITS, DatasetError
+from .complaint import complain
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -71,8 +72,7 @@ def _import(arguments: argparse.Namespace) -> int:
             progress=_with_progress,
         )
     except DatasetError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return complain(str(error))
     counts = ", ".join(f"{len(dataset.cases_in(split))} {split}" for split in SPLITS)
     masks = sum(case.has_mask for case in dataset.cases)
     grades = sum(len(case.grades) for case in dataset.cases)
@@ -91,8 +91,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     try:
         dataset = LabelledDataset.open(arguments.dataset)
     except DatasetError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return complain(str(error))
     problems = dataset.verify()
     for problem in problems:
         print(f"{arguments.dataset}: {problem}", file=sys.stderr)

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .complaint import complain
+
 if TYPE_CHECKING:
     from ..dataset.labelled import LabelledCase, LabelledDataset
     from ..grading.grader import DiscGrader
@@ -169,8 +171,7 @@ def _evaluate(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
         from ..training.evaluation_report import write_report
         from ..training.model_export import record_metrics
     except ImportError as error:
-        print(f"Evaluation needs {error.name}; install the extra 'train'.", file=sys.stderr)
-        return 1
+        return complain(f"Evaluation needs {error.name}; install the extra 'train'.")
     from .grade_command import make_grader
 
     try:
@@ -189,8 +190,7 @@ def _evaluate(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
             for model in measured:
                 record_metrics(model, evaluation.metrics)
     except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
+        return complain(str(error))
     for metric in evaluation.metrics:
         interval = metric["interval"]
         between = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .complaint import complain
+
 if TYPE_CHECKING:
     from ..models.folder import TrainedModel
 
@@ -59,8 +61,7 @@ def _show(arguments: argparse.Namespace) -> int:
         model = open_model(arguments.model)
         model.load("cpu")
     except ModelError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return complain(str(error))
     print("\n".join(_description(model)))
     if model.card:
         print("\n" + model.card)
@@ -74,8 +75,7 @@ def _install(arguments: argparse.Namespace) -> int:
     try:
         model = install_model(arguments.source)
     except ModelError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return complain(str(error))
     print(f"Installed {model.name} {model.version} for {model.task} in {model.folder}.")
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,8 +85,8 @@ def samples_of_case(case: LabelledCase, segmenter: Segmenter) -> list[DiscSample
     for level, disc in zip(named.levels, named.discs, strict=True):
         fluid = fluid_signal(slice_2d, regions.canal, disc.axis, spacing)
         if level in case.grades and fluid:
-            sample = _sample(case, level, slice_2d, disc.mask, disc.axis, fluid, spacing)
-            samples.append(replace(sample, found_by=segmenter.model.sha256))
+            found_by = segmenter.model.sha256
+            samples.append(_sample(case, level, slice_2d, disc.mask, disc.axis, fluid, spacing, found_by))
     return samples
 
 
@@ -125,6 +125,7 @@ def _sample(
     axis: DiscAxis,
     fluid: float,
     spacing: tuple[float, float],
+    found_by: str = "",
 ) -> DiscSample:
     cut, shifted = [], []
     for center, step, size in zip(axis.center_mm, spacing, slice_2d.shape, strict=True):
@@ -144,6 +145,7 @@ def _sample(
         fluid=fluid,
         spacing_mm=spacing,
         subject=case.subject,
+        found_by=found_by,
     )
 
 
