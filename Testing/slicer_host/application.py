@@ -17,6 +17,7 @@ from LumbarDiscGradingLib.headless.core import SLICE_VIEWS, SlicerCore
 
 from . import pythonqt
 from .pythonqt import VIOLATIONS, stray_attributes
+from .slice_controllers import SliceControllers
 from .ui_loader import loader_of
 
 
@@ -135,6 +136,7 @@ class SlicerHost:
         self._install_modules(widgets)
         self.core = SlicerCore()
         self.scene = self.core.scene
+        self.sliceControllers = SliceControllers(self.scene)
         self.app = Application(self.core, self.qt_application)
         self._former = {name: getattr(slicer, name, None) for name in ("app", "mrmlScene", "modules")}
         vars(slicer).update(app=self.app, mrmlScene=self.scene, modules=types.SimpleNamespace())
@@ -281,6 +283,7 @@ class SlicerHost:
 
     def close(self) -> None:
         self.close_panel()
+        self.sliceControllers.close()
         self.app._layout_manager.close()
         self.core.close()
         vars(slicer).update(self._former)
