@@ -138,6 +138,28 @@ class Desk:
             self.host.wait_until(lambda: self.saved.startswith("\N{CHECK MARK}"), 5)
         self.host.process_events()
 
+    def drawn(self, segment: str) -> np.ndarray:
+        """Return the mask of a segment in canonical order."""
+        from LumbarDiscGradingLib.scene.results import segment_array
+
+        scene = self.panel.reading.scene
+        stored = segment_array(self.segmentation, segment, scene.volumeNode)
+        axes, flipped = scene.volume.stored_axes, scene.volume.stored_flipped
+        flips = tuple(slice(None, None, -1) if flip else slice(None) for flip in flipped)
+        return np.transpose(stored, axes)[flips]
+
+    def visible(self) -> dict[str, bool]:
+        """Return whether each segment is shown, by its ID."""
+        segmentation, display = self.segmentation.GetSegmentation(), self.segmentation.GetDisplayNode()
+        ids = [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]
+        return {name: bool(display.GetSegmentVisibility(name)) for name in ids}
+
+    def rename(self, level: str) -> None:
+        """Give the selected disc another level."""
+        combo = self.ui.renameComboBox
+        combo.setCurrentIndex(combo.findText(level))
+        self.click(self.ui.renameButton)
+
     def click_disc(self, level: str, masks: np.ndarray) -> None:
         """Click a disc in the sagittal view."""
         scene = self.panel.reading.scene
@@ -595,6 +617,54 @@ def test_renaming_a_disc_takes_the_others_and_the_grades_along(desk: Desk, tmp_p
     desk.key("N", "P")
     assert desk.title == case
     assert "L6-S1" in [row[0] for row in desk.rows(desk.ui.discTable)]
+
+
+def test_a_renamed_disc_stays_visible_and_what_is_hidden_stays_hidden(desk: Desk, study: Path) -> None:
+    truth = truth_masks()
+    desk.open(study, "anna")
+    desk.key("Return")
+    for level in LUMBAR_LEVELS:
+        desk.draw(level, truth == DISC_LABELS[level])
+    desk.select("L5-S1")
+    desk.rename("L4-L5")
+    assert desk.visible() == dict.fromkeys(("T12-L1", *LUMBAR_LEVELS), True)
+    desk.rename("L6-S1")  # T12-L1 goes, L5-L6 and L6-S1 come
+    assert desk.visible() == dict.fromkeys((*LUMBAR_LEVELS[:4], "L5-L6", "L5-S1", "L6-S1"), True)
+    desk.segmentation.GetDisplayNode().SetSegmentVisibility("L5-L6", False)
+    desk.rename("L5-S1")
+    assert [level for level, shown in desk.visible().items() if not shown] == ["L4-L5"]  # the same disc
+    desk.key("N", "P")
+    assert all(desk.visible().values())
+
+
+def test_segments_that_are_no_discs_survive_each_rewrite(desk: Desk, study: Path) -> None:
+    truth = truth_masks()
+    desk.open(study, "anna")
+    desk.key("Return")
+    desk.draw("L4-L5", truth == DISC_LABELS["L4-L5"])
+    segmentation = desk.segmentation.GetSegmentation()
+    note = segmentation.AddEmptySegment("", "note")
+    cyst = np.zeros(truth.shape, bool)
+    cyst[1, 2:5, 2:5] = True
+    desk.draw(note, cyst)
+    for level in ("L3-L4", "L4-L5"):  # from here on discs and the note share an image, as Slicer lets them
+        desk.draw(level, truth == DISC_LABELS[level])
+    desk.segmentation.GetSegmentation().CollapseBinaryLabelmaps(False)
+    desk.select("L4-L5")
+    desk.rename("L5-S1")
+    desk.rename("L6-S1")
+    segment = segmentation.GetSegment(note)
+    assert segment is not None and segment.GetName() == "note"
+    assert np.array_equal(desk.drawn(note), cyst)
+    assert np.array_equal(desk.drawn("L6-S1"), truth == DISC_LABELS["L4-L5"])
+    assert "note: no disc level" in desk.message
+    assert [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())] == [
+        *LUMBAR_LEVELS[:4],
+        "L5-L6",
+        "L5-S1",
+        "L6-S1",
+        note,
+    ]
 
 
 def mask_names(masks: np.ndarray) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -171,13 +171,13 @@ class MasksSection:
         self._changed()
         return saved
 
-    def rewrite(self) -> None:
-        """Show in the scene what the work has."""
+    def rewrite(self, moved: Mapping[str, str] | None = None) -> None:
+        """Show in the scene what the work has; `moved` as in `ReadingScene.write_masks`."""
         if self.scene is None or self.work is None or self.scene.segmentationNode is None:
             return
         self._writing = True
         colors = {level: self.work.color(level) for level in DISC_LABELS}
-        self.scene.write_masks(self.work.masks, colors)
+        self.scene.write_masks(self.work.masks, colors, moved)
         self._seen = self.scene.stamp()
         self._writing = False
 
@@ -263,10 +263,11 @@ class MasksSection:
             self._say(work.plain(str(error)))
             return
         self._say("")
+        self._say_what_is_no_disc(self.scene.other_segments)
         editing = self.editing
         if editing:
             self._editor.stop()
-        self.rewrite()
+        self.rewrite(moved)
         self._changed()
         self._select(moved[self.level])
         if editing:
