@@ -591,6 +591,59 @@ def test_a_click_draws_where_an_effect_is_active_and_selects_elsewhere(desk: Des
     desk.key("M")
 
 
+def test_islands_leaves_a_disc_and_removes_specks(desk: Desk, study: Path) -> None:
+    disc = truth_masks() == DISC_LABELS["L4-L5"]
+    speck = np.zeros(disc.shape, bool)
+    speck[disc.any(axis=(1, 2)).argmax(), 1, 1] = True
+    desk.open(study, "anna")
+    desk.key("Return")
+    desk.draw("L4-L5", disc | speck)
+    desk.select("L4-L5")
+    desk.key("M")
+    editor = desk.ui.readingEditorWidget
+    editor.setActiveEffectByName("Islands")
+    editor.applyIslands()
+    desk.key("M")
+    assert np.array_equal(desk.drawn("L4-L5"), disc)
+    assert np.array_equal(saved_masks(study, "anna", desk.title) == DISC_LABELS["L4-L5"], disc)
+
+
+def test_effects_stay_on_one_slice_until_the_reader_wants_otherwise(desk: Desk, study: Path) -> None:
+    desk.open(study, "anna")
+    desk.key("Return", "M")
+    node = desk.ui.readingEditorWidget.mrmlSegmentEditorNode()
+    slice_mm = desk.work.volume.spacing_mm[0]
+    assert float(node.GetAttribute("Smoothing.KernelSizeMm")) < 2 * slice_mm
+    assert float(node.GetAttribute("Smoothing.GaussianStandardDeviationMm")) < 0.5 * slice_mm
+    assert node.GetAttribute("Scissors.SliceCutMode") == "Symmetric"
+    assert node.GetAttribute("BrushDiameterIsRelative") == "0"
+    assert float(node.GetAttribute("BrushAbsoluteDiameter")) < 5
+    node.SetAttribute("Islands.MinimumSize", "7")
+    node.SetAttribute("BrushAbsoluteDiameter", "2.5")
+    desk.key("M", "N", "M")
+    assert desk.panel.reading.masks.editing
+    assert node.GetAttribute("Islands.MinimumSize") == "7"
+    assert node.GetAttribute("BrushAbsoluteDiameter") == "2.5"
+
+
+def test_a_disc_that_an_effect_has_wiped_is_said_and_nowhere_called_drawn(desk: Desk, study: Path) -> None:
+    desk.open(study, "anna")
+    desk.key("Return")
+    desk.draw("L3-L4", truth_masks() == DISC_LABELS["L3-L4"])
+    desk.draw("L4-L5", truth_masks() == DISC_LABELS["L4-L5"])
+    desk.select("L4-L5")
+    desk.key("M")
+    editor = desk.ui.readingEditorWidget
+    editor.mrmlSegmentEditorNode().SetAttribute("Islands.MinimumSize", "100000")
+    editor.setActiveEffectByName("Islands")
+    editor.applyIslands()
+    desk.key("M")
+    assert desk.message.startswith("L4-L5 has no contour any more")
+    assert [row[0] for row in desk.rows(desk.ui.discTable) if "drawn" in row] == ["L3-L4"]
+    assert mask_names(saved_masks(study, "anna", desk.title)) == ["L3-L4"]
+    assert desk.saved.startswith("\N{CHECK MARK}")
+
+
 def test_renaming_a_disc_takes_the_others_and_the_grades_along(desk: Desk, tmp_path: Path) -> None:
     folder, truth = tmp_path / "study", truth_masks()
     make_study(folder, readers=(Reader("anna", (Role.ANNOTATOR, Role.GRADER)), *READERS[1:]))

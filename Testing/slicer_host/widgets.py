@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy
 import slicer
 from PySide6 import QtCore, QtGui, QtWidgets
 
@@ -248,12 +249,27 @@ class qMRMLNodeComboBox(SceneWidget):
 
 
 class qMRMLSegmentEditorWidget(SceneWidget):
-    """Stands where the Segment Editor is; its state is in the real vtkMRMLSegmentEditorNode, effects are not here.
+    """Stands where the Segment Editor is; its state is in the real vtkMRMLSegmentEditorNode.
 
-    Its keys are bound as in Slicer: what is bound to one of them elsewhere at the same time works for nobody.
+    Of the effects only *Keep largest island* is here. All put their default parameters into the node, where none are,
+    as Slicer's do, and another volume sets the size of the brush. Its keys are bound as in Slicer: what is bound to one of them elsewhere at the same time works for nobody.
     `calls` records what was installed on the main window and the views.
     """
 
+    DEFAULTS = {
+        "Islands.Operation": "KEEP_LARGEST_ISLAND",
+        "Islands.MinimumSize": "1000",
+        "Smoothing.SmoothingMethod": "MEDIAN",
+        "Smoothing.KernelSizeMm": "3",
+        "Smoothing.GaussianStandardDeviationMm": "3",
+        "Margin.MarginSizeMm": "3",
+        "Scissors.SliceCutMode": "Unlimited",
+        "Scissors.SliceCutDepthMm": "0",
+        "BrushAbsoluteDiameter": "5",
+        "BrushRelativeDiameter": "3",
+        "BrushDiameterIsRelative": "1",
+        "BrushSphere": "0",
+    }
     SEGMENT_KEYS = {"Q": -1, "W": 1, ",": -1, ".": 1}
 
     def __init__(self, parent: Any = None) -> None:
@@ -276,6 +292,9 @@ class qMRMLSegmentEditorWidget(SceneWidget):
 
     def setMRMLSegmentEditorNode(self, node: Any) -> None:
         self._node = node
+        for name, value in self.DEFAULTS.items() if node is not None else ():
+            if node.GetAttribute(name) is None:
+                node.SetAttribute(name, value)
 
     def mrmlSegmentEditorNode(self) -> Any:
         return self._node
@@ -287,6 +306,8 @@ class qMRMLSegmentEditorWidget(SceneWidget):
     def setSourceVolumeNode(self, node: Any) -> None:
         if self._node is not None:
             self._node.SetAndObserveSourceVolumeNode(node)
+            if node is not None:
+                self._node.SetAttribute("BrushAbsoluteDiameter", f"{25 * min(node.GetSpacing()):g}")
 
     def setCurrentSegmentID(self, segment_id: str) -> None:
         self._node.SetSelectedSegmentID(segment_id)
@@ -301,6 +322,27 @@ class qMRMLSegmentEditorWidget(SceneWidget):
 
     def setActiveEffectByName(self, name: str) -> None:
         self._node.SetActiveEffectName(name)
+
+    def applyIslands(self) -> None:
+        """Do what a click on *Apply* of the effect *Islands* does: keep the largest, if it is not below the minimum."""
+        from scipy import ndimage
+        from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+        assert self._node.GetActiveEffectName() == "Islands"
+        node, segment_id = self._node.GetSegmentationNode(), self._node.GetSelectedSegmentID()
+        image = slicer.vtkOrientedImageData()
+        node.GetBinaryLabelmapRepresentation(segment_id, image)
+        drawn = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1]) > 0
+        islands, _ = ndimage.label(drawn)
+        sizes = numpy.bincount(islands.ravel())[1:]
+        kept = numpy.zeros(drawn.shape, numpy.uint8)
+        if sizes.max(initial=0) >= int(self._node.GetAttribute("Islands.MinimumSize")):
+            kept[islands == sizes.argmax() + 1] = 1
+        scalars = numpy_to_vtk(kept.ravel(), deep=True)
+        scalars.SetName("ImageScalars")
+        image.GetPointData().SetScalars(scalars)
+        logic = slicer.vtkSlicerSegmentationsModuleLogic
+        logic.SetBinaryLabelmapToSegment(image, node, segment_id, logic.MODE_REPLACE, image.GetExtent())
 
     def setupViewObservations(self) -> None:
         self.calls.append("setupViewObservations")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .effect_parameters import give_brush, give_parameters, keep_brush
+
 EDITOR_NODE_TAG = "LumbarDiscGradingSegmentEditor"
 UNDO_STATES = 10
 
@@ -57,10 +59,12 @@ class MaskEditor:
         scene, widget = segmentationNode.GetScene(), self.widget
         self._active = True
         node = _editor_node(scene)
+        give_parameters(node, volumeNode)  # before the effects put their own defaults there
         widget.setMRMLSegmentEditorNode(node)  # first the node, then the scene
         widget.setMRMLScene(scene)
         widget.setSegmentationNode(segmentationNode)
         widget.setSourceVolumeNode(volumeNode)
+        give_brush(node)
         widget.setCurrentSegmentID(segment)
         widget.visible = True
         widget.setupViewObservations()
@@ -89,6 +93,8 @@ class MaskEditor:
             node.RemoveObserver(tag)
             self._observation = None
         widget.setActiveEffect(None)
+        if widget.mrmlSegmentEditorNode() is not None:
+            keep_brush(widget.mrmlSegmentEditorNode())
         widget.uninstallKeyboardShortcuts()
         widget.removeViewObservations()
         widget.setSegmentationNode(None)

@@ -146,6 +146,15 @@ class MasksSection:
             text = _("{segments}: no disc level, so it is not saved; draw into the segment of a level instead.")
             self._say(text.format(segments=", ".join(names)))
 
+    def _say_what_is_gone(self, before: tuple[str, ...]) -> None:
+        """Say which discs had a contour and have none any more: an effect may wipe more than was meant."""
+        from slicer.i18n import tr as _
+
+        gone = [level for level in before if level not in self.work.drawn_levels]
+        if gone:
+            text = _("{levels} has no contour any more: Z takes that back while masks are edited, else draw it again.")
+            self._say(text.format(levels=", ".join(gone)))
+
     def flush(self) -> bool:
         """Save what is drawn and not saved yet; returns whether everything drawn is on the disk."""
         self._timer.stop()
@@ -161,9 +170,10 @@ class MasksSection:
         if not work.can_draw:
             self.rewrite()
             return True
-        saved = False
+        saved, before = False, work.drawn_levels
         try:
             saved = self._save.attempt(lambda: work.save_masks(masks))
+            self._say_what_is_gone(before)
         except StudyError as error:
             self._say(work.plain(str(error)))
         if isinstance(work, ReviewWork) and not np.array_equal(work.masks, masks):
