@@ -1,7 +1,8 @@
 """`SlicerCore`: a MRML scene with Slicer's application and module logics, without Qt and without a window.
 
 What Slicer's own start-up does for the scene is repeated here on the ``slicer-core`` wheel: default colour nodes, slice
-orientations, remote data handling (which scene bundles need) and the logics that register their node classes.
+orientations, the subject hierarchy, remote data handling (which scene bundles need) and the logics that register their
+node classes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from .subject_hierarchy import HierarchyKeeper
+
 MODULE_LOGICS = {
     "Colors": None,  # the application logic's own
     "Volumes": "vtkSlicerVolumesLogic",
@@ -23,15 +26,6 @@ MODULE_LOGICS = {
     "Markups": "vtkSlicerMarkupsLogic",
 }
 """Module logics that register the node classes of what is shown; key is the module's name in Slicer."""
-
-HIERARCHY_CLASSES = (
-    "vtkMRMLVolumeNode",
-    "vtkMRMLSegmentationNode",
-    "vtkMRMLTableNode",
-    "vtkMRMLTransformNode",
-    "vtkMRMLMarkupsNode",
-)
-"""Data nodes that get an item in the subject hierarchy."""
 
 SLICE_VIEWS = ("Red", "Yellow", "Green")
 """Slicer's three slice views: axial, sagittal, coronal."""
@@ -90,7 +84,7 @@ class SlicerCore:
         self.module_logics: dict[str, Any] = {}
         self._wire_application()
         self._wire_modules()
-        self._wire_subject_hierarchy()
+        self._hierarchy_keeper = HierarchyKeeper(self.scene)
         self._wire_remote_data()
         self._layout_logic = slicer.vtkMRMLLayoutLogic()
         self._layout_logic.SetMRMLScene(self.scene)
@@ -173,8 +167,7 @@ class SlicerCore:
             return
         atexit.unregister(self.close)
         self._output.RemoveAllObservers()  # logics complain about the scene that is taken from them
-        for observation in self._observations:
-            self.scene.RemoveObserver(observation)
+        self._hierarchy_keeper.close()
         self._layout_logic.SetMRMLScene(None)
         self.scene.Clear(True)
         for logic in self.module_logics.values():
@@ -232,32 +225,6 @@ class SlicerCore:
                     logic.SetMRMLApplicationLogic(self.application_logic)
             self.application_logic.SetModuleLogic(name, logic)
             self.module_logics[name] = logic
-
-    def _wire_subject_hierarchy(self) -> None:
-        """Give each data node an item in the subject hierarchy while it exists, as Slicer's plugin logic (Qt) does."""
-        vtk, slicer = self._vtk, self._slicer
-
-        @vtk.calldata_type(vtk.VTK_OBJECT)
-        def add_item(scene: Any, _event: str, node: Any) -> None:
-            if scene.IsImporting() or not any(node.IsA(name) for name in HIERARCHY_CLASSES):
-                return
-            hierarchy = scene.GetSubjectHierarchyNode()
-            if not (node.GetHideFromEditors() or hierarchy.GetItemByDataNode(node)):
-                hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
-
-        @vtk.calldata_type(vtk.VTK_OBJECT)
-        def remove_item(scene: Any, _event: str, node: Any) -> None:
-            if not scene.IsClosing() and any(node.IsA(name) for name in HIERARCHY_CLASSES):
-                hierarchy = scene.GetSubjectHierarchyNode()
-                item = hierarchy.GetItemByDataNode(node)
-                if item:
-                    hierarchy.RemoveItem(item, False, False)
-
-        self.scene.GetSubjectHierarchyNode()  # makes it
-        self._observations = [
-            self.scene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, add_item),
-            self.scene.AddObserver(slicer.vtkMRMLScene.NodeRemovedEvent, remove_item),
-        ]
 
     def _wire_remote_data(self) -> None:
         slicer = self._slicer
