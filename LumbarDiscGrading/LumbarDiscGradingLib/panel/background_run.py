@@ -20,7 +20,7 @@ class Canceled(Exception):  # noqa: N818 - it is no error
 class BackgroundRun:
     """Runs work that touches neither the scene nor Qt, while the window stays alive.
 
-    The main thread looks at `finished`, `stage`, `value` and `error` from a timer; nothing is called back. Slicer's
+    The main thread looks at `finished`, `at`, `value` and `error` from a timer; nothing is called back. Slicer's
     main thread keeps Python's lock while it waits for events, so that a thread computes in Python only during such
     looks: each of them is to `lend` it some time.
 
@@ -33,10 +33,6 @@ class BackgroundRun:
 
     Attributes
     ----------
-    stage : str
-        Name of the stage that runs.
-    steps : int
-        How many stages and batches have begun.
     value : Any
         What the work returned.
     error : BaseException or None
@@ -44,7 +40,7 @@ class BackgroundRun:
     """
 
     def __init__(self, work: Callable[[Progress], Any], done: Callable[[BackgroundRun], None] | None = None) -> None:
-        self.stage, self.steps = "", 0
+        self._at = (0, "")
         self.value: Any = None
         self.error: BaseException | None = None
         self.done = done
@@ -71,6 +67,19 @@ class BackgroundRun:
         return not self._thread.is_alive()
 
     @property
+    def at(self) -> tuple[int, str]:
+        """How many stages and batches have begun, and the name of the one that runs.
+
+        Both are of one moment. The work goes on meanwhile: who looks twice may see two stages.
+        """
+        return self._at
+
+    @property
+    def stage(self) -> str:
+        """Name of the stage that runs at this moment; empty before the first."""
+        return self._at[1]
+
+    @property
     def canceled(self) -> bool:
         """Whether it was cancelled."""
         return self._cancel.is_set()
@@ -91,4 +100,4 @@ class BackgroundRun:
     def _progress(self, stage: str) -> None:
         if self._cancel.is_set():
             raise Canceled
-        self.stage, self.steps = stage, self.steps + 1
+        self._at = self._at[0] + 1, stage

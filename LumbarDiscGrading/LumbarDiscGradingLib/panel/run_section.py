@@ -131,11 +131,28 @@ class RunSection:
             self._show_progress()
 
     def _show_progress(self) -> None:
-        run = self._run
-        if (run.steps, run.stage) != self._seen:
-            again = run.stage == self._seen[1]
-            start = STAGE_PERCENT.get(run.stage, 0)
+        steps, stage = self._run.at  # looked at once: the work may go on to another stage at any moment
+        if (steps, stage) != self._seen:
+            again = stage == self._seen[1]
+            start = STAGE_PERCENT.get(stage, 0)
             self._percent = min(self._percent + BATCH_PERCENT, 68) if again else max(start, self._percent)
-            self._seen = run.steps, run.stage
+            self._seen = steps, stage
         self.ui.progressBar.value = self._percent
-        self.ui.progressBar.format = f"{run.stage[:1].upper()}{run.stage[1:]} (%p%)" if run.stage else "%p%"
+        self.ui.progressBar.format = f"{_in_words(stage)} (%p%)" if stage else "%p%"
+
+
+def _in_words(stage: str) -> str:
+    """Return what a stage does, for the user; the name of a stage that is not known here stands for itself."""
+    from slicer.i18n import tr as _
+
+    words = {
+        "prepare": _("Preparing the image"),
+        "make the sample": _("Making the sample"),
+        "load the networks": _("Loading the networks"),
+        "segment": _("Outlining the discs"),
+        "find discs": _("Finding the levels"),
+        "grade": _("Grading the discs"),
+        "measure": _("Measuring the discs"),
+        "evidence": _("Finding the evidence"),
+    }
+    return words.get(stage, stage)
