@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..report import overview
+from ..report.file_names import safe_file_name
 from ..report.tables import report_text, write_grades_csv, write_result_json
 from ..scene.files import save_segmentation_node
 from ..scene.graded_case import GradedCase
@@ -69,7 +70,7 @@ class TakeAwaySection:
 
         if self.case is None or self._finish_first():
             return None
-        name = f"{self.case.volumeNode.GetName()}{ending}"
+        name = f"{safe_file_name(self.case.volumeNode.GetName())}{ending}"
         chosen = qt.QFileDialog.getSaveFileName(self.ui.takeAwayCollapsibleButton, _("Save"), name, kinds)
         if not chosen:
             return None
