@@ -70,7 +70,7 @@ class TakeAwaySection:
 
         if self.case is None or self._finish_first():
             return None
-        name = f"{safe_file_name(self.case.volumeNode.GetName())}{ending}"
+        name = f"{safe_file_name(self.case.volumeNode.GetName() or '')}{ending}"
         chosen = qt.QFileDialog.getSaveFileName(self.ui.takeAwayCollapsibleButton, _("Save"), name, kinds)
         if not chosen:
             return None
