@@ -11,15 +11,18 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from example_results import SPIDER, analytic_result, disc_grade, spider_patients, spider_result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from LumbarDiscGradingLib.grading.result import DiscMeasurements
+from LumbarDiscGradingLib.grading.corrections import GradeSet, LevelSet, MaskEdited, NotAssessable, corrected
+from LumbarDiscGradingLib.grading.result import DiscMeasurements, missing_lumbar_levels
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, Group, Tissue
 from LumbarDiscGradingLib.report import overview
 from LumbarDiscGradingLib.report.display_window import display_window
+from LumbarDiscGradingLib.report.doubts import warnings_of
 from LumbarDiscGradingLib.report.drawing import shortened, spread, text_width, wrapped
+from LumbarDiscGradingLib.report.missing_places import missing_places
 from LumbarDiscGradingLib.report.overview import overview_picture
 from LumbarDiscGradingLib.report.research_use import RESEARCH_USE
 from LumbarDiscGradingLib.report.tables import report_text, write_grades_csv, write_result_json
@@ -34,6 +37,15 @@ def with_measurements(result, **measurements):
     """Return the result with the measurements of its first disc replaced."""
     first = replace(result.discs[0], measurements=DiscMeasurements(**measurements))
     return replace(result, discs=(first, *result.discs[1:]))
+
+
+def without(result, *levels):
+    """Return the result as if the discs of some levels had not been found."""
+    kept = tuple(disc for disc in result.discs if disc.level not in levels)
+    shown = np.isin(result.label_slice, [disc.label_value for disc in kept])
+    missing = missing_lumbar_levels(tuple(disc.level for disc in kept))
+    labels = np.where(shown, result.label_slice, 0).astype(np.uint8)
+    return replace(result, discs=kept, label_slice=labels, missing_levels=missing)
 
 
 def rows_of(path):
@@ -108,12 +120,112 @@ def test_nothing_half_written_stays_when_the_disk_refuses(tmp_path, monkeypatch)
 def test_text_names_levels_grades_measurements_models_and_research_use():
     result = replace(analytic_result(warnings=("The contrast is not T2-like.",)), missing_levels=("L1-L2",))
     lines = report_text(result).splitlines()
-    assert "L5-S1: serious, Pfirrmann V (p = 0.91); height 7.1 mm;" in lines[6]
-    assert "low confidence" in lines[4] and "low confidence" not in lines[3]
-    assert "Not found: L1-L2." in lines
-    assert "The contrast is not T2-like." in lines
+    rows = {line.split(":")[0]: line for line in lines if line[:2] in ("T1", "L1", "L2", "L3", "L4", "L5")}
+    assert list(rows) == ["T12-L1", "L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1"]
+    assert "L5-S1: serious, Pfirrmann V (p = 0.91); height 7.1 mm;" in rows["L5-S1"]
+    assert [level for level, row in rows.items() if "low confidence" in row] == ["L3-L4"]
     assert "Models: spine-unet 1.0, disc-spinenet 1.0." in lines
     assert lines[-1] == RESEARCH_USE
+    assert lines.count(RESEARCH_USE) == 1
+
+
+def test_text_tells_every_warning_before_the_first_grade():
+    low = replace(analytic_result().discs[-1], warnings=("L5-S1: cut by the edge of the image.",))
+    result = analytic_result(warnings=("The contrast is not T2-like.",))
+    result = replace(
+        result,
+        discs=(*result.discs[:-1], low),
+        missing_levels=("L1-L2",),
+        volume=replace(result.volume, notes=("The header does not state the contrast.",)),
+    )
+    text = report_text(result)
+    first_grade = text.index("T12-L1: mild")
+    for warning in (
+        "Not found: L1-L2.",
+        "The contrast is not T2-like.",
+        "L5-S1: cut by the edge of the image.",
+        "The header does not state the contrast.",
+    ):
+        assert text.count(warning) == 1
+        assert text.index(warning) < first_grade
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ((), ["Not found: L3-L4, L5-S1."]),
+        (
+            ("The disc L3-L4 was not found; look at it yourself.", "Not found or not in the image: L5-S1."),
+            ["The disc L3-L4 was not found; look at it yourself.", "Not found or not in the image: L5-S1."],
+        ),
+        (
+            ("Not found or not in the image: L3-L4, L5-S1.", "The disc L3-L4 was not found; look at it yourself."),
+            ["Not found or not in the image: L5-S1.", "The disc L3-L4 was not found; look at it yourself."],
+        ),
+        (("Not found: L5-S1.", "Not found: L5-S1."), ["Not found: L3-L4.", "Not found: L5-S1."]),
+    ],
+)
+def test_each_missing_level_is_named_once(said, told):
+    result = without(analytic_result(), "L3-L4", "L5-S1")
+    result = replace(result, warnings=said)
+    assert warnings_of(result) == told
+    text = report_text(result)
+    assert all(text.count(level) == 1 for level in ("L3-L4", "L5-S1"))
+
+
+def test_low_confidence_is_told_at_its_disc_alone_and_a_cause_is_kept():
+    result = analytic_result()
+    doubted = replace(
+        result.disc("L3-L4"), warnings=("L3-L4: low confidence, read it yourself.", "L3-L4: hardly seen.")
+    )
+    discs = tuple(doubted if disc.level == "L3-L4" else disc for disc in result.discs)
+    result = replace(result, discs=discs, warnings=("L3-L4: low confidence, read it yourself.", "L3-L4: hardly seen."))
+    assert warnings_of(result) == ["L3-L4: hardly seen."]
+    assert report_text(result).count("low confidence") == 1
+    sure = replace(doubted, confident=True)
+    result = replace(result, discs=tuple(sure if disc.level == "L3-L4" else disc for disc in result.discs))
+    assert "L3-L4: low confidence, read it yourself." in warnings_of(result)
+
+
+def other_probabilities(result, level):
+    """Return the result with other probabilities of the network for a disc, its grade as it is."""
+    disc = replace(
+        result.disc(level), group_probabilities=(0.3, 0.3, 0.4), grade_probabilities=(0.1, 0.2, 0.3, 0.2, 0.2)
+    )
+    return replace(result, discs=tuple(disc if other.level == level else other for other in result.discs))
+
+
+@pytest.mark.parametrize("correction", [GradeSet("L4-L5", 2), GradeSet("L4-L5", 4), NotAssessable("L4-L5")])
+def test_the_networks_probability_is_never_printed_for_a_readers_grade(correction):
+    result = corrected(analytic_result(), [correction])
+    other = other_probabilities(result, "L4-L5")
+    assert report_text(result) == report_text(other)
+    assert "set by reader" in report_text(result)
+    assert np.array_equal(overview_picture(result), overview_picture(other))
+
+
+def test_the_probability_of_a_mask_that_a_reader_drew_is_the_networks_and_is_printed():
+    result = analytic_result()
+    mask = result.label_slice == DISC_LABELS["L4-L5"]
+    result = corrected(result, [MaskEdited(result.disc("L4-L5"), mask)])
+    row = next(line for line in report_text(result).splitlines() if line.startswith("L4-L5"))
+    assert "(p = 0.91)" in row and "mask edited by reader, graded again" in row
+    other = other_probabilities(result, "L4-L5")
+    assert not np.array_equal(overview_picture(result), overview_picture(other))
+
+
+@pytest.mark.parametrize("changes", [(), ("not assessable (reader)",)])
+def test_a_disc_that_is_not_assessable_has_neither_grade_nor_doubt(changes):
+    result = analytic_result()
+    disc = replace(result.disc("L3-L4"), assessable=False, changes=changes)
+    result = replace(result, discs=tuple(disc if other.level == "L3-L4" else other for other in result.discs))
+    row = next(line for line in report_text(result).splitlines() if line.startswith("L3-L4"))
+    assert row.startswith("L3-L4: not assessable;")
+    assert row.count("not assessable") == 1
+    assert "Pfirrmann" not in row and "p =" not in row and "confidence" not in row
+    assert ("set by reader" in row) == bool(changes)
+    other = other_probabilities(result, "L3-L4")
+    assert np.array_equal(overview_picture(result), overview_picture(other))
 
 
 def test_text_gives_no_millimetres_without_a_known_scale():
@@ -148,6 +260,87 @@ def test_only_a_known_scale_is_drawn():
     bar = (40, 92 + 1060, 260, 92 + 1115)
     assert np.asarray(known.crop(bar)).max() > 200
     assert np.asarray(unknown.crop(bar)).max() < 200
+
+
+def seen_in_picture(result, level):
+    """Return whether the overview shows the image where the disc of a level lies that was not found."""
+    true = analytic_result()
+    inside = true.label_slice == DISC_LABELS[level]
+    tissue = np.where(inside, np.uint8(0), result.tissue_slice)  # the window is chosen by tissues
+    pictures = []
+    for value in (0, 900):
+        voxels = result.volume.voxels.copy()
+        voxels[:, inside] = value
+        pictures.append(
+            np.asarray(
+                overview_picture(replace(result, tissue_slice=tissue, volume=replace(result.volume, voxels=voxels))),
+                dtype=int,
+            )
+        )
+    return np.count_nonzero(np.abs(pictures[0] - pictures[1]).max(axis=2) > 60) > 2000
+
+
+@pytest.mark.parametrize(
+    "missing", [("L4-L5", "L5-S1"), ("T12-L1", "L1-L2"), ("L2-L3", "L3-L4"), ("T12-L1", "L1-L2", "L2-L3", "L3-L4")]
+)
+def test_the_picture_shows_where_a_missing_level_must_be(missing):
+    result = without(analytic_result(), *missing)
+    assert all(seen_in_picture(result, level) for level in result.missing_levels)
+
+
+@pytest.mark.parametrize("level", ["L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1"])
+def test_the_place_of_a_missing_level_follows_from_the_others(level):
+    true = analytic_result()
+    result = without(true, level) if level != "L1-L2" else without(true, "T12-L1", level)
+    places = missing_places(result)
+    assert list(places) == [level]
+    error = np.subtract(places[level], true.disc(level).center_row_column)
+    assert np.hypot(*(error * 0.9)) < 6.0
+    assert missing_places(true) == {}
+
+
+def test_levels_of_six_lumbar_vertebrae_have_their_places():
+    result = without(analytic_result(), "L5-S1")
+    result = corrected(result, [LevelSet("L4-L5", "L5-L6")])
+    assert result.missing_levels == ("L6-S1",)
+    (place,) = missing_places(result).values()
+    assert place == pytest.approx(analytic_result().disc("L5-S1").center_row_column, abs=6)
+
+
+def test_a_missing_level_is_marked_by_white_brackets_where_it_lies_in_the_image():
+    result = analytic_result(shape=(3, 240, 160), slice_index=1)
+
+    def white(shown):
+        picture = overview_picture(shown)
+        right = picture.width - 36 - (picture.width - 2 * 36 - 2 * 28 - 336) // 2
+        return colored(picture, (236, 239, 242))[92:-300, right + 2 : -36].sum()
+
+    assert white(result) == 0
+    assert white(without(result, "L3-L4")) > 150
+    assert white(without(result, "L5-S1")) > 150
+    outside = without(result, "T12-L1", "L1-L2", "L2-L3", "L3-L4")
+    rows = slice(150, 240)
+    cut = replace(
+        outside,
+        volume=replace(outside.volume, voxels=outside.volume.voxels[:, rows]),
+        label_slice=outside.label_slice[rows],
+        tissue_slice=outside.tissue_slice[rows],
+        discs=tuple(
+            replace(disc, center_row_column=(disc.center_row_column[0] - 150, disc.center_row_column[1]))
+            for disc in outside.discs
+        ),
+    )
+    assert white(cut) == 0
+    assert len(missing_places(cut)) == 3
+
+
+@settings(max_examples=20)
+@given(st.sets(st.sampled_from(["T12-L1", "L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1"])))
+def test_a_picture_is_made_whatever_was_not_found(missing):
+    result = without(analytic_result(shape=(1, 120, 80), slice_index=0), *missing)
+    picture = overview_picture(result)
+    assert picture.width >= 1200
+    assert set(missing_places(result)) == (set(result.missing_levels) if result.discs else set())
 
 
 @pytest.mark.parametrize("discs", [0, 1, 6])

@@ -20,7 +20,7 @@ from .display_window import display_window
 from .drawing import blend, contour_alpha, draw_text, draw_text_on_image, shortened, smooth_field, text_width, wrapped
 from .overview import BACKGROUND, QUIET, TEXT
 from .research_use import RESEARCH_USE
-from .tables import model_names
+from .tables import model_names, reader_verdict
 
 CROP_SIZE_PX = (576, 288)
 """Width and height of a disc's crop in the picture: 64 x 32 mm."""
@@ -131,7 +131,9 @@ def _draw_row(canvas: Image.Image, result: GradingResult, disc: DiscGrade, found
 def _draw_label(canvas: Image.Image, disc: DiscGrade, y: float) -> None:
     ImageDraw.Draw(canvas).rectangle((_MARGIN, y - 44, _MARGIN + 4, y + 48), fill=disc.color)
     x = _MARGIN + 18
-    draw_text(canvas, (x, y - 16), disc.level, 30, TEXT)
+    after = x + draw_text(canvas, (x, y - 16), disc.level, 30, TEXT) + 14
+    if reader_verdict(disc) is not None:  # the evidence is for the network's group, not for the reader's
+        draw_text(canvas, (after, y - 16), "network:", 18, QUIET)
     group, grade = network_grade(disc)
     probability = disc.group_probabilities[GROUPS.index(group)]
     draw_text(canvas, (x, y + 12), f"{group.value} {100 * probability:.0f}%", 22, group.color)

@@ -12,6 +12,7 @@ from ..grading.result import DiscGrade, GradingResult
 from ..pfirrmann import GROUPS, ROMAN_GRADES
 from .atomic_file import replacing
 from .display_window import display_window
+from .doubts import warnings_of
 from .drawing import (
     Color,
     blend,
@@ -27,8 +28,9 @@ from .drawing import (
     text_width,
     wrapped,
 )
+from .missing_places import is_in_image, missing_places
 from .research_use import RESEARCH_USE
-from .tables import group_probability, model_names
+from .tables import group_probability, model_names, reader_verdict
 
 SLICE_HEIGHT_PX = 1120
 """Height of a slice in the picture; the width follows from the physical aspect ratio."""
@@ -37,7 +39,9 @@ MAX_SLICE_WIDTH_PX = 1000
 MIN_WIDTH_PX = 1200
 """Width of the picture that legend and footer need."""
 MARGINS_MM = {"head": 25.0, "feet": 40.0, "front": 55.0, "back": 60.0}
-"""What is shown around the discs; the slice is cut to it where it is larger."""
+"""What is shown around the discs and the places of missing levels; the slice is cut to it where it is larger."""
+MISSING_SIZE_MM = (14.0, 36.0)
+"""Height and width of the frame at the place of a missing level: a lumbar disc has room in it."""
 FILL_ALPHA = 0.20
 OUTLINE_PX = 2.4
 SCALE_BAR_MM = 50.0
@@ -45,6 +49,7 @@ HIGHLIGHT_KNEE = 0.6
 """Greys above this part of the window are compressed instead of cut, so that nerve roots in bright fluid are seen."""
 
 MEASUREMENT_KEY = "Height: mean height of the disc. DHI: disc height index. Signal: relative to fluid in the canal."
+MISSING_KEY = "White brackets: where a level that was not found may be, estimated from the other discs."
 
 BACKGROUND: Color = (13, 15, 18)
 TEXT: Color = (236, 239, 242)
@@ -68,7 +73,8 @@ def overview_picture(result: GradingResult) -> Image.Image:
     view = _View.of(result)
     plain = view.grey_picture(result)
     width = max(2 * _MARGIN + 2 * plain.width + 2 * _GAP + _COLUMN, MIN_WIDTH_PX)
-    body = max(plain.height, _LABEL_GAP * len(result.discs))
+    labels = _labels(result, view)
+    body = max(plain.height, _LABEL_GAP * len(labels))
     footer = _footer_lines(result, width - 2 * _MARGIN)
     height = _HEADER + body + 74 + 26 * len(footer) + _MARGIN
     canvas = Image.new("RGB", (width, height), BACKGROUND)
@@ -79,7 +85,8 @@ def overview_picture(result: GradingResult) -> Image.Image:
     _draw_orientation(canvas, (_MARGIN, _HEADER), plain.size)
     if result.volume.scale_known:
         _draw_scale_bar(canvas, (_MARGIN, _HEADER), plain.size, view.px_per_mm)
-    _draw_labels(canvas, result, view, (_MARGIN + plain.width + _GAP, right), body)
+    _draw_brackets(canvas, result, view, (right, _HEADER))
+    _draw_labels(canvas, labels, (_MARGIN + plain.width + _GAP, right), body)
     bottom = _HEADER + body
     _draw_legend(canvas, bottom + 46)
     for n, (line, color) in enumerate(footer):
@@ -115,13 +122,15 @@ class _View:
     def of(cls, result: GradingResult) -> _View:
         rows, columns = result.label_slice.shape
         _, row_mm, column_mm = result.volume.spacing_mm
-        shown = np.nonzero(result.label_slice)
+        missing = [place for place in missing_places(result).values() if is_in_image(result, place)]
+        shown = np.concatenate([np.argwhere(result.label_slice), np.reshape(missing, (-1, 2))])
         box = [0, rows, 0, columns]
-        if len(shown[0]):
-            box[0] = max(int(shown[0].min() - MARGINS_MM["head"] / row_mm), 0)
-            box[1] = min(int(shown[0].max() + MARGINS_MM["feet"] / row_mm) + 1, rows)
-            box[2] = max(int(shown[1].min() - MARGINS_MM["front"] / column_mm), 0)
-            box[3] = min(int(shown[1].max() + MARGINS_MM["back"] / column_mm) + 1, columns)
+        if len(shown):
+            (top, front), (bottom, back) = shown.min(axis=0), shown.max(axis=0)
+            box[0] = max(int(top - MARGINS_MM["head"] / row_mm), 0)
+            box[1] = min(int(bottom + MARGINS_MM["feet"] / row_mm) + 1, rows)
+            box[2] = max(int(front - MARGINS_MM["front"] / column_mm), 0)
+            box[3] = min(int(back + MARGINS_MM["back"] / column_mm) + 1, columns)
         height_mm, width_mm = (box[1] - box[0]) * row_mm, (box[3] - box[2]) * column_mm
         px_per_mm = min(SLICE_HEIGHT_PX / height_mm, MAX_SLICE_WIDTH_PX / width_mm)
         size = max(round(width_mm * px_per_mm), 1), max(round(height_mm * px_per_mm), 1)
@@ -189,41 +198,111 @@ def _draw_scale_bar(canvas: Image.Image, corner: tuple[int, int], size: tuple[in
     draw_text_on_image(canvas, (x + 6, y - 10), f"{SCALE_BAR_MM:.0f} mm", 18, TEXT, "ls")
 
 
-def _draw_labels(
-    canvas: Image.Image, result: GradingResult, view: _View, column: tuple[int, int], height_px: int
-) -> None:
-    """Write a label for each disc between the slices, with a leader to the front edge of the disc."""
-    discs = sorted(result.discs, key=lambda disc: disc.center_row_column[0])
-    wanted = [_HEADER + view.xy(*disc.center_row_column)[1] for disc in discs]
-    places = spread(wanted, _LABEL_GAP, _HEADER + 44, _HEADER + height_px - 50)
-    for disc, y in zip(discs, places, strict=True):
-        _draw_label(canvas, disc, column[0], y)
-        rows, columns = np.nonzero(result.label_slice == disc.label_value)
-        if len(rows) == 0:
+@dataclass(frozen=True)
+class _Label:
+    """What the column between the slices says of a level, and where in the slice's picture that is.
+
+    `disc` is None where it was not found, `tip` where there is nothing to point at.
+    """
+
+    level: str
+    y: float
+    tip: tuple[float, float] | None
+    disc: DiscGrade | None = None
+
+    @property
+    def color(self) -> Color:
+        return self.disc.color if self.disc is not None else TEXT
+
+
+def _labels(result: GradingResult, view: _View) -> list[_Label]:
+    """Return the labels of discs and missing levels, head to feet."""
+    labels = [
+        _Label(disc.level, view.xy(*disc.center_row_column)[1], _front(result, disc, view), disc)
+        for disc in result.discs
+    ]
+    for level, place in missing_places(result).items():
+        frame = _frame(result, view, place)
+        y = view.xy(*place)[1]
+        labels.append(_Label(level, y, (frame[0], (frame[1] + frame[3]) / 2) if frame is not None else None))
+    return sorted(labels, key=lambda label: label.y)
+
+
+def _front(result: GradingResult, disc: DiscGrade, view: _View) -> tuple[float, float] | None:
+    """Return the front edge of a disc in the slice's picture."""
+    rows, columns = np.nonzero(result.label_slice == disc.label_value)
+    if len(rows) == 0:
+        return None
+    front = int(columns.min())
+    return view.xy(float(rows[columns == front].mean()), front - 0.5)
+
+
+def _frame(result: GradingResult, view: _View, place: tuple[float, float]) -> tuple[float, float, float, float] | None:
+    """Return left, top, right and bottom of a missing level's frame in the slice's picture; None outside the image."""
+    if not is_in_image(result, place):
+        return None
+    x, y = view.xy(*place)
+    down, across = (size * view.px_per_mm / 2 for size in MISSING_SIZE_MM)
+    left, right = np.clip((x - across, x + across), 1, view.size[0] - 2)
+    top, bottom = np.clip((y - down, y + down), 1, view.size[1] - 2)
+    return float(left), float(top), float(right), float(bottom)
+
+
+def _draw_brackets(canvas: Image.Image, result: GradingResult, view: _View, corner: tuple[int, int]) -> None:
+    """Mark the places of missing levels by two brackets; the image between them stays free."""
+    for place in missing_places(result).values():
+        frame = _frame(result, view, place)
+        if frame is None:
             continue
-        front = int(columns.min())
-        tip_x, tip_y = view.xy(float(rows[columns == front].mean()), front - 0.5)
-        end = column[1] + tip_x - 3, _HEADER + tip_y
-        start = column[0] + _COLUMN, y
-        draw_line(canvas, [start, (column[1] + 4, y), end], disc.color, 1.5, 0.9)
+        left, top, right, bottom = (n + corner[axis % 2] for axis, n in enumerate(frame))
+        arm = min(10.0, (right - left) / 4)
+        for x, inward in ((left, arm), (right, -arm)):
+            bracket = [(x + inward, top), (x, top), (x, bottom), (x + inward, bottom)]
+            draw_line(canvas, bracket, (0, 0, 0), 5.0, 0.7)  # a rim that keeps it seen on fluid and fat
+            draw_line(canvas, bracket, TEXT, 1.8)
 
 
-def _draw_label(canvas: Image.Image, disc: DiscGrade, x: int, y: float) -> None:
-    color = disc.color
-    ImageDraw.Draw(canvas).rectangle((x, y - 38, x + 4, y + 40), fill=color)
+def _draw_labels(canvas: Image.Image, labels: list[_Label], column: tuple[int, int], height_px: int) -> None:
+    """Write the labels between the slices, with a leader to the front edge of each disc or frame."""
+    places = spread([_HEADER + label.y for label in labels], _LABEL_GAP, _HEADER + 44, _HEADER + height_px - 50)
+    for label, y in zip(labels, places, strict=True):
+        _draw_label(canvas, label, column[0], y)
+        if label.tip is not None:
+            end = column[1] + label.tip[0] - 3, _HEADER + label.tip[1]
+            start = column[0] + _COLUMN, y
+            draw_line(canvas, [start, (column[1] + 4, y), end], label.color, 1.5, 0.9)
+
+
+def _draw_label(canvas: Image.Image, label: _Label, x: int, y: float) -> None:
+    ImageDraw.Draw(canvas).rectangle((x, y - 38, x + 4, y + 40), fill=label.color)
     left = x + 18
-    after = left + draw_text(canvas, (left, y - 10), disc.level, 30, TEXT) + 14
-    if disc.changes:
-        draw_pill(canvas, (after, y - 12), "edited by reader", 16, TEXT)
-    elif not disc.confident:
-        draw_pill(canvas, (after, y - 12), "low confidence", 16, TEXT)
-    group = f"{disc.group_word} {100 * group_probability(disc):.0f}%" if disc.assessable else disc.group_word
-    grade_x = left + draw_text(canvas, (left, y + 16), group, 22, color) + 14
+    after = left + draw_text(canvas, (left, y - 10), label.level, 30, TEXT) + 14
+    disc = label.disc
+    if disc is None:
+        draw_text(canvas, (left, y + 16), "not found", 22, TEXT)
+        hint = "look near the brackets" if label.tip is not None else "expected outside the image"
+        draw_text(canvas, (left, y + 39), hint, 16, QUIET)
+        return
+    note = _note(disc)
+    if note:
+        draw_pill(canvas, (after, y - 12), note, 16, TEXT)
+    is_network = disc.assessable and reader_verdict(disc) is None
+    group = f"{disc.group_word} {100 * group_probability(disc):.0f}%" if is_network else disc.group_word
+    grade_x = left + draw_text(canvas, (left, y + 16), group, 22, disc.color) + 14
     if disc.assessable:
         draw_text(canvas, (grade_x, y + 16), f"Pfirrmann {ROMAN_GRADES[disc.pfirrmann]}", 22, TEXT)
     facts = _facts(disc)
     if facts:
         draw_text(canvas, (left, y + 39), facts, 16, QUIET)
+
+
+def _note(disc: DiscGrade) -> str:
+    """Return the one thing to know first of a disc's grade: who set it, or that it is doubtful."""
+    if reader_verdict(disc) is not None:
+        return "set by reader"
+    if disc.assessable and not disc.confident:
+        return "low confidence"
+    return "edited by reader" if disc.changes else ""
 
 
 def _facts(disc: DiscGrade) -> str:
@@ -242,15 +321,15 @@ def _draw_legend(canvas: Image.Image, y: int) -> None:
         ImageDraw.Draw(canvas).rectangle((x, y - 17, x + 20, y + 2), fill=group.color)
         grades = " to ".join(dict.fromkeys(ROMAN_GRADES[g] for g in (group.grades[0], group.grades[-1])))
         x += 30 + draw_text(canvas, (x + 30, y), f"{group.value}: Pfirrmann {grades}", 20, TEXT) + 44
-    draw_text(canvas, (x, y), "Percentage: probability of the group", 18, QUIET)
+    draw_text(canvas, (x, y), "Percentage: the network's probability", 18, QUIET)
 
 
 def _footer_lines(result: GradingResult, width_px: int) -> list[tuple[str, Color]]:
-    notes = list(result.warnings)
-    if result.missing_levels:
-        notes.insert(0, f"Not found: {', '.join(result.missing_levels)}.")
+    notes = warnings_of(result)
     notes += [f"{disc.level}: {'; '.join(disc.changes)}." for disc in result.discs if disc.changes]
     lines = [(line, TEXT) for note in notes for line in wrapped(note, 18, width_px)]
+    if any(is_in_image(result, place) for place in missing_places(result).values()):
+        lines.append((MISSING_KEY, QUIET))
     if any(_facts(disc) for disc in result.discs):
         lines.append((MEASUREMENT_KEY, QUIET))
     if result.models:

@@ -9,9 +9,10 @@ import math
 import os
 from typing import Any
 
-from ..grading.result import DiscGrade, GradingResult
-from ..pfirrmann import GROUPS, LUMBAR_LEVELS, ROMAN_GRADES
+from ..grading.result import NOT_ASSESSABLE, DiscGrade, GradingResult
+from ..pfirrmann import GROUPS, ROMAN_GRADES
 from .atomic_file import replacing
+from .doubts import warnings_of
 from .research_use import RESEARCH_USE
 
 RESULT_SCHEMA_VERSION = "1.0"
@@ -34,7 +35,10 @@ GRADE_COLUMNS = (
     "warnings",
     "manual_changes",
 )
-"""Columns of ``<stem>_grades.csv`` and of the table in the scene."""
+"""Columns of ``<stem>_grades.csv`` and of the table in the scene.
+
+The columns ``p_`` are the network's probabilities, also where ``manual_changes`` tells that a reader set the grade.
+"""
 
 _THORACIC_LEVELS = ("T9-T10", "T10-T11", "T11-T12")
 
@@ -85,29 +89,39 @@ def write_result_json(result: GradingResult, path: str | os.PathLike[str]) -> No
 
 
 def report_text(result: GradingResult) -> str:
-    """Return the result as plain text for a clipboard: levels, grades, measurements, models, research-use line."""
+    """Return the result as plain text for a clipboard: warnings, grades, measurements, models, research-use line."""
     lines = [f"Lumbar disc degeneration (Pfirrmann), sagittal T2, slice {result.stored_slice_index}:"]
-    for disc in table_discs(result):
-        facts = [_grade_phrase(disc), *_measurement_phrases(disc), *disc.changes]
-        if not disc.confident:
-            facts.append("low confidence, please review")
-        lines.append(f"{disc.level}: {'; '.join(facts)}.")
-    missing = [level for level in LUMBAR_LEVELS if level in result.missing_levels]
-    if missing:
-        lines.append(f"Not found: {', '.join(missing)}.")
-    lines += list(result.warnings)
+    warnings = warnings_of(result)
+    if warnings:
+        lines += ["Please note first:", *(f"- {warning}" for warning in warnings), "Discs:"]
+    lines += [f"{disc.level}: {'; '.join(_facts(disc))}." for disc in table_discs(result)]
     lines += [f"Models: {', '.join(model_names(result))}."] if result.models else []
     return "\n".join([*lines, RESEARCH_USE]) + "\n"
 
 
-def _grade_phrase(disc: DiscGrade) -> str:
+def _facts(disc: DiscGrade) -> list[str]:
+    by_reader = reader_verdict(disc)
     if not disc.assessable:
-        return disc.group_word
-    return f"{disc.group_word}, Pfirrmann {ROMAN_GRADES[disc.pfirrmann]} (p = {group_probability(disc):.2f})"
+        grade = [disc.group_word, *(["set by reader"] if by_reader else [])]
+    elif by_reader:
+        grade = [f"{disc.group_word}, {by_reader}"]
+    else:
+        p = group_probability(disc)
+        grade = [f"{disc.group_word}, Pfirrmann {ROMAN_GRADES[disc.pfirrmann]} (p = {p:.2f})"]
+    doubt = ["low confidence, please review"] if disc.assessable and not disc.confident else []
+    return [*grade, *doubt, *_measurement_phrases(disc), *(c for c in disc.changes if c != by_reader)]
+
+
+def reader_verdict(disc: DiscGrade) -> str | None:
+    """Return the phrase by which a reader set the grade or marked the disc not assessable, None where he did neither.
+
+    The probabilities of such a disc are not those of its grade: they stay the network's.
+    """
+    return next((change for change in disc.changes if change.startswith(("Pfirrmann", NOT_ASSESSABLE))), None)
 
 
 def group_probability(disc: DiscGrade) -> float:
-    """Return the probability of the group that the disc was given."""
+    """Return the network's probability of the group that the disc was given."""
     return disc.group_probabilities[GROUPS.index(disc.group)]
 
 
