@@ -54,6 +54,22 @@ def require_size(shape: tuple[int, ...], bytes_per_voxel: int) -> None:
         )
 
 
+def require_mr_modality(modality: str) -> None:
+    """Refuse an image whose header states another modality than MR.
+
+    Parameters
+    ----------
+    modality : str
+        DICOM modality; empty when unknown.
+
+    Raises
+    ------
+    UnsuitableImageError
+    """
+    if modality not in ("MR", ""):
+        raise UnsuitableImageError(f"The images are {modality}; load a sagittal T2-weighted MR series.")
+
+
 def grey_values(array: NDArray) -> tuple[NDArray, tuple[str, ...]]:
     """Reduce the channels of an image that is stored in colour but is grey.
 

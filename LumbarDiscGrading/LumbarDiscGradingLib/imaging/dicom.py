@@ -17,6 +17,7 @@ from .admission import UnsuitableImageError, require_mr_like, require_size
 from .dicom_frames import DicomFrame, DicomStack, frames_of, stacks_of
 from .dicom_series import choose_stack
 from .file_integrity import UnreadableFileError, native_messages_captured
+from .stated_geometry import TYPICAL_FIELD_OF_VIEW_MM, sagittal_from_stored
 from .volume import ImagingError, SagittalVolume, VolumeSource
 
 PREAMBLE_BYTES = 128
@@ -132,13 +133,13 @@ def _volume_of(stack: DicomStack, name: str, notes: tuple[str, ...]) -> Sagittal
     require_mr_like(array)
     window = next((frame.window for frame in stack.frames if frame.window), None)
     source = VolumeSource(name=name, modality=first.modality, window=window)
-    return SagittalVolume.from_stored(array, index_to_lps, source, notes)
+    return sagittal_from_stored(array, index_to_lps, source, notes, first.pixel_spacing_mm is not None)
 
 
 def _index_to_lps(stack: DicomStack) -> NDArray[np.float64]:
     """Return the (4, 4) matrix from (column, row, slice, 1) to LPS mm; refuse missing slices."""
     first = stack.first
-    row_spacing_mm, column_spacing_mm = first.pixel_spacing_mm or (0.0, 0.0)
+    row_spacing_mm, column_spacing_mm = first.pixel_spacing_mm or (TYPICAL_FIELD_OF_VIEW_MM / first.rows,) * 2
     matrix = np.eye(4)
     matrix[:3, 0] = np.array(first.row_direction_lps) * column_spacing_mm
     matrix[:3, 1] = np.array(first.column_direction_lps) * row_spacing_mm

@@ -12,6 +12,8 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
+from .acquisition import Acquisition
+
 ORIENTATION_DECIMALS = 2
 """Direction cosines that agree to this many decimals belong to one stack (0.01 is about half a degree)."""
 
@@ -22,8 +24,8 @@ SPLIT_KEYS = ("echo_time_ms", "acquisition", "temporal_position", "image_type", 
 """What may tell frames at one position apart, in the order in which it is tried."""
 
 
-@dataclass(frozen=True)
-class DicomFrame:
+@dataclass(frozen=True, kw_only=True)
+class DicomFrame(Acquisition):
     """One two-dimensional frame: where it lies, how it was acquired, where its pixels are.
 
     Lengths are in mm, times in ms, vectors in LPS; what the header does not say is None or empty.
@@ -33,34 +35,21 @@ class DicomFrame:
     frame_index: int | None
     instance_uid: str
     series_uid: str
-    series_number: int | None
-    modality: str
     rows: int
     columns: int
-    samples: int
     position_lps: tuple[float, float, float] | None
     row_direction_lps: tuple[float, float, float] | None
     column_direction_lps: tuple[float, float, float] | None
     pixel_spacing_mm: tuple[float, float] | None
     slice_thickness_mm: float | None
-    echo_time_ms: float | None
-    repetition_time_ms: float | None
-    inversion_time_ms: float | None
-    acquisition: int | None
-    temporal_position: int | None
-    diffusion_b_value: float | None
-    image_type: tuple[str, ...]
-    scanning_sequence: tuple[str, ...]
-    scan_options: tuple[str, ...]
-    labels: str
     slope: float
     intercept: float
     window: tuple[float, float] | None
 
     @property
     def has_geometry(self) -> bool:
-        """Whether the frame says where in the patient it lies."""
-        return None not in (self.position_lps, self.row_direction_lps, self.column_direction_lps, self.pixel_spacing_mm)
+        """Whether the frame says where in the patient it lies; its pixel size may still be missing."""
+        return None not in (self.position_lps, self.row_direction_lps, self.column_direction_lps)
 
     @property
     def normal_lps(self) -> NDArray[np.float64]:
@@ -83,6 +72,13 @@ class DicomStack:
     def first(self) -> DicomFrame:
         """The frame with the lowest position; it stands for what all have in common."""
         return self.frames[0]
+
+    @property
+    def slice_distance_mm(self) -> float:
+        """Usual distance of neighbouring frames, 0 where there is none."""
+        if len(self.frames) < 2 or not self.first.has_geometry:
+            return 0.0
+        return float(np.median(np.diff([frame.depth_mm for frame in self.frames])))
 
     @property
     def has_repeated_positions(self) -> bool:
@@ -129,7 +125,7 @@ def _stack_key(frame: DicomFrame) -> tuple:
     if not frame.has_geometry:
         return (*key, None)
     cosines = np.round([*frame.row_direction_lps, *frame.column_direction_lps], ORIENTATION_DECIMALS) + 0.0
-    spacing = np.round(frame.pixel_spacing_mm, 3)
+    spacing = np.round(frame.pixel_spacing_mm or (), 3)
     return (*key, tuple(cosines.tolist()), tuple(spacing.tolist()))
 
 
@@ -177,6 +173,7 @@ def _frame(lookup: _Lookup, path: Path, index: int | None) -> DicomFrame:
         series_uid=str(lookup.get("SeriesInstanceUID") or ""),
         series_number=_integer(lookup, "SeriesNumber"),
         modality=str(lookup.get("Modality") or "").upper(),
+        study_uid=str(lookup.get("StudyInstanceUID") or ""),
         rows=_integer(lookup, "Rows") or 0,
         columns=_integer(lookup, "Columns") or 0,
         samples=_integer(lookup, "SamplesPerPixel") or 1,
@@ -194,6 +191,7 @@ def _frame(lookup: _Lookup, path: Path, index: int | None) -> DicomFrame:
         image_type=_words(lookup, "FrameType") or _words(lookup, "ImageType"),
         scanning_sequence=_words(lookup, "ScanningSequence"),
         scan_options=_words(lookup, "ScanOptions"),
+        body_part=str(lookup.get("BodyPartExamined") or "").upper(),
         labels=" ".join(
             str(lookup.get(keyword) or "") for keyword in ("SeriesDescription", "ProtocolName", "SequenceName")
         ).lower(),

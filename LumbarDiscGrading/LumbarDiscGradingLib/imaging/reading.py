@@ -23,14 +23,11 @@ from .file_integrity import (
     native_messages_captured,
     says_cut_off,
 )
+from .stated_geometry import TYPICAL_FIELD_OF_VIEW_MM, sagittal_from_stored
 from .volume import MAX_IN_PLANE_SPACING_MM, ImagingError, SagittalVolume, VolumeSource
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 COMPOUND_SUFFIXES = (".nii.gz", ".img.gz", ".gipl.gz", ".hdr.gz", ".seg.nrrd")
-
-TYPICAL_FIELD_OF_VIEW_MM = 280.0
-"""Height that a lumbar picture of unknown scale is taken to show, until the anatomy tells better: the field of view of
-a clinical sagittal lumbar series is commonly 260 to 300 mm."""
 
 PICTURE_SLICE_THICKNESS_MM = 4.0
 """Thickness given to a picture's only slice: a common one of clinical sagittal T2 series (no result depends on it)."""
@@ -143,8 +140,8 @@ def _read_image_file(path: Path, name: str, pixel_size_mm: float | None) -> Sagi
         stored_mm = None if is_picture else _stated_pixel_size(image)
         return _flat_picture(array, source, notes, pixel_size_mm, stored_mm)
     if pixel_size_mm is not None:
-        notes += ("The pixel size given was not used: the file states its own.",)
-    return SagittalVolume.from_stored(array, _index_to_lps(image), source, notes)
+        notes += ("The pixel size given was not used: it is for pictures, and the file is a volume.",)
+    return sagittal_from_stored(array, _index_to_lps(image), source, notes)
 
 
 def _read_with_itk(path: Path) -> tuple[sitk.Image, NDArray, tuple[str, ...]]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
+from ..imaging.acquisition import Acquisition, doubts, order_in_study, suitability
+from ..imaging.admission import require_mr_modality
 from ..imaging.volume import ImagingError, SagittalVolume
-from .volumes import sagittal_geometry_of_node
+from .dicom_headers import header_of_node
+from .volumes import EVIDENCE_ATTRIBUTE, sagittal_geometry_of_node
 
-T2_NAME = re.compile(r"t2", re.IGNORECASE)
-OTHER_CONTRAST_NAME = re.compile(r"t1|stir|tirm|dixon|\bpd\b|flair|\bct\b|adc|dwi", re.IGNORECASE)
-LOCALIZER_NAME = re.compile(r"locali[sz]|scout|survey", re.IGNORECASE)
-OTHER_REGION_NAME = re.compile(r"cerv|thor|brain|knee|head", re.IGNORECASE)
 SAGITTAL_NAME = re.compile(r"sag", re.IGNORECASE)
 
 MIN_FIELD_OF_VIEW_MM = 150.0
@@ -20,11 +20,22 @@ MAX_PIXEL_MM = 1.3
 """With larger pixels a collapsed disc is less than three pixels high."""
 
 
+@dataclass(frozen=True)
+class _Candidate:
+    """A volume that has sagittal slices, and how suitable it is: the smaller, the better."""
+
+    node: Any
+    acquisition: Acquisition
+    suitability: tuple
+    order_in_study: tuple
+
+
 def likely_volume(scene: Any, chosen: Any = None) -> Any:
     """Return the volume that is most likely the sagittal T2, None where none has sagittal slices.
 
-    The name decides between sagittal volumes (T2, no other contrast, no localizer); of equals the one loaded last is
-    taken.
+    It is judged as the command line judges the series of a study: by DICOM headers, where there are none by names.
+    Between equally suitable series of one study resolution, number of slices and series number decide, as there; else
+    the one loaded last is taken.
 
     Parameters
     ----------
@@ -32,17 +43,31 @@ def likely_volume(scene: Any, chosen: Any = None) -> Any:
     chosen : vtkMRMLScalarVolumeNode, optional
         Is kept unless another one is more likely.
     """
-    best, best_rank = None, None
-    for n in range(scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")):
-        node = scene.GetNthNodeByClass(n, "vtkMRMLScalarVolumeNode")
-        rank = None if node.IsA("vtkMRMLLabelMapVolumeNode") else _rank(node)
-        if rank is not None and (best_rank is None or rank >= best_rank):
-            best, best_rank = node, rank
-    return chosen if chosen is not None and best_rank in (None, _rank(chosen)) else best
+    candidates = [candidate for node in _volume_nodes(scene) if (candidate := _candidate(node)) is not None]
+    if not candidates:
+        return chosen
+    best = min(candidate.suitability for candidate in candidates)
+    equals = [candidate for candidate in candidates if candidate.suitability == best]
+    kept = next((candidate for candidate in equals if candidate.node is chosen), equals[-1])
+    study = kept.acquisition.study_uid
+    rivals = [candidate for candidate in equals if study and candidate.acquisition.study_uid == study]
+    first = min((candidate.order_in_study for candidate in rivals), default=kept.order_in_study)
+    return (
+        kept.node
+        if kept.order_in_study == first
+        else next(candidate.node for candidate in reversed(rivals) if candidate.order_in_study == first)
+    )
+
+
+def evidence_ids(scene: Any) -> list[str]:
+    """Return the IDs of the volume nodes that are no image but the evidence of a grading."""
+    return [node.GetID() for node in _volume_nodes(scene) if node.GetAttribute(EVIDENCE_ATTRIBUTE)]
 
 
 def input_doubts(volumeNode: Any) -> tuple[str, ...]:
-    """Return what is doubtful about a volume as input, one sentence each; the contrast itself is checked when it runs.
+    """Return what is doubtful about a volume as input, one sentence each, the worst first.
+
+    Contrast and region come before geometry; what the pixels tell is checked when it runs.
 
     Raises
     ------
@@ -50,45 +75,43 @@ def input_doubts(volumeNode: Any) -> tuple[str, ...]:
         If it cannot be graded at all.
     """
     volume = sagittal_geometry_of_node(volumeNode)
-    name = volumeNode.GetName() or ""
-    doubts = []
-    if OTHER_CONTRAST_NAME.search(name) and not T2_NAME.search(name):
-        doubts.append("The name suggests another contrast than T2; Pfirrmann grades need a T2-weighted image.")
-    elif re.search(r"stir|tirm|dixon", name, re.IGNORECASE):
-        doubts.append("The name suggests fat suppression; the models were made for T2 without it.")
-    if LOCALIZER_NAME.search(name):
-        doubts.append("The name suggests a localizer; load the diagnostic sagittal T2 series.")
-    if OTHER_REGION_NAME.search(name):
-        doubts.append("The name suggests another region than the lumbar spine.")
-    return (*doubts, *_geometry_doubts(volume))
+    acquisition = header_of_node(volumeNode).acquisition
+    require_mr_modality(acquisition.modality)
+    return (*doubts(acquisition, volume.slice_count, volume.spacing_mm[0]), *_geometry_doubts(volume))
 
 
-def _rank(volumeNode: Any) -> tuple[bool, ...] | None:
+def _volume_nodes(scene: Any) -> list[Any]:
+    count = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
+    nodes = [scene.GetNthNodeByClass(n, "vtkMRMLScalarVolumeNode") for n in range(count)]
+    return [node for node in nodes if not node.IsA("vtkMRMLLabelMapVolumeNode")]
+
+
+def _candidate(volumeNode: Any) -> _Candidate | None:
     try:
         volume = sagittal_geometry_of_node(volumeNode)
     except ImagingError:
         return None
-    name = volumeNode.GetName() or ""
-    return (
-        not LOCALIZER_NAME.search(name),
-        bool(T2_NAME.search(name)),
-        not OTHER_CONTRAST_NAME.search(name),
-        not OTHER_REGION_NAME.search(name),
-        bool(SAGITTAL_NAME.search(name)),
-        not _geometry_doubts(volume),
+    acquisition, count, spacing = header_of_node(volumeNode).acquisition, volume.slice_count, volume.spacing_mm
+    coarse = (
+        *suitability(acquisition, count, spacing[0]),
+        not SAGITTAL_NAME.search(volumeNode.GetName() or ""),
+        bool(_geometry_doubts(volume)),
     )
+    return _Candidate(volumeNode, acquisition, coarse, order_in_study(acquisition, count, max(spacing[1:])))
 
 
 def _geometry_doubts(volume: SagittalVolume) -> list[str]:
     _, row_mm, column_mm = volume.spacing_mm
     _, rows, _ = volume.voxels.shape
-    doubts = []
+    found = list(volume.notes)  # that nothing is stated, if so
     if volume.slice_count == 1:
-        doubts.append("There is a single slice; make sure that it is the mid-sagittal one.")
+        found.append("There is a single slice; make sure that it is the mid-sagittal one.")
+    if not volume.scale_known:
+        return found
     if rows * row_mm < MIN_FIELD_OF_VIEW_MM:
-        doubts.append(
+        found.append(
             f"The image is only {rows * row_mm:.0f} mm high; levels may be missing and the junction out of view."
         )
     if max(row_mm, column_mm) > MAX_PIXEL_MM:
-        doubts.append(f"The pixels are large ({max(row_mm, column_mm):.1f} mm); thin discs may be missed.")
-    return doubts
+        found.append(f"The pixels are large ({max(row_mm, column_mm):.1f} mm); thin discs may be missed.")
+    return found

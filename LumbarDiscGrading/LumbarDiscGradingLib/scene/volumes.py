@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..imaging.admission import grey_values, require_mr_like, require_size
+from ..imaging.acquisition import Acquisition, doubts
+from ..imaging.admission import grey_values, require_mr_like, require_mr_modality, require_size
+from ..imaging.stated_geometry import sagittal_from_stored
 from ..imaging.volume import ImagingError, SagittalVolume, VolumeSource
+from .dicom_headers import header_of_node
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Turns LPS positions into RAS ones, and back."""
@@ -29,27 +32,34 @@ class NodeVoxels:
     array : ndarray, shape (k, j, i) or (k, j, i, channels)
     index_to_lps : ndarray, shape (4, 4)
         Maps (i, j, k, 1) to LPS mm in the world.
-    modality : str
-        DICOM modality, empty when unknown.
+    acquisition : Acquisition
+        How the image was acquired, as its header or its name tells.
+    pixel_size_stated : bool
+        False where the header is known to lack the pixel size.
     """
 
     name: str
     array: NDArray
     index_to_lps: NDArray[np.float64]
-    modality: str = ""
+    acquisition: Acquisition
+    pixel_size_stated: bool = True
 
     def sagittal_volume(self) -> SagittalVolume:
-        """Return the voxels in canonical sagittal order.
+        """Return the voxels in canonical sagittal order; what is doubtful in contrast or region is among the notes.
 
         Raises
         ------
         ImagingError
             If they are not those of a grey-scale MR image or have no sagittal slices.
         """
+        require_mr_modality(self.acquisition.modality)
         array, notes = grey_values(self.array) if self.array.ndim == 4 else (self.array, ())
         require_mr_like(array)
-        source = VolumeSource(self.name, sha256=_sha256(array, self.index_to_lps), modality=self.modality)
-        return SagittalVolume.from_stored(array, self.index_to_lps, source, notes)
+        modality = self.acquisition.modality
+        source = VolumeSource(self.name, sha256=_sha256(array, self.index_to_lps), modality=modality)
+        volume = sagittal_from_stored(array, self.index_to_lps, source, notes, self.pixel_size_stated)
+        said = doubts(self.acquisition, volume.slice_count, volume.spacing_mm[0])
+        return replace(volume, notes=(*said, *volume.notes))
 
 
 def copy_of_node(volumeNode: Any) -> NodeVoxels:
@@ -69,7 +79,8 @@ def copy_of_node(volumeNode: Any) -> NodeVoxels:
 
     name = _require_voxels(volumeNode)
     array = np.array(arrayFromVolume(volumeNode))
-    return NodeVoxels(name, array, LPS_TO_RAS @ ijk_to_world(volumeNode), _modality(volumeNode))
+    acquisition = header_of_node(volumeNode).acquisition
+    return NodeVoxels(name, array, LPS_TO_RAS @ ijk_to_world(volumeNode), acquisition, _pixel_size_stated(volumeNode))
 
 
 def sagittal_geometry_of_node(volumeNode: Any) -> SagittalVolume:
@@ -82,7 +93,8 @@ def sagittal_geometry_of_node(volumeNode: Any) -> SagittalVolume:
     """
     name = _require_voxels(volumeNode)
     blank = np.broadcast_to(np.uint8(0), volumeNode.GetImageData().GetDimensions()[::-1])
-    return SagittalVolume.from_stored(blank, LPS_TO_RAS @ ijk_to_world(volumeNode), VolumeSource(name))
+    matrix = LPS_TO_RAS @ ijk_to_world(volumeNode)
+    return sagittal_from_stored(blank, matrix, VolumeSource(name), (), _pixel_size_stated(volumeNode))
 
 
 def sagittal_volume_from_node(volumeNode: Any) -> SagittalVolume:
@@ -122,16 +134,9 @@ def _sha256(array: NDArray, index_to_lps: NDArray[np.float64]) -> str:
     return digest.hexdigest()
 
 
-def _modality(volumeNode: Any) -> str:
-    """Return the DICOM modality that the subject hierarchy has for a volume; empty when it was no DICOM."""
-    import slicer
-
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volumeNode.GetScene())
-    item = hierarchy.GetItemByDataNode(volumeNode) if hierarchy is not None else 0
-    if not item:
-        return ""
-    attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
-    return hierarchy.GetItemAttribute(item, attribute) or ""
+def _pixel_size_stated(volumeNode: Any) -> bool:
+    """Whether the pixels have another size than the default of a header that does not state it."""
+    return header_of_node(volumeNode).pixel_size_stated or volumeNode.GetSpacing()[:2] != (1.0, 1.0)
 
 
 def ijk_to_world(volumeNode: Any) -> NDArray[np.float64]:

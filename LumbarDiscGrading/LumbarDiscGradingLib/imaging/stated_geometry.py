@@ -1,0 +1,86 @@
+"""Images whose header says neither pixel size nor orientation: known by their default geometry, graded without mm."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .admission import MIN_IN_PLANE_PIXELS
+from .volume import NotSagittalError, SagittalVolume, VolumeSource
+
+TYPICAL_FIELD_OF_VIEW_MM = 280.0
+"""Height that a lumbar image of unknown scale is taken to show, until the anatomy tells better: the field of view of
+a clinical sagittal lumbar series is commonly 260 to 300 mm."""
+
+NO_GEOMETRY = "The image has no pixel size or orientation in its header; lengths and areas are left out."
+NO_PIXEL_SIZE = "The image has no pixel size in its header; lengths and areas are left out."
+
+_EXACT = 1e-6
+_CENTERED_MM = 1.0
+"""Slicer places an image without position at the origin, or its center there where the user asks for that."""
+
+
+def geometry_is_stated(index_to_lps: NDArray[np.float64], shape: tuple[int, ...]) -> bool:
+    """Whether a stored geometry is more than the default of an image whose header says nothing.
+
+    The default is a spacing of exactly 1 x 1 x 1 mm along the patient's axes (those of ITK or of NIfTI), with the first
+    voxel or the center of the image at the origin.
+
+    Parameters
+    ----------
+    index_to_lps : ndarray, shape (4, 4)
+        Maps (i, j, k, 1) to LPS mm.
+    shape : tuple of int
+        Of the stored array (k, j, i).
+    """
+    axes, origin = np.asarray(index_to_lps)[:3, :3], np.asarray(index_to_lps)[:3, 3]
+    signs = np.diag(axes)
+    is_default = np.allclose(np.abs(axes), np.eye(3), rtol=0, atol=_EXACT) and signs[0] * signs[1] > 0 and signs[2] > 0
+    center = origin + axes @ ((np.array(shape[::-1]) - 1) / 2)
+    at_origin = np.allclose(origin, 0, rtol=0, atol=_EXACT) or bool(np.all(np.abs(center) <= _CENTERED_MM))
+    return not (is_default and at_origin)
+
+
+def sagittal_from_stored(
+    array: NDArray,
+    index_to_lps: NDArray[np.float64],
+    source: VolumeSource,
+    notes: tuple[str, ...] = (),
+    pixel_size_stated: bool = True,
+) -> SagittalVolume:
+    """Reorder a stored array into canonical sagittal order; its scale is known only where the header stated it.
+
+    Parameters
+    ----------
+    array, index_to_lps, source, notes
+        As for `SagittalVolume.from_stored`.
+    pixel_size_stated : bool
+        False where a header is known to lack the pixel size, so that `index_to_lps` has a default or an estimate.
+
+    Raises
+    ------
+    ImagingError
+        As `SagittalVolume.from_stored` does, and if nothing is stated and the slices as they are stored cannot be
+        sagittal.
+    """
+    stated = geometry_is_stated(index_to_lps, array.shape)
+    try:
+        volume = SagittalVolume.from_stored(array, index_to_lps, source, notes, stated and pixel_size_stated)
+    except NotSagittalError:
+        if stated:
+            raise
+        raise _no_orientation() from None
+    if not stated and min(volume.voxels.shape[1:]) < MIN_IN_PLANE_PIXELS:
+        raise _no_orientation()
+    if volume.scale_known:
+        return volume
+    return replace(volume, notes=(*volume.notes, NO_PIXEL_SIZE if stated else NO_GEOMETRY))
+
+
+def _no_orientation() -> NotSagittalError:
+    return NotSagittalError(
+        "No sagittal slices: the image has no pixel size or orientation in its header, so that which of its planes are "
+        "sagittal cannot be told; load the original DICOM series."
+    )
