@@ -911,24 +911,6 @@ def test_the_sample_is_made_by_code_and_selected(host: Any) -> None:
     assert host.ui.gradeDiscsButton.enabled
 
 
-def test_the_sample_is_registered_in_sample_data(host: Any, monkeypatch: Any) -> None:
-    registered = {}
-
-    def register(category: str, sampleName: str, uris: str, fileNames: str, nodeNames: str, **options: Any) -> None:
-        assert all(
-            isinstance(text, str) for text in (uris, fileNames, nodeNames)
-        )  # Slicer takes the length of their lists
-        registered.update(options)
-
-    logic = types.SimpleNamespace(registerCustomSampleDataSource=register)
-    monkeypatch.setitem(sys.modules, "SampleData", types.SimpleNamespace(SampleDataLogic=logic))
-    slicer.modules.sampledata = object()
-    host.module.registerSample()
-    (node,) = registered["customDownloader"](None)
-    assert node.GetImageData().GetNumberOfPoints() > 1e6
-    assert Path(registered["thumbnailFileName"]).is_file()
-
-
 @needs_models
 def test_one_line_grades_without_a_main_window(host: Any, sample: Any, graders: Any) -> None:
     host.close_panel()

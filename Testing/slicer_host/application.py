@@ -16,6 +16,7 @@ import slicer
 from LumbarDiscGradingLib.headless.core import SLICE_VIEWS, SlicerCore
 
 from . import pythonqt
+from .dicom_database import DicomDatabase
 from .pythonqt import VIOLATIONS, stray_attributes
 from .slice_controllers import SliceControllers
 from .ui_loader import loader_of
@@ -67,8 +68,9 @@ class Application:
 
     applicationName = "Slicer"
 
-    def __init__(self, core: SlicerCore, qt_application: Any) -> None:
+    def __init__(self, core: SlicerCore, qt_application: Any, temporary_path: str) -> None:
         self._core, self._qt = core, qt_application
+        self.temporaryPath = temporary_path
         self._slots: dict[str, list[Any]] = {}
         self._layout_manager = LayoutManager(core)
         self._module_manager = types.SimpleNamespace(connect=lambda *_: True, disconnect=lambda *_: True)
@@ -137,9 +139,11 @@ class SlicerHost:
         self.core = SlicerCore()
         self.scene = self.core.scene
         self.sliceControllers = SliceControllers(self.scene)
-        self.app = Application(self.core, self.qt_application)
-        self._former = {name: getattr(slicer, name, None) for name in ("app", "mrmlScene", "modules")}
+        self.app = Application(self.core, self.qt_application, self._folder.name)
+        self._former = {name: getattr(slicer, name, None) for name in ("app", "mrmlScene", "modules", "dicomDatabase")}
+        self.database = DicomDatabase()
         vars(slicer).update(app=self.app, mrmlScene=self.scene, modules=types.SimpleNamespace())
+        slicer.dicomDatabase = self.database
         self.widgetClass, self.sceneWidgetClass = widgets.qMRMLWidget, widgets.SceneWidget
         self.representation: Any = None
         self._load()

@@ -167,6 +167,23 @@ def _option(name: str, type_name: Any, default: Any) -> Any:
     return Property(type_name, lambda self: self._options.get(name, default), write)
 
 
+class qMRMLSortFilterProxyModel(QtCore.QObject):
+    """What of the scene a selector offers: hidden nodes are in no list, whatever else lets them in."""
+
+    changed = Signal()
+
+    def __init__(self, parent: Any) -> None:
+        super().__init__(parent)
+        self._hidden: list[str] = []
+
+    def _hide(self, node_ids: list[str]) -> None:
+        if list(node_ids) != self._hidden:
+            self._hidden = list(node_ids)
+            self.changed.emit()
+
+    hiddenNodeIDs = Property("QStringList", lambda self: self._hidden, _hide)
+
+
 class qMRMLNodeComboBox(SceneWidget):
     """Selects a node of the scene."""
 
@@ -194,6 +211,11 @@ class qMRMLNodeComboBox(SceneWidget):
         self._id = ""
         self._options: dict[str, Any] = {"nodeTypes": [], "addEnabled": True, "removeEnabled": True}
         self.combo.activated.connect(lambda row: self._select(self.combo.itemData(row) or ""))
+        self._filter = qMRMLSortFilterProxyModel(self)
+        self._filter.changed.connect(self._scene_changed)
+
+    def sortFilterProxyModel(self) -> Any:
+        return self._filter
 
     nodeTypes = _option("nodeTypes", "QStringList", [])
     noneEnabled = _option("noneEnabled", bool, False)
@@ -213,6 +235,7 @@ class qMRMLNodeComboBox(SceneWidget):
             for node in everything
             if any(node.IsA(kind) if children else node.GetClassName() == kind for kind in kinds)
             and not node.GetHideFromEditors()
+            and node.GetID() not in self._filter.hiddenNodeIDs
         ]
 
     def _scene_changed(self, *_: Any) -> None:
@@ -240,7 +263,8 @@ class qMRMLNodeComboBox(SceneWidget):
         return self._scene.GetNodeByID(self._id) if self._scene is not None and self._id else None
 
     def setCurrentNode(self, node: Any) -> None:
-        self._select(node.GetID() if node is not None else "")
+        offered = node is not None and node.GetID() not in self._filter.hiddenNodeIDs
+        self._select(node.GetID() if offered else "")
 
     def setCurrentNodeID(self, node_id: str) -> None:
         self._select(node_id or "")

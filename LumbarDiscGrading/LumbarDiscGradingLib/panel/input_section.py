@@ -6,17 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from slicer.util import VTKObservationMixin
+
 from ..grading.device import ALWAYS_THERE
 from ..imaging.volume import ImagingError
 from ..models.manifest import TASKS, ModelError
 from ..models.store import available_models, default_model_names, install_model, unusable_models
-from ..scene.input_choice import input_doubts, likely_volume
+from ..scene.input_choice import evidence_ids, input_doubts, likely_volume
 from ..scene.viewed_slice import show_slice, viewed_slice
 from ..scene.volumes import sagittal_geometry_of_node
 from .parameters import Parameters, prefer_device, preferred_device
 
 
-class InputSection:
+class InputSection(VTKObservationMixin):
     """Shows and changes the parameters of the next run.
 
     Parameters
@@ -30,9 +32,11 @@ class InputSection:
     """
 
     def __init__(self, ui: Any, changed: Callable[[], None], installed: Callable[[], None]) -> None:
+        super().__init__()
         self.ui, self._changed, self._installed = ui, changed, installed
-        self.parameters: Parameters | None = None
+        self._parameters: Parameters | None = None
         self.refusal = ""
+        self._doubts: tuple[str, ...] = ()
         self._volume: Any = None
         self._picked = ""
         self._slider_of = ""
@@ -49,6 +53,24 @@ class InputSection:
         ui.deviceComboBox.connect("activated(int)", self._device_selected)
         ui.modelCardButton.connect("toggled(bool)", self._card_toggled)
         ui.installModelButton.connect("clicked()", self._install)
+
+    @property
+    def parameters(self) -> Parameters | None:
+        """The parameters of the scene, None while there is no scene to follow; nothing of a scene is observed then."""
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, parameters: Parameters | None) -> None:
+        self.removeObservers()
+        self._parameters = parameters
+        if parameters is not None:
+            scene = parameters.node.GetScene()
+            self.addObserver(scene, scene.NodeAddedEvent, self._offer_images)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is doubtful about the selected volume before it is graded, a sentence each, the worst first."""
+        return self._doubts
 
     def follow(self, parameters: Parameters | None) -> None:
         """Show the parameters of a scene; where no volume is selected the likely one is."""
@@ -84,6 +106,7 @@ class InputSection:
         """Show what the parameters say."""
         volumeNode = self.parameters.inputVolume if self.parameters is not None else None
         self._showing = True
+        self._offer_images()
         self.ui.inputSelector.setCurrentNode(volumeNode)
         self._show_doubts(volumeNode)
         self._show_slice()
@@ -144,21 +167,27 @@ class InputSection:
 
     # -- what is shown
 
+    def _offer_images(self, caller: Any = None, event: Any = None) -> None:
+        """Leave the evidence of gradings out of the volumes that can be selected."""
+        if self.parameters is not None:
+            filtering = self.ui.inputSelector.sortFilterProxyModel()
+            filtering.hiddenNodeIDs = evidence_ids(self.parameters.node.GetScene())
+
     def _show_doubts(self, volumeNode: Any) -> None:
         from slicer.i18n import tr as _
 
-        self.refusal, self._volume, doubts = "", None, ()
+        self.refusal, self._volume, self._doubts, said = "", None, (), ()
         if volumeNode is None:
-            doubts = (_("No volume is selected: load a sagittal T2 series, or the sample at the end of this panel."),)
+            said = (_("No volume is selected: load a sagittal T2 series, or the sample at the end of this panel."),)
         else:
             try:
                 self._volume = sagittal_geometry_of_node(volumeNode)
-                doubts = input_doubts(volumeNode)
+                said = self._doubts = input_doubts(volumeNode)
             except ImagingError as error:
                 self.refusal = str(error)
-                doubts = (self.refusal,)
-        self.ui.inputDoubtsLabel.text = "\n".join(doubts)
-        self.ui.inputDoubtsLabel.visible = bool(doubts)
+                said = (self.refusal,)
+        self.ui.inputDoubtsLabel.text = "\n".join(said)
+        self.ui.inputDoubtsLabel.visible = bool(said)
 
     def _show_slice(self) -> None:
         volume = self._volume

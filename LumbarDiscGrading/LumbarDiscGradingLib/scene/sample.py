@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ..imaging.phantom import lumbar_phantom
@@ -14,6 +15,20 @@ SAMPLE_NODE_NAME = "Lumbar phantom T2 sagittal"
 def sample_volume() -> SagittalVolume:
     """Make the sample; takes a second or two and touches no scene, so that any thread may do it."""
     return lumbar_phantom().volume
+
+
+def sample_file(folder: str | Path, name: str) -> Path:
+    """Return the sample as a volume file in a folder; it is made where it is not there yet."""
+    from ..dataset.image_files import write_stored
+
+    path = Path(folder).absolute() / name
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        volume = sample_volume()
+        unfinished = path.with_name(f"unfinished-{name}")
+        write_stored(unfinished, volume.to_stored(volume.voxels), volume.stored_index_to_lps)
+        unfinished.replace(path)
+    return path
 
 
 def load_sample(scene: Any, volume: SagittalVolume | None = None) -> Any:
