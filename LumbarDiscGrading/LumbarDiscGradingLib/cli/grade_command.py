@@ -200,9 +200,14 @@ class _Writer:
 
 def _print_summary(result: GradingResult, stem: str, folder: Path) -> None:
     print(f"{stem}: slice {result.stored_slice_index} ({result.slice_reason})")
+    for doubt in result.doubts:
+        print(f"  DOUBT: {doubt}")
     for disc in result.discs:
+        if not disc.assessable:
+            print(f"  {disc.level:7} {disc.group_word}: {disc.warnings[0].removeprefix(f'{disc.level}: ')}")
+            continue
         sure = f"p {max(disc.group_probabilities):.2f}" + ("" if disc.confident else "  low confidence")
         print(f"  {disc.level:7} {disc.group.value:9} Pfirrmann {disc.pfirrmann}  {sure}")
-    for warning in (*result.volume.notes, *result.warnings):
-        print(f"  Note: {warning}")
+    for note in (*result.volume.notes, *(warning for warning in result.warnings if warning not in result.doubts)):
+        print(f"  Note: {note}")
     print(f"  Written to {folder}: {stem}_overview.png and the other files of {stem}")

@@ -24,6 +24,8 @@ FAINT_PROBABILITY, MIN_FAINT_AREA_MM2 = 0.15, 20.0
 """Between such discs, pixels of this probability are taken for the collapsed disc that must be there."""
 HALF_LENGTH_MM = 28.0
 """No lumbar disc reaches further than this from the line through the centres of its neighbours."""
+MAX_TO_CANAL_MM = 65.0
+"""No disc's centre lies further in front of the canal at its height: half a disc is 20 mm, the canal's bend 20 more."""
 SPLIT_RADII_MM = (0.7, 1.4, 2.1)
 """Openings tried, one after the other, on discs that grew together."""
 
@@ -147,6 +149,13 @@ def region_of_mask(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> 
     return _region(mask, np.ones(mask.shape, dtype=np.float32), None, border, spacing_mm)
 
 
+def joined_pieces(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> list[NDArray[np.bool_]]:
+    """Return the pieces of a mask that was drawn, largest first; pieces that can be one disc's are one."""
+    pieces = [region_of_mask(piece, spacing_mm) for piece in components(mask)]
+    nothing, certain = np.zeros_like(mask), np.ones(mask.shape, dtype=np.float32)
+    return [disc.mask for disc in _joined_fragments(pieces, nothing, certain, None, nothing, spacing_mm)]
+
+
 def pixels_of(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the (row, column) of a mask's pixels, shape (n, 2): what numpy's argwhere gives, twenty times as fast."""
     return np.column_stack(np.divmod(np.flatnonzero(mask), mask.shape[1]))
@@ -261,14 +270,16 @@ def _same_disc(
 def _in_front_of_canal(
     discs: list[DiscRegion], canal: NDArray[np.bool_], spacing_mm: tuple[float, float]
 ) -> list[DiscRegion]:
-    """Drop what lies behind the canal."""
+    """Drop what lies behind the canal, and what lies too far in front of it to be a disc of this spine."""
     if not canal.any():
         return discs
     points = pixels_of(canal) * spacing_mm
     kept = []
     for disc in discs:
         nearest = points[np.argmin(np.linalg.norm(points - disc.center_mm, axis=1))]
-        if disc.center_mm[1] < nearest[1]:
+        beside = points[np.abs(points[:, 0] - disc.center_mm[0]) < HALF_LENGTH_MM / 2, 1]
+        far = len(beside) > 0 and beside.min() - disc.center_mm[1] > MAX_TO_CANAL_MM
+        if disc.center_mm[1] < nearest[1] and not far:
             kept.append(disc)
     return kept
 

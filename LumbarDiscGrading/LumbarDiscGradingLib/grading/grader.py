@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..imaging.volume import ImagingError, SagittalVolume
-from ..pfirrmann import DISC_LABELS, GROUPS, LUMBAR_LEVELS, Group, group_probabilities
+from ..pfirrmann import DISC_LABELS, GROUPS, LUMBAR_LEVELS, Group, Tissue, group_probabilities
 from .discs import DiscRegion, SpineRegions, find_regions, region_of_mask
-from .input_checks import contrast_warnings
+from .input_checks import contrast_warnings, quality_warnings
 from .levels import NamedDiscs, name_levels
+from .likely_cause import orientation_cause, refusal, scale_cause
 from .measurements import fluid_signal, measure_disc
+from .plausibility import NoDiscsError, Verdict, judged, odd_disc_warning
 from .result import DiscGrade, GradingResult, ModelUse, missing_lumbar_levels
 from .slice_choice import choose_slice
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 CONFIDENT_PROBABILITY = 0.6
 """A group that is less probable than this is marked as not confident."""
+LOW_CONFIDENCE = "low confidence"
 FAINT_DISC_PROBABILITY = 0.5
 """A disc whose pixels are discs with less than this mean probability is said to be hardly seen."""
 UPRIGHT_DEGREES = 15.0
@@ -42,8 +45,10 @@ Vertebral body about 27 mm and disc about 9 mm high (Zhou et al., Eur Spine J 9:
 SCALE_TOLERANCE = 0.06
 
 
-class NoDiscsError(ImagingError):
-    """No intervertebral disc was found."""
+SURE_DISCS = 4
+"""A turned image shows a lumbar spine if it has this many sound discs above a lumbosacral junction that is seen."""
+
+__all__ = ["DiscGrader", "NoDiscsError", "regions_of", "segmented", "spine_tilt_degrees"]
 
 
 class DiscGrader:
@@ -106,6 +111,8 @@ class DiscGrader:
         ------
         NoDiscsError
             If no disc is found.
+        ImplausibleResultError
+            If what was found cannot be a row of lumbar discs; the message names the likely cause.
         """
         watch = _Stopwatch(progress)
         watch.start("segment")
@@ -113,24 +120,27 @@ class DiscGrader:
         watch.start("find discs")
         slice_2d = volume.thick_slice(segmentation.slice_index)
         spacing = segmentation.spacing_mm
-        named = _without_cut_thoracic(name_levels(regions, (slice_2d.shape[0] - 1) * spacing[0]))
-        if not named.discs:
-            raise NoDiscsError("No intervertebral disc was found; load a sagittal T2-weighted lumbar series.")
+        named = _named(regions, slice_2d.shape)
+        verdict = self._judged(named, regions, tissues, volume)
+        contrast = contrast_warnings(slice_2d, tissues)
+        self._refuse_other_than_spine(volume, segmentation.slice_index, named, verdict, contrast, watch.tell)
         watch.start("grade")
         fluids = [fluid_signal(slice_2d, regions.canal, disc.axis, spacing) for disc in named.discs]
         probabilities = self._grade_probabilities(slice_2d, named, fluids, spacing)
         watch.start("measure")
         discs = [
-            _disc_grade(volume, segmentation, regions, slice_2d, *parts)
+            _disc_grade(volume, segmentation, regions, slice_2d, *parts, contrast_doubted=bool(contrast))
             for parts in zip(named.levels, named.discs, fluids, probabilities, strict=True)
         ]
-        discs.reverse()
+        discs = [_not_graded(disc) if disc.level in verdict.odd_levels else disc for disc in reversed(discs)]
         labels = np.zeros(slice_2d.shape, dtype=np.uint8)
         for level, disc in zip(named.levels, named.discs, strict=True):
             labels[disc.mask] = DISC_LABELS[level]
         missing = missing_lumbar_levels(named.levels)
         warnings = (
-            *contrast_warnings(slice_2d, tissues),
+            *contrast,
+            *verdict.doubts,
+            *quality_warnings(slice_2d, tissues, spacing),
             *named.warnings,
             *_count_warnings(missing, named, volume, scale),
         )
@@ -229,6 +239,38 @@ class DiscGrader:
             spacing = segmented(self.segmenter, result.volume, result.slice_index, watch.tell)[0].spacing_mm
         return evidence_of(result, spacing, self.classifier, groups, watch.tell)
 
+    def _judged(
+        self, named: NamedDiscs, regions: SpineRegions, tissues: NDArray[np.uint8], volume: SagittalVolume
+    ) -> Verdict:
+        sees_all = Tissue.CANAL.name.lower() in self.segmenter.outputs
+        return judged(named, regions, tissues, volume.scale_known, sees_all)
+
+    def _refuse_other_than_spine(
+        self,
+        volume: SagittalVolume,
+        slice_index: int,
+        named: NamedDiscs,
+        verdict: Verdict,
+        contrast: tuple[str, ...],
+        before_batch: Callable[[], None],
+    ) -> None:
+        """Raise where the masks cannot be a lumbar spine, or would be a better one upside down."""
+
+        def is_spine(turned: SagittalVolume) -> bool:
+            _, (regions, tissues), _, _ = segmented(self.segmenter, turned, 0, before_batch)
+            found = _named(regions, turned.voxels.shape[1:])
+            again = self._judged(found, regions, tissues, turned)
+            sure = len(found.discs) - len(again.odd_levels) >= SURE_DISCS and found.levels[0] == LUMBAR_LEVELS[-1]
+            return sure and found.trusted and not again.fault
+
+        if not verdict.fault and named.trusted:
+            return
+        lies = orientation_cause(volume, slice_index, is_spine, upside_down_only=not verdict.fault)
+        if not verdict.fault and not lies:
+            return
+        scaled = not lies and not verdict.cause and scale_cause(volume, slice_index, is_spine)
+        raise refusal(len(named.discs), verdict, lies, scaled, contrast)
+
     def _grade_probabilities(
         self, slice_2d: NDArray, named: NamedDiscs, fluids: list[float | None], spacing: tuple[float, float]
     ) -> NDArray[np.float64]:
@@ -308,6 +350,16 @@ def spine_tilt_degrees(regions: SpineRegions) -> float:
     return float(np.degrees(np.arctan2(down[1], down[0])))
 
 
+def _named(regions: SpineRegions, slice_shape: tuple[int, ...]) -> NamedDiscs:
+    return _without_cut_thoracic(name_levels(regions, (slice_shape[0] - 1) * regions.spacing_mm[0]))
+
+
+def _not_graded(disc: DiscGrade) -> DiscGrade:
+    """Keep a disc whose mask cannot be right as a row without a grade."""
+    warnings = tuple(warning for warning in disc.warnings if LOW_CONFIDENCE not in warning)
+    return replace(disc, assessable=False, confident=False, warnings=(odd_disc_warning(disc.level), *warnings))
+
+
 def _without_cut_thoracic(named: NamedDiscs) -> NamedDiscs:
     """Leave out discs above L1-L2 that the edge of the image cuts; they cannot be graded and are not asked for."""
     kept = [
@@ -335,15 +387,16 @@ def _disc_grade(
     disc: DiscRegion,
     fluid: float | None,
     probabilities: NDArray[np.float64],
+    contrast_doubted: bool = False,
 ) -> DiscGrade:
     by_grade = tuple(float(value) for value in probabilities)
     by_group = group_probabilities(by_grade)
     group = GROUPS[int(np.argmax(by_group))]
     row, column = disc.center_mm / np.array(segmentation.spacing_mm)
-    confident = max(by_group) >= CONFIDENT_PROBABILITY and fluid is not None
+    confident = max(by_group) >= CONFIDENT_PROBABILITY and fluid is not None and not contrast_doubted
     warnings = []
     if not confident:
-        warnings.append(f"{level}: low confidence, read it yourself.")
+        warnings.append(f"{level}: {LOW_CONFIDENCE}, read it yourself.")
     if disc.touches_border:
         warnings.append(f"{level}: cut by the edge of the image.")
     if disc.probability < FAINT_DISC_PROBABILITY:

@@ -12,7 +12,20 @@ from ..imaging.volume import SagittalVolume
 from ..pfirrmann import DISC_LABELS, LUMBAR_LEVELS, NOT_GRADED_COLOR, Group
 
 NOT_ASSESSABLE = "not assessable"
-"""Stands where the group would be of a disc that a reader marked so."""
+"""Stands where the group would be of a disc that a reader marked so, or whose mask cannot be a disc."""
+
+DOUBT_MARKS = (
+    "does not look T2-weighted",
+    "looks fat-suppressed",
+    "contrast could not be checked",
+    "check the pixel size",
+    "check that the slice is mid-sagittal",
+    "too blurred",
+    "so noisy",
+    "check the levels",
+    "levels are an assumption",
+)
+"""A warning with one of these questions the whole result, not one disc or a length alone."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,8 @@ class DiscGrade:
     measurements : DiscMeasurements
     warnings : tuple of str
     assessable : bool
-        False where a reader marked the disc as not assessable; its group and grade are then not to be read.
+        False where a reader marked the disc as not assessable (`changes` tells), or where the mask that was found has
+        not the shape or the place of a disc (a warning tells); its group and grade are then not to be read.
     changes : tuple of str
         What a reader changed, one phrase each; empty where everything is as the networks gave it.
     """
@@ -129,7 +143,7 @@ class GradingResult:
     missing_levels : tuple of str
         Lumbar levels L1-L2 to L5-S1 that were not found.
     warnings : tuple of str
-        One sentence each.
+        One sentence each, what questions most of the result first.
     models : tuple of ModelUse
     device : str
         Where the networks ran, with the reason if it is not where it was asked for.
@@ -153,6 +167,11 @@ class GradingResult:
     def disc(self, level: str) -> DiscGrade | None:
         """Return the disc of a level, None where it was not found."""
         return next((disc for disc in self.discs if disc.level == level), None)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """The warnings that question the whole result: contrast, scale, slice, quality, levels; worst first."""
+        return tuple(warning for warning in self.warnings if any(mark in warning for mark in DOUBT_MARKS))
 
     @property
     def stored_slice_index(self) -> int:
@@ -189,6 +208,7 @@ class GradingResult:
             "discs": [_disc_to_dict(disc) for disc in self.discs],
             "missing_levels": list(self.missing_levels),
             "warnings": list(self.warnings),
+            "doubts": list(self.doubts),
             "models": [vars(model) for model in self.models],
             "device": self.device,
             "timings_s": {stage: round(seconds, 4) for stage, seconds in self.timings_s.items()},
