@@ -211,6 +211,22 @@ class SlicerHost:
         self.representation = None
         self.process_events()
 
+    # -- data
+
+    def load_volume(self, volume: Any, name: str = "T2 sagittal") -> Any:
+        """Load a volume and return its node; Slicer shows what was loaded last in all slice views."""
+        from LumbarDiscGradingLib.scene.volumes import volume_node_from
+
+        node = volume_node_from(volume, name, self.scene)
+        self.show_volume(node)
+        self.process_events()
+        return node
+
+    def show_volume(self, node: Any) -> None:
+        """Show a volume in all slice views, as loading one does and *Show* in the module Data."""
+        self.scene.GetNodeByID("vtkMRMLSelectionNodeSingleton").SetActiveVolumeID(node.GetID())
+        self.core.application_logic.PropagateVolumeSelection(1)
+
     # -- events
 
     def process_events(self) -> None:

@@ -22,6 +22,10 @@ class SliceWidget:
         self.core, self.name = core, name
         self._interactor = vtk.vtkGenericRenderWindowInteractor()
         self._interactor.SetInteractorStyle(None)
+        self.renderer = vtk.vtkRenderer()
+        self.renderer.GetActiveCamera().ParallelProjectionOn()
+        self._renderers = vtk.vtkRendererCollection()
+        self._renderers.AddItem(self.renderer)
         self._drawing: Any = None
 
     def sliceView(self) -> SliceWidget:
@@ -33,8 +37,23 @@ class SliceWidget:
     def GetInteractor(self) -> Any:
         return self._interactor
 
+    def GetRenderers(self) -> Any:
+        return self._renderers
+
+    def scheduleRender(self) -> None:
+        """Pictures are drawn when they are asked for."""
+
     def mrmlSliceNode(self) -> Any:
         return self.core.scene.GetNodeByID(f"vtkMRMLSliceNode{self.name}")
+
+    def mrmlSliceCompositeNode(self) -> Any:
+        return self.core.scene.GetNodeByID(f"vtkMRMLSliceCompositeNode{self.name}")
+
+    def texts(self) -> list[str]:
+        """Return the texts that lie over the view."""
+        props = self.renderer.GetViewProps()
+        actors = [props.GetItemAsObject(n) for n in range(props.GetNumberOfItems())]
+        return [actor.GetInput() for actor in actors if actor.IsA("vtkTextActor")]
 
     def click(self, ras: tuple[float, float, float]) -> None:
         """Press the left button where a point of the world is seen."""
@@ -47,7 +66,7 @@ class SliceWidget:
     def picture(self, width: int, height: int) -> np.ndarray:
         """Draw the view and return its pixels, shape (height, width, 3)."""
         if self._drawing is None:
-            self._drawing = _Drawing(self.core, self.mrmlSliceNode(), (width, height))
+            self._drawing = _Drawing(self.core, self.mrmlSliceNode(), self.renderer, (width, height))
         return self._drawing.picture(width, height)
 
     def close(self) -> None:
@@ -57,10 +76,8 @@ class SliceWidget:
 
 
 class _Drawing:
-    def __init__(self, core: Any, node: Any, size: tuple[int, int]) -> None:
-        self.core = core
-        self.renderer = vtk.vtkRenderer()
-        self.renderer.GetActiveCamera().ParallelProjectionOn()
+    def __init__(self, core: Any, node: Any, renderer: Any, size: tuple[int, int]) -> None:
+        self.core, self.renderer = core, renderer
         self.window = vtk.vtkRenderWindow()
         self.window.SetShowWindow(False)
         self.window.SetOffScreenRendering(1)

@@ -276,7 +276,8 @@ class qMRMLSegmentEditorWidget(SceneWidget):
     """Stands where the Segment Editor is; its state is in the real vtkMRMLSegmentEditorNode.
 
     Of the effects only *Keep largest island* is here. All put their default parameters into the node, where none are,
-    as Slicer's do, and another volume sets the size of the brush. Its keys are bound as in Slicer: what is bound to one of them elsewhere at the same time works for nobody.
+    as Slicer's do, and another volume sets the size of the brush. Its keys are bound as in Slicer: what is bound to one
+    of them elsewhere at the same time works for nobody.
     `calls` records what was installed on the main window and the views.
     """
 
