@@ -78,7 +78,28 @@ class MaskEdited:
         return self.disc.level
 
 
-Correction = LevelSet | GradeSet | NotAssessable | MaskEdited
+@dataclass(frozen=True, eq=False)
+class DiscAdded:
+    """A disc that was not found, with the mask that a reader drew of it and what the networks say of it.
+
+    Attributes
+    ----------
+    disc : DiscGrade
+        From `DiscGrader.regrade`; its level is none that the result has.
+    mask : ndarray of bool, shape (rows, columns)
+        On the graded slice.
+    """
+
+    disc: DiscGrade
+    mask: NDArray[np.bool_]
+
+    @property
+    def level(self) -> str:
+        """Level of the disc."""
+        return self.disc.level
+
+
+Correction = LevelSet | GradeSet | NotAssessable | MaskEdited | DiscAdded
 
 
 def corrected(result: GradingResult, corrections: Iterable[Correction]) -> GradingResult:
@@ -97,6 +118,9 @@ def corrected(result: GradingResult, corrections: Iterable[Correction]) -> Gradi
     """
     for correction in corrections:
         disc = result.disc(correction.level)
+        if isinstance(correction, DiscAdded):
+            result = _with_added(result, correction)
+            continue
         if disc is None:
             raise CorrectionError(f"There is no disc {correction.level} in the result.")
         if isinstance(correction, LevelSet):
@@ -109,6 +133,28 @@ def corrected(result: GradingResult, corrections: Iterable[Correction]) -> Gradi
         else:
             result = _with_mask(result, disc, correction)
     return result
+
+
+def origins(result: GradingResult, corrections: Iterable[Correction]) -> dict[str, str]:
+    """Return by level of the corrected result what each disc is called for life, whatever its level becomes.
+
+    That is the level as which it was graded, or ``added N`` for the disc that the Nth correction added.
+
+    Parameters
+    ----------
+    result : GradingResult
+        As graded.
+    corrections : iterable of Correction
+    """
+    names = {disc.level: disc.level for disc in result.discs}
+    for number, correction in enumerate(corrections, start=1):
+        if isinstance(correction, LevelSet):
+            renamed = _renamed_levels(result, correction)
+            names = {renamed[level]: origin for level, origin in names.items() if level in renamed}
+        elif isinstance(correction, DiscAdded):
+            names[correction.level] = f"added {number}"
+        result = corrected(result, (correction,))
+    return names
 
 
 def network_grade(disc: DiscGrade) -> tuple[Group, int]:
@@ -140,6 +186,18 @@ def _with_grade(disc: DiscGrade, grade: int) -> DiscGrade:
 
 
 def _with_levels(result: GradingResult, correction: LevelSet) -> GradingResult:
+    renamed = _renamed_levels(result, correction)
+    labels = np.zeros_like(result.label_slice)
+    discs = []
+    for disc in result.discs:
+        if disc.level in renamed:
+            labels[result.label_slice == disc.label_value] = DISC_LABELS[renamed[disc.level]]
+            discs.append(_renamed(disc, renamed[disc.level]))
+    return _renumbered(replace(result, discs=tuple(discs), label_slice=labels))
+
+
+def _renamed_levels(result: GradingResult, correction: LevelSet) -> dict[str, str]:
+    """Return the new level of each disc, head to feet; a disc for which there is no level left is not in it."""
     old = next(s for s in (FIVE_LUMBAR_UPWARD, SIX_LUMBAR_UPWARD) if correction.level in s and _all_in(result, s))
     new = _sequence_for(correction.new_level, old)
     shift = new.index(correction.new_level) - old.index(correction.level)
@@ -156,13 +214,7 @@ def _with_levels(result: GradingResult, correction: LevelSet) -> GradingResult:
         raise CorrectionError(
             f"{correction.new_level} does not fit the levels of the discs below; let the discs below follow."
         )
-    labels = np.zeros_like(result.label_slice)
-    discs = []
-    for disc in result.discs:
-        if disc.level in renamed:
-            labels[result.label_slice == disc.label_value] = DISC_LABELS[renamed[disc.level]]
-            discs.append(_renamed(disc, renamed[disc.level]))
-    return _renumbered(replace(result, discs=tuple(discs), label_slice=labels))
+    return renamed
 
 
 def _all_in(result: GradingResult, sequence: tuple[str, ...]) -> bool:
@@ -207,6 +259,19 @@ def _with_mask(result: GradingResult, disc: DiscGrade, correction: MaskEdited) -
     kept = tuple(change for change in disc.changes if change.startswith("level"))
     graded = replace(correction.disc, changes=(*kept, "mask edited by reader, graded again"))
     return _with_disc(replace(result, label_slice=labels), graded)
+
+
+def _with_added(result: GradingResult, correction: DiscAdded) -> GradingResult:
+    level = correction.level
+    if level not in DISC_LABELS or result.disc(level) is not None:
+        raise CorrectionError(f"There is a disc {level} already; correct its mask instead.")
+    if correction.mask.shape != result.label_slice.shape or not correction.mask.any():
+        raise CorrectionError(f"The mask of {level} is empty on the graded slice; draw it there.")
+    labels = result.label_slice.copy()
+    labels[correction.mask] = DISC_LABELS[level]
+    added = replace(correction.disc, changes=("added by reader, mask drawn by reader",))
+    discs = sorted((*result.discs, added), key=lambda disc: list(DISC_LABELS).index(disc.level))
+    return _renumbered(replace(result, discs=tuple(discs), label_slice=labels))
 
 
 def _with_disc(result: GradingResult, disc: DiscGrade) -> GradingResult:

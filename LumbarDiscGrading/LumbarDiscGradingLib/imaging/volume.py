@@ -195,6 +195,11 @@ class SagittalVolume:
         flips = tuple(slice(None, None, -1) if flip else slice(None) for flip in self.stored_flipped)
         return np.ascontiguousarray(np.transpose(canonical[flips], np.argsort(self.stored_axes)))
 
+    def canonical(self, stored: NDArray) -> NDArray:
+        """Put an array of the stored order (k, j, i) into the shape (slices, rows, columns); undoes `to_stored`."""
+        flips = tuple(slice(None, None, -1) if flip else slice(None) for flip in self.stored_flipped)
+        return np.ascontiguousarray(np.transpose(stored, self.stored_axes)[flips])
+
     @property
     def stored_index_to_lps(self) -> NDArray[np.float64]:
         """The (4, 4) matrix from stored (i, j, k, 1) to LPS mm, as the file has it."""

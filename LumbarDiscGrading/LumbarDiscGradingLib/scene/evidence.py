@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..grading.result import GradingResult
+from .nodes import nodes_of_class
 from .results import SEGMENTATION_REFERENCE_ROLE, TAG_PREFIX, VOLUME_REFERENCE_ROLE, array_on_node, place_beside
 from .show import showGradedSlice
 from .volumes import EVIDENCE_ATTRIBUTE
@@ -143,21 +144,23 @@ def remove_evidence(node: Any) -> None:
     node.GetScene().RemoveNode(node)
 
 
-def follow_result(segmentationNode: Any, result: GradingResult) -> None:
+def follow_result(segmentationNode: Any, result: GradingResult, volumeNode: Any) -> None:
     """After segments were written: remove evidence of other masks, slices or models; renamed discs keep theirs."""
     node = evidence_node(segmentationNode)
     if node is None:
         return
     if not fits(node, result):
         remove_evidence(node)
-    elif is_shown(node):
+        return
+    node.CopyOrientation(volumeNode)
+    node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+    if is_shown(node):
         _segments_display(node).SetVisibility2DFill(False)
 
 
 def remove_orphans(scene: Any) -> None:
     """Remove the evidence whose segmentation or volume is gone."""
-    count = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
-    for node in [scene.GetNthNodeByClass(n, "vtkMRMLScalarVolumeNode") for n in range(count)]:
+    for node in nodes_of_class(scene, "vtkMRMLScalarVolumeNode"):
         if node.GetAttribute(EVIDENCE_ATTRIBUTE) and not all(
             node.GetNodeReference(role) for role in (SEGMENTATION_REFERENCE_ROLE, VOLUME_REFERENCE_ROLE)
         ):
@@ -183,5 +186,4 @@ def _segments_display(node: Any) -> Any:
 
 
 def _composites(scene: Any) -> list[Any]:
-    name = "vtkMRMLSliceCompositeNode"
-    return [scene.GetNthNodeByClass(n, name) for n in range(scene.GetNumberOfNodesByClass(name))]
+    return nodes_of_class(scene, "vtkMRMLSliceCompositeNode")

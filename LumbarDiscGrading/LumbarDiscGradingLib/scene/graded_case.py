@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+from enum import Enum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grading.corrections import Correction, corrected
-from ..grading.result import GradingResult
-from ..imaging.volume import ImagingError
-from .results import TABLE_REFERENCE_ROLE, TAG_PREFIX, LumbarDiscGradingResults, segment_array
-from .stored_result import from_text, to_text
-from .volumes import sagittal_volume_from_node
+from ..grading.corrections import Correction, corrected, origins
+from ..grading.result import DiscGrade, GradingResult
+from ..imaging.volume import ImagingError, SagittalVolume
+from .nodes import nodes_of_class
+from .results import (
+    GEOMETRY_TOLERANCE_MM,
+    TABLE_REFERENCE_ROLE,
+    TAG_PREFIX,
+    LumbarDiscGradingResults,
+    own_segments,
+    segment_array,
+    segment_image,
+)
+from .stored_result import from_text, placed_on, to_text
+from .volumes import LPS_TO_RAS, parent_to_world, sagittal_geometry_of_node, sagittal_volume_from_node
 
 STORED_RESULT_ATTRIBUTE = TAG_PREFIX + "Result"
 """Attribute of the segmentation node: the result as graded and all corrections, see `stored_result`."""
+
+
+class Fit(str, Enum):
+    """How a result fits its volume by now."""
+
+    FITS = "fits"
+    MOVED = "the volume was moved"
+    CHANGED = "the volume was changed"
 
 
 class GradedCase:
@@ -46,11 +66,15 @@ class GradedCase:
 
     def __init__(self, volumeNode: Any, original: GradingResult, corrections: tuple[Correction, ...] = ()) -> None:
         self.volumeNode, self.original, self.corrections = volumeNode, original, tuple(corrections)
-        self.result = corrected(original, self.corrections)
+        self.result = placed_on(corrected(original, self.corrections), original.volume)
         self.segmentationNode: Any = None
         self.tableNode: Any = None
         self.results: LumbarDiscGradingResults | None = None
         self._untouched: dict[str, tuple[int, int]] = {}
+        self._looked_at: dict[str, tuple[int, int]] = {}
+        self._drawn: tuple[str, ...] = ()
+        self._unchanged: tuple[Any, ...] = ()
+        self._placed: tuple[tuple[Any, ...], NDArray[np.float64]] = ((), np.eye(4))
 
     @classmethod
     def write_new(cls, volumeNode: Any, result: GradingResult, former: GradedCase | None = None) -> GradedCase:
@@ -59,12 +83,15 @@ class GradedCase:
         Raises
         ------
         ImagingError
-            If the result was not made from this volume; the scene is left as it was.
+            If the result was not made from this volume as it is now; the scene is left as it was.
         """
         case = cls(volumeNode, result)
+        if not np.array_equal(sagittal_volume_from_node(volumeNode).voxels, result.volume.voxels):
+            raise ImagingError(f"{volumeNode.GetName()} was changed while it was graded; grade it again.")
+        case._unchanged = _image_stamp(volumeNode)
         if former is not None and former.is_alive() and former.volumeNode is volumeNode:
             case.segmentationNode, case.tableNode = former.segmentationNode, former.tableNode
-        case._write()
+        case._write(case.original, case.result, (), None)
         return case
 
     @classmethod
@@ -83,6 +110,7 @@ class GradedCase:
         case = cls(volumeNode, *from_text(text, sagittal_volume_from_node(volumeNode)))
         case.segmentationNode = segmentationNode
         case.tableNode = segmentationNode.GetNodeReference(TABLE_REFERENCE_ROLE)
+        case._unchanged = _image_stamp(volumeNode)
         return case
 
     def is_alive(self) -> bool:
@@ -96,38 +124,146 @@ class GradedCase:
         """Let go of the nodes; the case is not alive any more and writes nothing."""
         self.volumeNode = self.segmentationNode = self.tableNode = None
 
+    def fit(self) -> Fit:
+        """Tell whether the result still is that of its volume, and its discs lie where the volume does."""
+        try:
+            place = sagittal_geometry_of_node(self.volumeNode)
+            if place.voxels.shape != self.result.volume.voxels.shape or not self._has_same_voxels():
+                return Fit.CHANGED
+        except ImagingError:
+            return Fit.CHANGED
+        return Fit.FITS if _lie_alike(place, self.result.volume) and self._segments_are_in_place() else Fit.MOVED
+
+    def _segments_are_in_place(self) -> bool:
+        if self.segmentationNode is None:
+            return True
+        together = self.segmentationNode.GetTransformNodeID() == self.volumeNode.GetTransformNodeID()
+        return together and np.array_equal(self._displacement(), np.eye(4))
+
+    def follow(self) -> None:
+        """Move everything in the segmentation to where the volume lies now; what was drawn into it stays.
+
+        Raises
+        ------
+        ImagingError
+            If the volume was changed; nothing is changed then.
+        """
+        if self.fit() is Fit.MOVED:
+            self._move_segments()
+            ids = self._segment_ids(self.corrections)
+            self._write(self.original, self.result, self.corrections, ids, keep_masks=self.drawn_levels())
+        else:
+            self._require_unchanged()
+
+    def _move_segments(self) -> None:
+        """Move the segments, whoever made them, as the volume's grid was moved since they were written on it."""
+        import vtk
+        from slicer.util import vtkMatrixFromArray
+
+        node, moved = self.segmentationNode, self._displacement()
+        if not np.array_equal(moved, np.eye(4)):
+            transform = vtk.vtkTransform()
+            transform.SetMatrix(vtkMatrixFromArray(moved))
+            node.ApplyTransform(transform)
+        node.SetAndObserveTransformNodeID(self.volumeNode.GetTransformNodeID())
+
+    def _displacement(self) -> NDArray[np.float64]:
+        """Return the (4, 4) matrix that brings the segments to their discs on the volume, both below its transform.
+
+        The volume alone may have been moved, or hardened, or both together: the first way that brings any segment
+        where the result has it is the one; where none does, all were drawn anew.
+        """
+        place = sagittal_geometry_of_node(self.volumeNode)
+        to_parent = np.linalg.inv(parent_to_world(self.volumeNode)) @ LPS_TO_RAS
+        from_own = LPS_TO_RAS @ parent_to_world(self.segmentationNode)
+        moved = place.index_to_lps @ np.linalg.inv(self.result.volume.index_to_lps)
+        ways = np.eye(4), to_parent @ from_own, to_parent @ moved @ from_own
+        key = (*(way.round(6).tobytes() for way in ways), place.index_to_lps.tobytes(), str(self._stamps()))
+        if key != self._placed[0]:
+            fitting = (way for way in ways if any(self._is_in_place(disc, way) for disc in self.result.discs))
+            self._placed = key, next(fitting, np.eye(4))
+        return self._placed[1]
+
+    def _is_in_place(self, disc: DiscGrade, moved: NDArray[np.float64]) -> bool:
+        """Whether the segment of a disc, moved by a matrix, covers what the result has of it."""
+        array = segment_array(self.segmentationNode, self.segment_id(disc.level), self.volumeNode, moved)
+        expected = self.result.label_slice == disc.label_value
+        return array is not None and np.array_equal(self._on_graded_slice(array), expected)
+
     def correct(self, correction: Correction) -> None:
         """Apply one more correction and write the scene.
 
         Raises
         ------
         CorrectionError
-            If it is not possible; nothing is changed then.
+            If it is not possible.
+        ImagingError
+            If the volume was changed since it was graded. Nothing is changed then, neither here nor in the scene.
         """
         self._replace((*self.corrections, correction))
 
     def undo(self) -> Correction | None:
-        """Take the last correction back and return it, None if there is none."""
+        """Take the last correction back and return it, None if there is none.
+
+        Raises
+        ------
+        ImagingError
+            If the volume was changed since it was graded; nothing is changed then.
+        """
         if not self.corrections:
             return None
         last = self.corrections[-1]
         self._replace(self.corrections[:-1])
         return last
 
-    def rewrite(self) -> None:
-        """Write the segments as the result has them, whatever was drawn into them since."""
-        self._write()
+    def rewrite(self, keep: Collection[str] = ()) -> None:
+        """Write the segments as the result has them, whatever was drawn into them since.
+
+        Parameters
+        ----------
+        keep : collection of str
+            Levels whose segments stay as they are drawn.
+
+        Raises
+        ------
+        ImagingError
+            If the volume was changed since it was graded; nothing is changed then.
+        """
+        self._write(self.original, self.result, self.corrections, self._segment_ids(self.corrections), keep)
+
+    def segment_id(self, level: str) -> str:
+        """Return the ID of the segment of a disc, which stays the same when its level changes; empty if it is gone."""
+        return own_segments(self.segmentationNode).get(level, "")
+
+    def foreign_segments(self) -> dict[str, str]:
+        """Return the names of the segments that others put beside the discs, by ID."""
+        segmentation, own = self.segmentationNode.GetSegmentation(), own_segments(self.segmentationNode).values()
+        ids = [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]
+        return {name: segmentation.GetSegment(name).GetName() for name in ids if name not in own}
+
+    def offered_discs(self) -> dict[str, str]:
+        """Return somebody's segments that are drawn on the graded slice and named by a missing level: ID by level."""
+        missing = self.result.missing_levels
+        named = {name: segment for segment, name in self.foreign_segments().items() if name in missing}
+        return {level: segment for level, segment in named.items() if self._mask_of(segment).any()}
+
+    def foreign_mask(self, segment_id: str) -> NDArray[np.bool_]:
+        """Return what somebody's segment covers on the graded slice, shape (rows, columns)."""
+        return self._mask_of(segment_id)
 
     def drawn_mask(self, level: str) -> NDArray[np.bool_]:
         """Return what the scene's segment of a level covers on the graded slice, shape (rows, columns)."""
-        array = segment_array(self.segmentationNode, level, self.volumeNode)
+        return self._mask_of(self.segment_id(level))
+
+    def _mask_of(self, segment_id: str) -> NDArray[np.bool_]:
+        array = segment_array(self.segmentationNode, segment_id, self.volumeNode) if segment_id else None
         if array is None:
             return np.zeros(self.result.label_slice.shape, dtype=bool)
-        volume = self.result.volume
-        canonical = np.transpose(array, volume.stored_axes)
-        index = volume.stored_slice_index(self.result.slice_index)
-        flips = tuple(slice(None, None, -1) if flip else slice(None) for flip in volume.stored_flipped[1:])
-        return np.ascontiguousarray(canonical[index][flips] > 0)
+        return self._on_graded_slice(array)
+
+    def _on_graded_slice(self, array: NDArray) -> NDArray[np.bool_]:
+        """Return the graded slice of an array (k, j, i) on the volume node's grid."""
+        return sagittal_geometry_of_node(self.volumeNode).canonical(array)[self.result.slice_index] > 0
 
     def mask_was_drawn(self, level: str) -> bool:
         """Whether the scene's segment of a level differs from the graded mask."""
@@ -141,49 +277,108 @@ class GradedCase:
         stamps = self._stamps()
         if stamps == self._untouched:
             return ()
-        drawn = tuple(disc.level for disc in self.result.discs if self.mask_was_drawn(disc.level))
-        if not drawn:
+        if stamps != self._looked_at:
+            self._drawn = tuple(disc.level for disc in self.result.discs if self.mask_was_drawn(disc.level))
+            self._looked_at = stamps
+        if not self._drawn:
             self._untouched = stamps
-        return drawn
+        return self._drawn
 
     def _stamps(self) -> dict[str, tuple[int, int]]:
         """Return for each segment which image it has and when that was changed last."""
-        import slicer
-
-        name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-        segmentation = self.segmentationNode.GetSegmentation()
+        segmentation, own = self.segmentationNode.GetSegmentation(), own_segments(self.segmentationNode)
         stamps = {}
         for disc in self.result.discs:
-            segment = segmentation.GetSegment(disc.level)
-            image = segment.GetRepresentation(name) if segment is not None else None
+            segment = segmentation.GetSegment(own.get(disc.level, ""))
+            image = segment_image(self.segmentationNode, own.get(disc.level, ""))
             stamps[disc.level] = (segment.GetLabelValue(), image.GetMTime()) if image is not None else (0, 0)
         return stamps
 
-    def _replace(self, corrections: tuple[Correction, ...]) -> None:
-        result = corrected(self.original, corrections)
-        self.corrections, self.result = corrections, result
-        self._write()
+    def _has_same_voxels(self) -> bool:
+        stamp = _image_stamp(self.volumeNode)
+        if stamp != self._unchanged:
+            if not np.array_equal(sagittal_volume_from_node(self.volumeNode).voxels, self.result.volume.voxels):
+                return False
+            self._unchanged = stamp
+        return True
 
-    def _write(self) -> None:
-        self.results = writer = LumbarDiscGradingResults(self.result)
+    def _replace(self, corrections: tuple[Correction, ...]) -> None:
+        result = placed_on(corrected(self.original, corrections), self.result.volume)
+        self._write(self.original, result, corrections, self._segment_ids(corrections))
+
+    def _write(
+        self,
+        original: GradingResult,
+        result: GradingResult,
+        corrections: tuple[Correction, ...],
+        ids: dict[str, str] | None,
+        keep_masks: Collection[str] = (),
+    ) -> None:
+        """Write a result into the scene where the volume lies now, and only then take it for the case's own."""
+        self._require_unchanged()
+        place = sagittal_geometry_of_node(self.volumeNode)
+        if not _lie_alike(place, result.volume):
+            volume = replace(result.volume, index_to_lps=place.index_to_lps)
+            original, result = placed_on(original, volume), placed_on(result, volume)
+        writer = LumbarDiscGradingResults(result)
         table = self.tableNode if self.tableNode is not None and self.tableNode.GetScene() is not None else None
-        self.segmentationNode, self.tableNode = writer.write(self.volumeNode, self.segmentationNode, table)
-        self.segmentationNode.SetAttribute(STORED_RESULT_ATTRIBUTE, to_text(self.original, self.corrections))
-        self._untouched = self._stamps()
+        self.segmentationNode, self.tableNode = writer.write(
+            self.volumeNode, self.segmentationNode, table, ids, keep_masks
+        )
+        self.segmentationNode.SetAttribute(STORED_RESULT_ATTRIBUTE, to_text(original, corrections))
+        self.original, self.result, self.corrections, self.results = original, result, corrections, writer
+        self._untouched = {level: stamp for level, stamp in self._stamps().items() if level not in keep_masks}
+        self._looked_at = {}
+
+    def _require_unchanged(self) -> None:
+        if self.fit() is Fit.CHANGED:
+            raise ImagingError(
+                f"{self.volumeNode.GetName()} was changed since it was graded, so that its result cannot be changed "
+                "any more; grade it again."
+            )
+
+    def _segment_ids(self, corrections: tuple[Correction, ...]) -> dict[str, str]:
+        """Return the segments that the discs have, by the levels that they are to have."""
+        own, former = own_segments(self.segmentationNode), origins(self.original, self.corrections)
+        by_origin = {origin: own[level] for level, origin in former.items() if level in own}
+        names = origins(self.original, corrections)
+        return {level: by_origin[origin] for level, origin in names.items() if origin in by_origin}
+
+
+def _lie_alike(one: SagittalVolume, other: SagittalVolume) -> bool:
+    return np.allclose(one.index_to_lps, other.index_to_lps, rtol=0, atol=GEOMETRY_TOLERANCE_MM)
+
+
+def _image_stamp(volumeNode: Any) -> tuple[Any, ...]:
+    """Return what changes when a volume's voxels change, or the order in which they are read head to feet."""
+    image, place = volumeNode.GetImageData(), sagittal_geometry_of_node(volumeNode)
+    return image.GetMTime(), image.GetPointData().GetScalars().GetMTime(), place.stored_axes, place.stored_flipped
 
 
 def graded_cases(volumeNode: Any) -> list[GradedCase]:
     """Return the cases of a volume that its scene keeps and that can be read back, newest last."""
-    scene = volumeNode.GetScene()
-    cases = []
-    for n in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
-        node = scene.GetNthNodeByClass(n, "vtkMRMLSegmentationNode")
-        if node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is not volumeNode:
-            continue
-        try:
-            case = GradedCase.from_segmentation(node)
-        except ImagingError:
-            continue
-        if case is not None:
-            cases.append(case)
-    return cases
+    return [case for case in map(_case_or_problem, _segmentations_of(volumeNode)) if isinstance(case, GradedCase)]
+
+
+def unreadable_cases(volumeNode: Any) -> list[str]:
+    """Return why results of a volume that its scene keeps cannot be read back, one sentence each."""
+    return [problem for problem in map(_case_or_problem, _segmentations_of(volumeNode)) if isinstance(problem, str)]
+
+
+def result_nodes(volumeNode: Any) -> list[Any]:
+    """Return the segmentations of a volume that keep a result, whether it can be read back or not, newest last."""
+    return [node for node in _segmentations_of(volumeNode) if node.GetAttribute(STORED_RESULT_ATTRIBUTE)]
+
+
+def _segmentations_of(volumeNode: Any) -> list[Any]:
+    nodes = nodes_of_class(volumeNode.GetScene(), "vtkMRMLSegmentationNode")
+    return [
+        node for node in nodes if node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is volumeNode
+    ]
+
+
+def _case_or_problem(segmentationNode: Any) -> GradedCase | str | None:
+    try:
+        return GradedCase.from_segmentation(segmentationNode)
+    except ImagingError as error:
+        return str(error)

@@ -10,6 +10,7 @@ from ..imaging.acquisition import Acquisition, doubts, order_in_study, suitabili
 from ..imaging.admission import require_mr_modality
 from ..imaging.volume import ImagingError, SagittalVolume
 from .dicom_headers import header_of_node
+from .nodes import nodes_of_class
 from .volumes import EVIDENCE_ATTRIBUTE, sagittal_geometry_of_node
 
 SAGITTAL_NAME = re.compile(r"sag", re.IGNORECASE)
@@ -27,10 +28,21 @@ class _Candidate:
     node: Any
     acquisition: Acquisition
     suitability: tuple
+    by_name_and_place: tuple
     order_in_study: tuple
 
 
-def likely_volume(scene: Any, chosen: Any = None) -> Any:
+def is_offered(node: Any) -> bool:
+    """Return whether a node is an image that may be graded: no label map, and not the evidence of a grading."""
+    return (
+        node.IsA("vtkMRMLScalarVolumeNode")
+        and not node.IsA("vtkMRMLLabelMapVolumeNode")
+        and not node.GetAttribute(EVIDENCE_ATTRIBUTE)
+        and not node.GetHideFromEditors()
+    )
+
+
+def likely_volume(scene: Any, chosen: Any = None, among: list[Any] | None = None) -> Any:
     """Return the volume that is most likely the sagittal T2, None where none has sagittal slices.
 
     It is judged as the command line judges the series of a study: by DICOM headers, where there are none by names.
@@ -42,12 +54,19 @@ def likely_volume(scene: Any, chosen: Any = None) -> Any:
     scene : vtkMRMLScene
     chosen : vtkMRMLScalarVolumeNode, optional
         Is kept unless another one is more likely.
+    among : list of vtkMRMLScalarVolumeNode, optional
+        Look at these only: the likeliest of them is returned unless the chosen one is plainly more suitable.
     """
-    candidates = [candidate for node in _volume_nodes(scene) if (candidate := _candidate(node)) is not None]
+    nodes = nodes_of_class(scene, "vtkMRMLScalarVolumeNode") if among is None else among
+    candidates = [candidate for node in nodes if (candidate := _candidate(node)) is not None]
     if not candidates:
         return chosen
     best = min(candidate.suitability for candidate in candidates)
-    equals = [candidate for candidate in candidates if candidate.suitability == best]
+    former = _candidate(chosen) if among is not None and chosen is not None and chosen not in among else None
+    if former is not None and former.suitability < best:
+        return chosen
+    rank = min((candidate.suitability, candidate.by_name_and_place) for candidate in candidates)
+    equals = [candidate for candidate in candidates if (candidate.suitability, candidate.by_name_and_place) == rank]
     kept = next((candidate for candidate in equals if candidate.node is chosen), equals[-1])
     study = kept.acquisition.study_uid
     rivals = [candidate for candidate in equals if study and candidate.acquisition.study_uid == study]
@@ -61,7 +80,8 @@ def likely_volume(scene: Any, chosen: Any = None) -> Any:
 
 def evidence_ids(scene: Any) -> list[str]:
     """Return the IDs of the volume nodes that are no image but the evidence of a grading."""
-    return [node.GetID() for node in _volume_nodes(scene) if node.GetAttribute(EVIDENCE_ATTRIBUTE)]
+    nodes = nodes_of_class(scene, "vtkMRMLScalarVolumeNode")
+    return [node.GetID() for node in nodes if node.GetAttribute(EVIDENCE_ATTRIBUTE)]
 
 
 def input_doubts(volumeNode: Any) -> tuple[str, ...]:
@@ -80,24 +100,21 @@ def input_doubts(volumeNode: Any) -> tuple[str, ...]:
     return (*doubts(acquisition, volume.slice_count, volume.spacing_mm[0]), *_geometry_doubts(volume))
 
 
-def _volume_nodes(scene: Any) -> list[Any]:
-    count = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
-    nodes = [scene.GetNthNodeByClass(n, "vtkMRMLScalarVolumeNode") for n in range(count)]
-    return [node for node in nodes if not node.IsA("vtkMRMLLabelMapVolumeNode")]
-
-
 def _candidate(volumeNode: Any) -> _Candidate | None:
+    if not is_offered(volumeNode):
+        return None
     try:
         volume = sagittal_geometry_of_node(volumeNode)
     except ImagingError:
         return None
     acquisition, count, spacing = header_of_node(volumeNode).acquisition, volume.slice_count, volume.spacing_mm
-    coarse = (
-        *suitability(acquisition, count, spacing[0]),
-        not SAGITTAL_NAME.search(volumeNode.GetName() or ""),
-        bool(_geometry_doubts(volume)),
+    return _Candidate(
+        volumeNode,
+        acquisition,
+        suitability(acquisition, count, spacing[0]),
+        (not SAGITTAL_NAME.search(volumeNode.GetName() or ""), bool(_geometry_doubts(volume))),
+        order_in_study(acquisition, count, max(spacing[1:])),
     )
-    return _Candidate(volumeNode, acquisition, coarse, order_in_study(acquisition, count, max(spacing[1:])))
 
 
 def _geometry_doubts(volume: SagittalVolume) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,9 @@ VOLUME_REFERENCE_ROLE = "LumbarDiscGrading.volume"
 FILL_OPACITY = 0.25
 """The disc's own signal stays readable under the fill."""
 OUTLINE_WIDTH_PX = 2
+LEVEL_TAG, SEGMENT_ID_TAG = TAG_PREFIX + "Level", TAG_PREFIX + "SegmentID"
+"""Tags by which a disc's segment is told from what others put into the segmentation; a copy of it has another ID."""
+
 GEOMETRY_TOLERANCE_MM = 0.01
 """A result fits a volume node when no matrix element differs by more; far below a voxel."""
 
@@ -64,8 +68,18 @@ class LumbarDiscGradingResults:
         """The vtkMRMLTableNode written last, None before."""
         return self._tableNode
 
-    def write(self, volumeNode: Any, segmentationNode: Any = None, tableNode: Any = None) -> tuple[Any, Any]:
+    def write(
+        self,
+        volumeNode: Any,
+        segmentationNode: Any = None,
+        tableNode: Any = None,
+        segmentIds: Mapping[str, str] | None = None,
+        keepMasks: Collection[str] = (),
+    ) -> tuple[Any, Any]:
         """Write segments and table; nodes that are given are overwritten, others are added.
+
+        A disc that has a segment keeps it, with its ID, its place in the list and its visibility; segments that are
+        nobody's disc stay as they are.
 
         Parameters
         ----------
@@ -73,6 +87,10 @@ class LumbarDiscGradingResults:
             The graded volume; its place in the scene and its parent transform are those of the segments.
         segmentationNode : vtkMRMLSegmentationNode, optional
         tableNode : vtkMRMLTableNode, optional
+        segmentIds : mapping of str to str, optional
+            ID by level of the segments that the discs have already; those named by the same level when left out.
+        keepMasks : collection of str
+            Levels whose segments stay as they are drawn.
 
         Returns
         -------
@@ -95,7 +113,8 @@ class LumbarDiscGradingResults:
             tableNode = scene.AddNewNodeByClass(
                 "vtkMRMLTableNode", scene.GenerateUniqueName(f"{volumeNode.GetName()} grades")
             )
-        self._write_segments(volumeNode, segmentationNode, labels)
+        ids = own_segments(segmentationNode) if segmentIds is None else dict(segmentIds)
+        self._write_segments(volumeNode, segmentationNode, labels, ids, keepMasks)
         self._write_table(tableNode)
         for node in (segmentationNode, tableNode):
             self._write_attributes(node)
@@ -106,7 +125,7 @@ class LumbarDiscGradingResults:
         self._segmentationNode, self._tableNode = segmentationNode, tableNode
         from .evidence import follow_result
 
-        follow_result(segmentationNode, self.result)
+        follow_result(segmentationNode, self.result, volumeNode)
         return segmentationNode, tableNode
 
     @property
@@ -160,36 +179,67 @@ class LumbarDiscGradingResults:
         names = {model.task: model.name for model in self.result.models}
         return DiscGrader("auto", names.get("segmentation"), names.get("grading"))
 
-    def _write_segments(self, volumeNode: Any, segmentationNode: Any, labels: NDArray[np.uint8]) -> None:
+    def _write_segments(
+        self,
+        volumeNode: Any,
+        segmentationNode: Any,
+        labels: NDArray[np.uint8],
+        ids: dict[str, str],
+        keep_masks: Collection[str],
+    ) -> None:
         import slicer
 
+        labelmap = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+        surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
         modified = segmentationNode.StartModify()
         segmentation = segmentationNode.GetSegmentation()
-        for n in range(segmentation.GetNumberOfSegments()):  # else each is wiped from the shared image, voxel by voxel
-            segmentation.GetNthSegment(n).RemoveAllRepresentations()
-        segmentation.RemoveAllSegments()
+        has_surface = segmentation.ContainsRepresentation(surface)
+        kept = {ids[disc.level] for disc in self.result.discs if disc.level in ids}
+        for name in set(own_segments(segmentationNode).values()) - kept:
+            segmentation.GetSegment(name).RemoveAllRepresentations()  # else it is wiped from the shared image
+            segmentation.RemoveSegment(name)
         segmentationNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
         segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
         segmentationNode.SetNodeReferenceID(
             segmentationNode.GetReferenceImageGeometryReferenceRole(), volumeNode.GetID()
         )
         segmentationNode.SetSourceRepresentationToBinaryLabelmap()
-        image = _oriented_image(labels, volumeNode)  # one layer for all segments, as Slicer shares it
-        for disc in self.result.discs:
-            segment = slicer.vtkSegment()
-            segment.SetName(disc.level)
-            segment.SetNameAutoGenerated(False)  # choosing a terminology entry must not rename or recolor it
-            segment.SetColorAutoGenerated(False)
-            segment.SetColor(*(channel / 255 for channel in disc.color))
-            segment.SetLabelValue(disc.label_value)
-            for tag, value in self._segment_tags(disc).items():
-                segment.SetTag(tag, value)
-            segment.AddRepresentation(
-                slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName(), image
-            )
-            segmentation.AddSegment(segment, disc.level)
+        image = _oriented_image(labels, volumeNode)  # one layer for all discs, as Slicer shares it
+        added = []
+        for place, disc in enumerate(self.result.discs):
+            name = ids.get(disc.level, "")
+            segment = segmentation.GetSegment(name) if name else None
+            is_new = segment is None
+            if is_new:
+                segment, name = slicer.vtkSegment(), _free_id(segmentation, disc.level)
+                added.append(name)
+            self._describe(segment, disc, name)
+            if is_new or disc.level not in keep_masks:
+                segment.SetLabelValue(disc.label_value)
+                segment.RemoveAllRepresentations(labelmap)
+                segment.AddRepresentation(labelmap, image)
+            if is_new:
+                segmentation.AddSegment(segment, name)
+            segmentation.SetSegmentIndex(name, place)
+        image.Modified()  # tells whoever draws the segments, which need not have been added or removed
+        if has_surface and self.result.discs:
+            segmentation.CreateRepresentation(surface, True)
         segmentationNode.EndModify(modified)
         _set_display(segmentationNode)
+        for name in added:  # Slicer's slice controllers hide a segment whose ID they have not seen
+            segmentationNode.GetDisplayNode().SetSegmentVisibility(name, True)
+
+    def _describe(self, segment: Any, disc: DiscGrade, name: str) -> None:
+        """Give a segment the name, color and tags of its disc."""
+        segment.SetName(disc.level)
+        segment.SetNameAutoGenerated(False)  # choosing a terminology entry must not rename or recolor it
+        segment.SetColorAutoGenerated(False)
+        segment.SetColor(*(channel / 255 for channel in disc.color))
+        for tag, value in (self._segment_tags(disc) | {SEGMENT_ID_TAG: name}).items():
+            if value:
+                segment.SetTag(tag, value)
+            else:
+                segment.RemoveTag(tag)
 
     def _segment_tags(self, disc: DiscGrade) -> dict[str, str]:
         import slicer
@@ -211,9 +261,9 @@ class LumbarDiscGradingResults:
         }
         for name in MEASUREMENT_COLUMNS:
             value = getattr(disc.measurements, name)
-            if value is not None and np.isfinite(value):
-                facts["".join(part.capitalize() for part in name.split("_"))] = f"{value:.4g}"
-        tags = {TAG_PREFIX + name: _tag_value(value) for name, value in facts.items() if value}
+            known = value is not None and np.isfinite(value)
+            facts["".join(part.capitalize() for part in name.split("_"))] = f"{value:.4g}" if known else ""
+        tags = {TAG_PREFIX + name: _tag_value(value) for name, value in facts.items()}
         return {slicer.vtkSegment.GetTerminologyEntryTagName(): disc_terminology_entry(), **tags}
 
     def _write_table(self, tableNode: Any) -> None:
@@ -242,6 +292,32 @@ class LumbarDiscGradingResults:
         for name, value in facts.items():
             node.SetAttribute(TAG_PREFIX + name, value or None)
         node.SetDescription(RESEARCH_USE)
+
+
+def own_segments(segmentationNode: Any) -> dict[str, str]:
+    """Return the IDs of the segments that stand for graded discs, by level; others are somebody else's."""
+    segmentation = segmentationNode.GetSegmentation()
+    found: dict[str, str] = {}
+    for n in range(segmentation.GetNumberOfSegments()):
+        name = segmentation.GetNthSegmentID(n)
+        segment = segmentation.GetSegment(name)
+        level, written_as = segment_tag(segment, LEVEL_TAG), segment_tag(segment, SEGMENT_ID_TAG)
+        if level and written_as in ("", name):
+            found.setdefault(level, name)
+    return found
+
+
+def segment_tag(segment: Any, tag: str) -> str:
+    """Return a tag of a segment, empty where it has none."""
+    import vtk
+
+    value = vtk.reference("")
+    return str(value) if segment.GetTag(tag, value) else ""
+
+
+def _free_id(segmentation: Any, level: str) -> str:
+    """Return the level as ID of a new segment, or one made from it where somebody's segment has that."""
+    return level if segmentation.GetSegment(level) is None else segmentation.GenerateUniqueSegmentID(level)
 
 
 def array_on_node(volume: SagittalVolume, volumeNode: Any, canonical: NDArray) -> NDArray:
@@ -285,8 +361,27 @@ def _oriented_image(labels: NDArray[np.uint8], volumeNode: Any) -> Any:
     return image
 
 
-def segment_array(segmentationNode: Any, segmentId: str, volumeNode: Any) -> NDArray | None:
+def segment_image(segmentationNode: Any, segmentId: str) -> Any:
+    """Return the vtkOrientedImageData in which a segment is kept, None where there is none."""
+    import slicer
+
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentId) if segmentId else None
+    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    return segment.GetRepresentation(name) if segment is not None else None
+
+
+def segment_array(
+    segmentationNode: Any, segmentId: str, volumeNode: Any, moved: NDArray[np.float64] | None = None
+) -> NDArray | None:
     """Return a segment's mask on the grid of the volume on which it was drawn.
+
+    Parameters
+    ----------
+    segmentationNode : vtkMRMLSegmentationNode
+    segmentId : str
+    volumeNode : vtkMRMLScalarVolumeNode
+    moved : ndarray, shape (4, 4), optional
+        Moves the segment first; RAS mm below the nodes' parent transform.
 
     Returns
     -------
@@ -301,6 +396,8 @@ def segment_array(segmentationNode: Any, segmentId: str, volumeNode: Any) -> NDA
     mask, drawn = slicer.vtkOrientedImageData(), slicer.vtkOrientedImageData()
     if not segmentationNode.GetBinaryLabelmapRepresentation(segmentId, mask) or mask.IsEmpty():
         return None
+    if moved is not None and not np.array_equal(moved, np.eye(4)):
+        _move_image(mask, moved)
     dimensions = volumeNode.GetImageData().GetDimensions()
     grid = _oriented_image(np.zeros(dimensions[::-1], dtype=np.uint8), volumeNode)
     resample = slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage
@@ -310,7 +407,20 @@ def segment_array(segmentationNode: Any, segmentId: str, volumeNode: Any) -> NDA
     return vtk_to_numpy(scalars).reshape(dimensions[::-1]) > 0 if scalars is not None else None
 
 
+def _move_image(image: Any, moved: NDArray[np.float64]) -> None:
+    import slicer
+    import vtk
+    from slicer.util import vtkMatrixFromArray
+
+    transform = vtk.vtkTransform()
+    transform.SetMatrix(vtkMatrixFromArray(moved))
+    slicer.vtkOrientedImageDataResample.TransformOrientedImage(image, transform)
+
+
 def _set_display(segmentationNode: Any) -> None:
+    """Show a segmentation as discs are read; one that is shown already stays as the user has it."""
+    if segmentationNode.GetDisplayNode() is not None:
+        return
     segmentationNode.CreateDefaultDisplayNodes()
     display = segmentationNode.GetDisplayNode()
     display.SetVisibility(True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..grading.result import GradingResult
 from ..report.display_window import display_window
+from .nodes import nodes_of_class
 
 READING_VIEW = "Yellow"
 """Slicer's sagittal slice view."""
@@ -26,24 +27,27 @@ def showGradedSlice(result: GradingResult, volumeNode: Any) -> None:
     show_volume(volumeNode, result.slice_center_lps_mm, *display_window(result))
 
 
-def show_volume(volumeNode: Any, center_lps_mm: tuple[float, float, float], low: float, high: float) -> None:
+def show_volume(
+    volumeNode: Any, center_lps_mm: tuple[float, float, float], low: float | None = None, high: float | None = None
+) -> None:
     """Show a volume in all slice views, centred on a point and fitted, `low` as black and `high` as white.
 
     Parameters
     ----------
     volumeNode : vtkMRMLScalarVolumeNode
     center_lps_mm : tuple of float
-    low, high : float
-        Intensities.
+    low, high : float, optional
+        Intensities; the window stays as it is when they are left out.
     """
-    _set_window(volumeNode, low, high)
+    if low is not None and high is not None:
+        _set_window(volumeNode, low, high)
     scene = volumeNode.GetScene()
     x, y, z = center_lps_mm
-    for selection in _nodes(scene, "vtkMRMLSelectionNode"):
+    for selection in nodes_of_class(scene, "vtkMRMLSelectionNode"):
         selection.SetActiveVolumeID(volumeNode.GetID())
-    for composite in _nodes(scene, "vtkMRMLSliceCompositeNode"):
+    for composite in nodes_of_class(scene, "vtkMRMLSliceCompositeNode"):
         composite.SetBackgroundVolumeID(volumeNode.GetID())
-    for view in _nodes(scene, "vtkMRMLSliceNode"):
+    for view in nodes_of_class(scene, "vtkMRMLSliceNode"):
         modified = view.StartModify()
         if view.GetLayoutName() == READING_VIEW:
             view.SetOrientation("Sagittal")
@@ -55,7 +59,7 @@ def show_volume(volumeNode: Any, center_lps_mm: tuple[float, float, float], low:
 
 def fit_views(volumeNode: Any) -> None:
     """Fit a volume into all slice views, after their sizes have changed."""
-    for view in _nodes(volumeNode.GetScene(), "vtkMRMLSliceNode"):
+    for view in nodes_of_class(volumeNode.GetScene(), "vtkMRMLSliceNode"):
         _fit(view, volumeNode)
 
 
@@ -90,7 +94,3 @@ def _fit(view: Any, volumeNode: Any) -> None:
     if mm_per_pixel > 0:
         depth = view.GetFieldOfView()[2]
         view.SetFieldOfView(mm_per_pixel * max(columns, 1), mm_per_pixel * max(rows, 1), depth)
-
-
-def _nodes(scene: Any, class_name: str) -> list[Any]:
-    return [scene.GetNthNodeByClass(n, class_name) for n in range(scene.GetNumberOfNodesByClass(class_name))]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grading.corrections import Correction, GradeSet, LevelSet, MaskEdited, NotAssessable
+from ..grading.corrections import Correction, DiscAdded, GradeSet, LevelSet, MaskEdited, NotAssessable
 from ..grading.result import DiscGrade, DiscMeasurements, GradingResult, ModelUse
 from ..imaging.volume import ImagingError, SagittalVolume
 from ..pfirrmann import Group
@@ -21,6 +22,7 @@ LAYOUT = 1
 """Version of the text's layout."""
 
 _CORRECTIONS = {cls.__name__: cls for cls in (LevelSet, GradeSet, NotAssessable)}
+_WITH_MASK = {cls.__name__: cls for cls in (MaskEdited, DiscAdded)}
 
 
 class StoredResultError(ImagingError):
@@ -33,6 +35,8 @@ def to_text(result: GradingResult, corrections: Sequence[Correction]) -> str:
         {
             "layout": LAYOUT,
             "input_sha256": result.volume.source.sha256,
+            "voxels_sha256": voxels_sha256(result.volume),
+            "index_to_lps": result.volume.index_to_lps.tolist(),
             "slice_index": result.slice_index,
             "slice_reason": result.slice_reason,
             "discs": [_disc_to_dict(disc) for disc in result.discs],
@@ -49,8 +53,16 @@ def to_text(result: GradingResult, corrections: Sequence[Correction]) -> str:
     )
 
 
+def voxels_sha256(volume: SagittalVolume) -> str:
+    """Return a hash of a volume's intensities in canonical order, the same wherever the volume lies."""
+    voxels = volume.voxels
+    if voxels.dtype in (np.float16, bool):
+        voxels = voxels.astype(np.float32)  # as the scene keeps them
+    return hashlib.sha256(np.ascontiguousarray(voxels).tobytes()).hexdigest()
+
+
 def from_text(text: str, volume: SagittalVolume) -> tuple[GradingResult, tuple[Correction, ...]]:
-    """Return the result and the corrections that `to_text` wrote, on their volume.
+    """Return the result and the corrections that `to_text` wrote, on their volume where it lay then.
 
     Raises
     ------
@@ -80,9 +92,26 @@ def from_text(text: str, volume: SagittalVolume) -> tuple[GradingResult, tuple[C
         if isinstance(error, StoredResultError):
             raise
         raise StoredResultError("The grading in this scene cannot be read back; grade the volume again.") from error
-    if result.label_slice.shape != volume.voxels.shape[1:] or not 0 <= result.slice_index < volume.slice_count:
-        raise StoredResultError("The grading in this scene was made from another volume; grade the volume again.")
-    return result, corrections
+    of_this_volume = (
+        result.label_slice.shape == volume.voxels.shape[1:]
+        and 0 <= result.slice_index < volume.slice_count
+        and stored.get("voxels_sha256") in (None, voxels_sha256(volume))
+    )
+    if not of_this_volume:
+        raise StoredResultError(
+            "The grading in this scene was made from another volume or before this one was changed; "
+            "grade the volume again."
+        )
+    place = np.array(stored.get("index_to_lps", volume.index_to_lps), dtype=float)
+    return placed_on(result, replace(volume, index_to_lps=place)), corrections
+
+
+def placed_on(result: GradingResult, volume: SagittalVolume) -> GradingResult:
+    """Return a result on its volume where that lies now; what is known in pixels stays, places in mm follow."""
+    discs = tuple(
+        replace(disc, center_lps_mm=volume.lps_mm(result.slice_index, *disc.center_row_column)) for disc in result.discs
+    )
+    return replace(result, volume=volume, discs=discs)
 
 
 def _packed(array: NDArray) -> dict[str, Any]:
@@ -107,14 +136,19 @@ def _disc_from_dict(stored: dict[str, Any]) -> DiscGrade:
 
 
 def _correction_to_dict(correction: Correction) -> dict[str, Any]:
-    if isinstance(correction, MaskEdited):
-        return {"kind": "MaskEdited", "disc": _disc_to_dict(correction.disc), "mask": _packed(correction.mask)}
+    kind = type(correction).__name__
+    if kind in _WITH_MASK:
+        return {
+            "kind": type(correction).__name__,
+            "disc": _disc_to_dict(correction.disc),
+            "mask": _packed(correction.mask),
+        }
     return {"kind": type(correction).__name__, **asdict(correction)}
 
 
 def _correction_from_dict(stored: dict[str, Any]) -> Correction:
     values = dict(stored)
     kind = values.pop("kind")
-    if kind == "MaskEdited":
-        return MaskEdited(_disc_from_dict(values["disc"]), _unpacked(values["mask"]).astype(bool))
+    if kind in _WITH_MASK:
+        return _WITH_MASK[kind](_disc_from_dict(values["disc"]), _unpacked(values["mask"]).astype(bool))
     return _CORRECTIONS[kind](**values)

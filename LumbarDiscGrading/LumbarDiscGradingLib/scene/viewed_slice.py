@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 
 from ..imaging.volume import SagittalVolume
+from .nodes import nodes_of_class
 from .show import READING_VIEW
 from .volumes import sagittal_geometry_of_node
 
 
 def viewed_slice(volumeNode: Any) -> int | None:
-    """Return the canonical index of the slice that the sagittal slice view shows, None where it lies outside.
+    """Return the canonical index of a volume's slice in the sagittal slice view.
+
+    None where the view shows another volume, or nothing of this one.
 
     Raises
     ------
@@ -21,12 +24,21 @@ def viewed_slice(volumeNode: Any) -> int | None:
     """
     volume = sagittal_geometry_of_node(volumeNode)
     view = volumeNode.GetScene().GetNodeByID(f"vtkMRMLSliceNode{READING_VIEW}")
-    if view is None:
+    composite = composite_of(view)
+    if composite is None or composite.GetBackgroundVolumeID() != volumeNode.GetID():
         return None
     matrix = view.GetSliceToRAS()
     center_lps = np.array([-matrix.GetElement(0, 3), -matrix.GetElement(1, 3), matrix.GetElement(2, 3), 1.0])
     index = round(float((np.linalg.inv(volume.index_to_lps) @ center_lps)[0]))
     return index if 0 <= index < volume.slice_count else None
+
+
+def composite_of(view: Any) -> Any:
+    """Return the composite node of a slice view: what is laid over each other in it; None where there is none."""
+    if view is None:
+        return None
+    composites = nodes_of_class(view.GetScene(), "vtkMRMLSliceCompositeNode")
+    return next((node for node in composites if node.GetLayoutName() == view.GetLayoutName()), None)
 
 
 def show_slice(volumeNode: Any, volume: SagittalVolume, slice_index: int) -> None:
@@ -40,5 +52,5 @@ def show_slice(volumeNode: Any, volume: SagittalVolume, slice_index: int) -> Non
 def center_views(scene: Any, center_lps_mm: tuple[float, float, float]) -> None:
     """Centre all slice views on a point."""
     x, y, z = center_lps_mm
-    for n in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")):
-        scene.GetNthNodeByClass(n, "vtkMRMLSliceNode").JumpSliceByCentering(-x, -y, z)
+    for view in nodes_of_class(scene, "vtkMRMLSliceNode"):
+        view.JumpSliceByCentering(-x, -y, z)

@@ -152,17 +152,30 @@ def ijk_to_world(volumeNode: Any) -> NDArray[np.float64]:
 
     ijk_to_ras = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(ijk_to_ras)
-    matrix = arrayFromVTKMatrix(ijk_to_ras)
-    parent = volumeNode.GetParentTransformNode()
+    return parent_to_world(volumeNode) @ arrayFromVTKMatrix(ijk_to_ras)
+
+
+def parent_to_world(node: Any) -> NDArray[np.float64]:
+    """Return the (4, 4) matrix of a node's parent transforms, from its own RAS mm to those of the world.
+
+    Raises
+    ------
+    ImagingError
+        If a parent transform is not linear.
+    """
+    import vtk
+    from slicer.util import arrayFromVTKMatrix
+
+    parent = node.GetParentTransformNode()
     if parent is None:
-        return matrix
+        return np.eye(4)
     if not parent.IsTransformToWorldLinear():
         raise ImagingError(
-            f"The volume {volumeNode.GetName()} is warped by a transform that is not linear; harden the transform."
+            f"The volume {node.GetName()} is warped by a transform that is not linear; harden the transform."
         )
     to_world = vtk.vtkMatrix4x4()
     parent.GetMatrixTransformToWorld(to_world)
-    return arrayFromVTKMatrix(to_world) @ matrix
+    return arrayFromVTKMatrix(to_world)
 
 
 def volume_node_from(volume: SagittalVolume, name: str, scene: Any) -> Any:
