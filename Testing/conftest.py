@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -41,3 +43,41 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if os.environ.get(REQUIRE_LIBRARIES):
                 pytest.fail(reason, pytrace=False)
             pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def started(checkout: Path) -> Iterator[Any]:
+    from slicer_host.application import SlicerHost
+
+    host = SlicerHost(checkout / "LumbarDiscGrading" / "LumbarDiscGrading.py")
+    yield host
+    host.close()
+
+
+@pytest.fixture(scope="session")
+def sample() -> Any:
+    from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
+
+    return lumbar_phantom().volume
+
+
+@pytest.fixture(scope="session")
+def graders() -> Any:
+    """Networks that are loaded once for all tests."""
+    from LumbarDiscGradingLib.panel.graders import Graders
+
+    return Graders()
+
+
+@pytest.fixture
+def host(started: Any, graders: Any) -> Iterator[Any]:
+    """An empty scene and an open panel; nothing that Slicer would refuse may have happened at the end."""
+    started.core.clear()
+    started.forget_violations()
+    started.open()
+    started.widget.logic.graders = graders
+    yield started
+    started.close_panel()
+    started.core.clear()
+    assert started.violations() == []
+    assert started.app.slots("aboutToQuit()") == []

@@ -7,12 +7,12 @@ import json
 import subprocess
 import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from panel_acts import click_row, draw, finish, grade, load, open_all, row_of, segmentation, table, tag
 
 from LumbarDiscGradingLib.models.store import default_model_names
 
@@ -26,101 +26,6 @@ pytestmark = [
 needs_models = pytest.mark.skipif(
     set(default_model_names()) != {"segmentation", "grading"}, reason="no trained models are in Resources/Models"
 )
-
-
-@pytest.fixture(scope="module")
-def started(checkout: Path) -> Iterator[Any]:
-    from slicer_host.application import SlicerHost
-
-    host = SlicerHost(checkout / "LumbarDiscGrading" / "LumbarDiscGrading.py")
-    yield host
-    host.close()
-
-
-@pytest.fixture(scope="module")
-def sample() -> Any:
-    from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
-
-    return lumbar_phantom().volume
-
-
-@pytest.fixture(scope="module")
-def graders() -> Any:
-    """Networks that are loaded once for all tests of this file."""
-    from LumbarDiscGradingLib.panel.graders import Graders
-
-    return Graders()
-
-
-@pytest.fixture
-def host(started: Any, graders: Any) -> Iterator[Any]:
-    """An empty scene and an open panel; nothing that Slicer would refuse may have happened at the end."""
-    started.core.clear()
-    started.forget_violations()
-    started.open()
-    started.widget.logic.graders = graders
-    yield started
-    started.close_panel()
-    started.core.clear()
-    assert started.violations() == []
-    assert started.app.slots("aboutToQuit()") == []
-
-
-def load(host: Any, volume: Any, name: str = "T2 sagittal") -> Any:
-    from LumbarDiscGradingLib.scene.volumes import volume_node_from
-
-    node = volume_node_from(volume, name, host.scene)
-    host.process_events()
-    return node
-
-
-def finish(host: Any) -> None:
-    host.wait_until(lambda: not host.widget.panel.run.running)
-    host.process_events()
-
-
-def grade(host: Any, volume: Any, name: str = "T2 sagittal") -> Any:
-    """Load a volume, click Grade Discs, wait, and return the volume node."""
-    node = load(host, volume, name)
-    host.click(host.ui.gradeDiscsButton)
-    finish(host)
-    assert host.ui.resultTable.rowCount >= 5, host.ui.statusLabel.text
-    return node
-
-
-def open_all(host: Any) -> None:
-    for section in (host.ui.correctCollapsibleButton, host.ui.takeAwayCollapsibleButton):
-        section.collapsed = False
-    host.representation.resize(400, 1300)
-    host.process_events()
-
-
-def table(host: Any) -> list[list[str]]:
-    widget = host.ui.resultTable
-    return [[widget.item(row, column).text() for column in range(widget.columnCount)] for row in range(widget.rowCount)]
-
-
-def click_row(host: Any, row: int) -> None:
-    widget = host.ui.resultTable
-    place = widget.visualItemRect(widget.item(row, 0)).center()
-    host.qt.QTest.mouseClick(widget.viewport(), host.qt.Qt.LeftButton, host.qt.Qt.NoModifier, place)
-    host.process_events()
-
-
-def row_of(host: Any, level: str) -> int:
-    return [cells[0].split()[0] for cells in table(host)].index(level)
-
-
-def segmentation(host: Any) -> Any:
-    return host.scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
-
-
-def tag(host: Any, level: str, name: str) -> str:
-    import vtk
-
-    value = vtk.reference("")
-    assert segmentation(host).GetSegmentation().GetSegment(level).GetTag(f"LumbarDiscGrading.{name}", value)
-    return str(value)
 
 
 def scene_state(host: Any) -> list[str]:
@@ -667,7 +572,8 @@ def test_setting_one_level_moves_the_others_along(host: Any, sample: Any) -> Non
     host.click(host.ui.setLevelButton)
     levels = [cells[0].removesuffix(" *") for cells in table(host)]
     assert levels[-3:] == ["L4-L5", "L5-L6", "L6-S1"]
-    assert segmentation(host).GetSegmentation().GetSegment("L6-S1") is not None
+    segments = segmentation(host).GetSegmentation()
+    assert segments.GetSegmentIdBySegmentName("L6-S1") == "L5-S1"  # the ID is that of the disc for life
     assert "L5-S1" not in host.widget.panel.case.result.missing_levels
     assert host.widget.panel.result.level == "L6-S1"  # the same disc under its new name
     host.click(host.ui.undoButton)
@@ -798,22 +704,6 @@ def test_leaving_the_editor_takes_back_an_empty_mask(host: Any, sample: Any) -> 
     assert not host.widget.panel.case.mask_was_drawn("L3-L4")
     host.open()
     assert not host.ui.editMaskButton.checked
-
-
-def draw(host: Any, case: Any, level: str, change: Any) -> None:
-    """Change a segment as the Segment Editor does: a new labelmap on the volume's grid."""
-    from LumbarDiscGradingLib.scene.results import _oriented_image
-
-    volume = case.result.volume
-    labels = np.zeros(volume.voxels.shape, dtype=np.uint8)
-    labels[case.result.slice_index] = change(case.drawn_mask(level))
-    image = _oriented_image(volume.to_stored(labels), case.volumeNode)
-    segment = case.segmentationNode.GetSegmentation().GetSegment(level)
-    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-    case.segmentationNode.GetSegmentation().SeparateSegmentLabelmap(level)
-    segment.SetLabelValue(1)
-    segment.AddRepresentation(name, image)
-    host.process_events()
 
 
 # -- take away, scene, models, sample

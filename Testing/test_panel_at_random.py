@@ -139,7 +139,7 @@ class RandomUser:
         self._click(self.host.ui.editMaskButton)
 
     def do_draw(self) -> None:
-        from test_panel import draw
+        from panel_acts import draw
 
         correct = self.host.widget.panel.correct
         if correct.editing and correct.case is not None:
@@ -147,7 +147,7 @@ class RandomUser:
             draw(self.host, correct.case, correct.edited_level, lambda mask: np.roll(mask, shift, axis=0))
 
     def do_draw_in_another_module(self) -> None:
-        from test_panel import draw
+        from panel_acts import draw
 
         panel = self.host.widget.panel
         if panel.case is not None and not panel.correct.editing and not panel.run.running:

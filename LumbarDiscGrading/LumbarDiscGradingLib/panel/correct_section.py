@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from ..grading.corrections import Correction, CorrectionError, GradeSet, LevelSet, NotAssessable, possible_levels
+from ..grading.corrections import Correction, GradeSet, LevelSet, NotAssessable, possible_levels
+from ..imaging.volume import ImagingError
 from ..pfirrmann import GRADES
 from ..scene.graded_case import GradedCase
 from .mask_editor import MaskEditor
@@ -86,15 +88,35 @@ class CorrectSection:
         if self.case is None or not self._allowed:
             return
         if self.drawn_levels:
-            self.stop_editing(keep=False)
-            self.case.rewrite()
-            self.ui.statusLabel.text = _("The masks are as they were graded.")
+            self.take_masks_back()
             return
         self.stop_editing()
-        undone = self.case.undo()
+        try:
+            undone = self.case.undo()
+        except ImagingError as error:
+            self._refused(error)
+            return
         if undone is not None:
             self._corrected(undone.level)
             self.ui.statusLabel.text = _("The last change was taken back.")
+
+    def take_masks_back(self) -> None:
+        """Show the masks as they were graded, whatever was drawn since."""
+        from slicer.i18n import tr as _
+
+        self.stop_editing(keep=False)
+        try:
+            self.case.rewrite()
+        except ImagingError as error:
+            self._refused(error)
+            return
+        self._corrected(self.level)
+        self.ui.statusLabel.text = _("The masks are as they were graded.")
+
+    def _refused(self, error: ImagingError) -> None:
+        """Tell why nothing was changed, and show the case as it is."""
+        self._corrected(self.level)
+        self.ui.statusLabel.text = str(error)
 
     def set_grade(self, grade: int) -> None:
         """Set the Pfirrmann grade of the selected disc."""
@@ -108,8 +130,8 @@ class CorrectSection:
         self.stop_editing()
         try:
             self.case.correct(correction)
-        except CorrectionError as error:
-            self.ui.statusLabel.text = str(error)
+        except ImagingError as error:
+            self._refused(error)
             return
         self.ui.statusLabel.text = ""
         self._corrected(correction.new_level if isinstance(correction, LevelSet) else correction.level)
@@ -136,13 +158,16 @@ class CorrectSection:
         Parameters
         ----------
         keep : bool
-            A mask that was drawn is graded, which keeps it as a change that can be undone; else it is taken back.
+            A mask that was drawn is graded, which keeps it as a change that can be undone; one that cannot be graded
+            now stays drawn, an empty one is taken back. Without it everything drawn is taken back.
 
         Returns
         -------
         bool
             Whether it is being graded.
         """
+        from slicer.i18n import tr as _
+
         if not self.editing:
             return False
         drawn = self.drawn_levels
@@ -152,10 +177,23 @@ class CorrectSection:
         self._enable_shortcuts()
         if not drawn:
             return False
-        if keep and self._regrade(drawn):
+        if not keep:
+            self._rewrite()
+            return False
+        empty = tuple(level for level in drawn if not self.case.drawn_mask(level).any())
+        rest = tuple(level for level in drawn if level not in empty)
+        if rest and self._regrade(rest):
             return True
-        self.case.rewrite()
+        if empty:
+            self._rewrite(keep=rest)
+            text = _("The mask of {levels} is empty on the graded slice, so it is as it was graded again.")
+            self.ui.statusLabel.text = text.format(levels=", ".join(empty))
+        self._corrected(self.level)
         return False
+
+    def _rewrite(self, keep: tuple[str, ...] = ()) -> None:
+        with contextlib.suppress(ImagingError):  # of a changed volume, which is said where it is found
+            self.case.rewrite(keep)
 
     def close(self) -> None:
         """Let go of the scene and of the keys."""
@@ -230,7 +268,7 @@ class CorrectSection:
     def _start_editing(self) -> None:
         self._edited = self.level
         self._enable_shortcuts()
-        self._editor.start(self.case.segmentationNode, self.case.volumeNode, self.level)
+        self._editor.start(self.case.segmentationNode, self.case.volumeNode, self.case.segment_id(self.level))
 
     def _regrade_clicked(self) -> None:
         from slicer.i18n import tr as _

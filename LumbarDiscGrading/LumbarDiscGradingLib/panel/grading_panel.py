@@ -4,35 +4,46 @@ from __future__ import annotations
 
 from typing import Any
 
+import vtk
 from slicer.util import VTKObservationMixin
 
-from ..grading.corrections import CorrectionError, MaskEdited
+from ..grading.corrections import DiscAdded, MaskEdited
 from ..grading.device import available_devices
+from ..grading.plausibility import mask_question
 from ..imaging.volume import ImagingError
 from ..scene.evidence import remove_orphans
-from ..scene.graded_case import GradedCase, graded_cases
+from ..scene.graded_case import Fit, GradedCase, graded_cases, result_nodes, unreadable_cases
 from ..scene.sample import load_sample, sample_volume
 from ..scene.show import showGradedSlice
-from ..scene.volumes import copy_of_node
+from ..scene.shown_volume import ShownVolume, hide_until_shown
+from ..scene.volumes import EVIDENCE_ATTRIBUTE, copy_of_node
 from .background_run import BackgroundRun, Progress
 from .correct_section import CorrectSection
 from .criteria_section import CriteriaSection
 from .dependencies import DependencyError, installed
 from .evidence_section import EvidenceSection
 from .input_section import InputSection
+from .notices_section import CaseState, NoticesSection
 from .parameters import Parameters
 from .result_section import ResultSection
 from .run_section import RunSection
 from .take_away_section import TakeAwaySection
+from .view_note import ViewNote
+from .wrapped_labels import WrappedLabels
 
 PICKS, PICK_AGAIN_MS = 10, 300
 """A node that is added gets its voxels later; whether it is the sagittal T2 is looked at so often, at this interval."""
 WARM_UP_DELAY_MS = 600
 """The networks are loaded when the user has looked at a selected volume for so long."""
+LOOK_MS = 250
+"""What is shown and what became of it are compared at this interval: other modules tell nobody what they do."""
 
 
 class GradingPanel(VTKObservationMixin):
     """Controls the widgets of the panel.
+
+    While it is open one volume is chosen, that one is in the slice views, its result is in the table, and only its
+    discs are drawn (`look` sees to it).
 
     Parameters
     ----------
@@ -49,28 +60,38 @@ class GradingPanel(VTKObservationMixin):
         super().__init__()
         self.ui, self.logic = ui, logic
         self.case: GradedCase | None = None
+        self.state = CaseState()
         self.entered = False
+        self._acted = False
         self._graded_volume: Any = None
         self._drawn: GradedCase | None = None
+        self._asked: dict[str, bytes] = {}
         self._warm = self._installing = False
         self.run = RunSection(ui, self.grade, self._cancel_clicked)
         self.input = InputSection(ui, self._input_changed, lambda: logic.graders.forget())
-        self.result = ResultSection(ui, self._disc_selected)
+        self.result = ResultSection(ui, self._disc_selected, self._result_chosen)
+        self.notices = NoticesSection(ui, self.grade, self._regrade_drawn, self._take_masks_back, self._take_disc)
         self.evidence = EvidenceSection(ui, self.compute_evidence)
         self.correct = CorrectSection(ui, self._corrected, self.regrade)
         self.take_away = TakeAwaySection(ui, self.correct.finish_first)
         self.criteria = CriteriaSection(ui, self.load_sample)
+        self.views = ShownVolume(slicer.mrmlScene, self._views_changed)
+        self.note = ViewNote()
+        self._labels = WrappedLabels(
+            *(ui.inputDoubtsLabel, ui.statusLabel, ui.resultWarningsLabel),
+            *(ui.summaryLabel, ui.selectedDiscLabel, ui.changesLabel, ui.researchUseLabel),
+        )
         self._show_key = qt.QShortcut(qt.QKeySequence("G"), ui.gradeDiscsButton.parent())
         self._show_key.setContext(qt.Qt.WidgetWithChildrenShortcut)
         self._show_key.connect("activated()", self.result.toggle_shown)
-        self._warm_up_timer = qt.QTimer()
-        self._warm_up_timer.setSingleShot(True)
-        self._warm_up_timer.setInterval(WARM_UP_DELAY_MS)
-        self._warm_up_timer.connect("timeout()", self._warm_up)
-        self._picks_left = 0
-        self._pick_timer = qt.QTimer()
-        self._pick_timer.setSingleShot(True)
-        self._pick_timer.connect("timeout()", self._pick_volume)
+        self._warm_up_timer = self._timer(WARM_UP_DELAY_MS, self._warm_up)
+        self._look_soon = self._timer(0, self.look)
+        self._look_timer = qt.QTimer()
+        self._look_timer.setInterval(LOOK_MS)
+        self._look_timer.connect("timeout()", self.look)
+        self._picks_left, self._only_arrived = 0, False
+        self._arrived: list[Any] = []
+        self._pick_timer = self._timer(0, self._pick_volume)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
         self.addObserver(scene, scene.EndCloseEvent, self._scene_came)
@@ -79,26 +100,49 @@ class GradingPanel(VTKObservationMixin):
         self.addObserver(scene, scene.NodeAddedEvent, self._node_added)
         self.addObserver(scene, scene.NodeRemovedEvent, self._node_removed)
 
+    @staticmethod
+    def _timer(interval_ms: int, slot: Any) -> Any:
+        import qt
+
+        timer = qt.QTimer()
+        timer.setSingleShot(True)
+        timer.setInterval(interval_ms)
+        timer.connect("timeout()", slot)
+        return timer
+
     # -- the panel's life
 
     def enter(self) -> None:
         """Take up the scene when the user opens the module."""
         self.entered = True
+        self._acted = self.result.touched = False
+        self.views.take()
         self._follow_scene()
         self.result.watch_views()
+        self._look_timer.start()
+        if self._arrived:
+            self._begin_to_pick()
+        self.look()
 
     def exit(self) -> None:
-        """Leave views and keys to the module that the user goes to; a run goes on."""
+        """Leave views and keys to the module that the user goes to, as he had them; a run goes on."""
+        if not self.entered:
+            return
         self.entered = False
-        self._warm_up_timer.stop()
-        self._pick_timer.stop()
+        for timer in (self._warm_up_timer, self._pick_timer, self._look_timer, self._look_soon):
+            timer.stop()
+        self._arrived, self._picks_left = [], 0
         self.correct.stop_editing()
         self.result.leave_views()
+        self.note.clear()
+        chosen_here = self._acted or self.result.touched or not self.input.may_pick
+        self.views.give_back(keep_volume=chosen_here)
 
     def close(self) -> None:
         """End with the panel (reload, quit): afterwards no thread works and nothing is observed."""
         self.exit()
         self.removeObservers()
+        self.views.forget()
         self.run.close()
         self.correct.close()
         self._show_key.enabled = False
@@ -116,6 +160,7 @@ class GradingPanel(VTKObservationMixin):
         if self.run.running or volumeNode is None or self.correct.finish_first():
             return
         self.correct.stop_editing()
+        self._acted = True
         if not self._install() or self.run.running or self.input.volumeNode is not volumeNode:
             return
         try:
@@ -137,16 +182,22 @@ class GradingPanel(VTKObservationMixin):
 
     def regrade(self, levels: tuple[str, ...]) -> bool:
         """Grade some discs again with their masks as they are drawn in the scene; return whether that has begun."""
-        from slicer.i18n import tr as _
-
         case = self.case
         if self.run.running or case is None or not case.is_alive():
             return False
         masks = {level: case.drawn_mask(level) for level in levels}
+        return self._grade_masks(case, masks, MaskEdited)
+
+    def _grade_masks(self, case: GradedCase, masks: dict[str, Any], correction: Any) -> bool:
+        """Grade masks and correct the case by them; return whether that has begun."""
+        from slicer.i18n import tr as _
+
         empty = [level for level, mask in masks.items() if not mask.any()]
         if empty:
             text = _("The mask of {levels} is empty on the graded slice: draw it there, or mark it not assessable.")
             self.run.say(text.format(levels=", ".join(empty)))
+            return False
+        if case.fit() is Fit.CHANGED or not self._is_sure_of(case, masks):
             return False
         if not self._install() or self.run.running or self.case is not case or not case.is_alive():
             return False
@@ -162,22 +213,54 @@ class GradingPanel(VTKObservationMixin):
             self._end()
             if not case.is_alive():
                 return
-            if self._failed(run):
-                case.rewrite()
-                return
-            try:
-                for disc, mask in zip(run.value, masks.values(), strict=True):
-                    case.correct(MaskEdited(disc, mask))
-                self.run.say("")
-            except CorrectionError as error:
-                self.run.say(str(error))
+            if not self._failed(run):
+                try:
+                    for disc, mask in zip(run.value, masks.values(), strict=True):
+                        case.correct(correction(disc, mask))
+                    self.run.say("")
+                except ImagingError as error:
+                    self.run.say(str(error))
             if self.case is case:
                 self._show_case(case)
 
         self._start(work, case.volumeNode, done)
         self._drawn = case
-        self.run.say(_("Grading {levels} again with the mask as it is drawn.").format(levels=", ".join(levels)))
+        self.run.say(_("Grading {levels} again with the mask as it is drawn.").format(levels=", ".join(masks)))
         return True
+
+    def _is_sure_of(self, case: GradedCase, masks: dict[str, Any]) -> bool:
+        """Ask once about a mask that is hardly that of a disc; what is asked for again is done."""
+        from slicer.i18n import tr as _
+
+        spacing = case.result.volume.spacing_mm[1:]
+        questions = []
+        for level, mask in masks.items():
+            question = mask_question(level, mask, spacing)
+            if question and self._asked.get(level) != mask.tobytes():
+                self._asked[level] = mask.tobytes()
+                questions.append(question)
+        if questions:
+            self.run.say(" ".join([*questions, _("Re-grade it once more to grade it as it is.")]))
+        return not questions
+
+    def _regrade_drawn(self) -> None:
+        """Grade what was drawn, here or elsewhere."""
+        if self.correct.editing:
+            self.correct.stop_editing()
+        elif self.state.drawn:
+            self.regrade(self.state.drawn)
+
+    def _take_masks_back(self) -> None:
+        if self.case is not None and not self.run.running:
+            self.correct.take_masks_back()
+
+    def _take_disc(self) -> None:
+        """Take somebody's segment that is named by a missing level for that disc."""
+        case = self.case
+        if case is None or not case.is_alive() or self.run.running or self.correct.finish_first():
+            return
+        offered = case.offered_discs()
+        self._grade_masks(case, {level: case.foreign_mask(name) for level, name in offered.items()}, DiscAdded)
 
     def compute_evidence(self, case: GradedCase) -> bool:
         """Compute in the background where the network looked; return whether that has begun."""
@@ -269,11 +352,8 @@ class GradingPanel(VTKObservationMixin):
 
     def _cancel(self, why: str) -> None:
         if self.run.running:
-            drawn = self._drawn
             self.run.cancel(why)
             self._end()
-            if drawn is not None and drawn.is_alive():
-                drawn.rewrite()
 
     def _graded(self, run: BackgroundRun) -> None:
         from slicer.i18n import tr as _
@@ -289,18 +369,29 @@ class GradingPanel(VTKObservationMixin):
         except ImagingError as error:
             self.run.say(str(error))
             return
-        if kept is not None:
-            kept.segmentationNode.SetDisplayVisibility(False)
-        showGradedSlice(run.value, volumeNode)
         self._warm = True
+        self._arrived, self._picks_left = [], 0  # what was loaded before is chosen from; what comes now is the next
         if self.input.parameters is not None:
             self.input.parameters.segmentation = case.segmentationNode
+        if kept is not None:
+            hide_until_shown(kept.segmentationNode)
+        if self.entered:
+            self._show_discs(case)
+            showGradedSlice(case.result, volumeNode)
+        else:  # the views are those of another module
+            hide_until_shown(case.segmentationNode)
         self._show_case(case)
         self.run.say(
             _("The corrected result of before is kept as {name}.").format(name=kept.segmentationNode.GetName())
             if kept is not None
             else ""
         )
+
+    @staticmethod
+    def _show_discs(case: GradedCase) -> None:
+        """Show discs that were just graded, even if those of before were hidden."""
+        case.segmentationNode.CreateDefaultDisplayNodes()
+        case.segmentationNode.GetDisplayNode().SetVisibility(True)
 
     def _failed(self, run: BackgroundRun, sentence: str = "") -> bool:
         """Tell what went wrong; known errors carry their sentence, others name themselves."""
@@ -364,6 +455,7 @@ class GradingPanel(VTKObservationMixin):
         shown = self.case.volumeNode if self.case is not None and self.case.is_alive() else None
         if shown is None or shown is not volumeNode:
             self._show_case(self._case_of(volumeNode))
+        self._show_in_views()
 
     def _case_of(self, volumeNode: Any) -> GradedCase | None:
         """Return the result that the scene keeps of a volume, the one shown last if there are several."""
@@ -373,30 +465,111 @@ class GradingPanel(VTKObservationMixin):
         shown = self.input.parameters.segmentation if self.input.parameters is not None else None
         return next((case for case in cases if case.segmentationNode is shown), cases[-1] if cases else None)
 
+    def _result_chosen(self, segmentationNode: Any) -> None:
+        """Show another result of the volume."""
+        if self.run.running or self.correct.finish_first() or self.case is None:
+            self._show_case(self.case)
+            return
+        self.correct.stop_editing()
+        self.input.parameters.segmentation = segmentationNode
+        self._acted = True
+        self._show_case(self._case_of(self.case.volumeNode))
+
     def _show_case(self, case: GradedCase | None, level: str | None = None) -> None:
         self.case = case
-        self.result.show(case, level)
-        self.take_away.show(case)
-        self._show_selected()
+        if case is None:
+            self._asked = {}
+        self.state = self._state_of(case)
+        self._show_state(level)
         if case is not None:
             self.input.show_graded_slice(case.result.slice_index)
+        self._show_in_views()
+
+    def _show_state(self, level: str | None = None) -> None:
+        """Show the case and what became of it in all sections."""
+        case, volumeNode = self.case, self.input.volumeNode
+        others = result_nodes(case.volumeNode) if case is not None else ()
+        problems = unreadable_cases(volumeNode) if case is None and volumeNode is not None else []
+        self.result.show(case, level, self.state, others)
+        self.notices.show(case, self.state, problems[-1] if problems else "")
+        self.take_away.show(case if not self.state.is_stale else None)
+        self._show_selected()
+        self._labels.fit()
+
+    def _state_of(self, case: GradedCase | None) -> CaseState:
+        if case is None or not case.is_alive():
+            return CaseState()
+        if case.fit() is Fit.CHANGED:
+            return CaseState(is_stale=True)
+        drawn = () if self.correct.editing or self._drawn is case else case.drawn_levels()
+        return CaseState(drawn=drawn, offered=tuple(case.offered_discs()))
 
     def _show_selected(self) -> None:
-        self.correct.show(self.case, self.result.level, allowed=not self.run.running)
-        self.evidence.show(self.case, allowed=not self.run.running)
+        allowed = not self.run.running and not self.state.is_stale
+        self.correct.show(self.case, self.result.level, allowed=allowed)
+        self.evidence.show(self.case, allowed=allowed)
 
     def _disc_selected(self) -> None:
         if self.case is not None:
             self._show_selected()
 
     def _corrected(self, level: str | None) -> None:
+        self._acted = True
         self._show_case(self.case, level)
+
+    # -- what is shown belongs together
+
+    def look(self) -> None:
+        """Compare what is shown with what there is, and show what follows from it."""
+        import slicer
+
+        scene = slicer.mrmlScene
+        if not self.entered or scene.IsBatchProcessing() or scene.IsClosing() or self.input.parameters is None:
+            return
+        self._look_at_views()
+        case = self.case
+        if case is None or not case.is_alive():
+            return
+        if not self.run.running and not self.correct.editing and case.fit() is Fit.MOVED:
+            case.follow()
+            self._show_case(case)
+        elif self._state_of(case) != self.state:
+            self._show_case(case)
+        self.result.update_display()
+
+    def _look_at_views(self) -> None:
+        """Choose the volume that the user put into the views; put the chosen one back after others were loaded."""
+        chosen, viewed = self.input.volumeNode, self.views.viewed
+        if viewed is chosen or chosen is None:
+            self._show_in_views()
+            return
+        busy = self.run.running or self.correct.editing or bool(self._arrived) or bool(self.correct.drawn_levels)
+        if viewed is not None and not busy and self.input.choose(viewed):
+            self._acted = True
+            self._input_changed()
+        else:
+            self._show_in_views()
+
+    def _show_in_views(self) -> None:
+        """Show the chosen volume with its discs, those of a changed volume hidden."""
+        if not self.entered or self.input.volumeNode is None:
+            return
+        case = self.case if self.case is not None and self.case.is_alive() else None
+        fits = case is not None and not self.state.is_stale
+        self.views.show(self.input.volumeNode, case.segmentationNode if fits else None, case.result if fits else None)
+        doubts = case.result.doubts if fits else ()
+        self.note.show("\n".join(doubts), self.input.volumeNode)
+        self.result.update_display()
+
+    def _views_changed(self) -> None:
+        self._look_soon.start()
 
     # -- what happens to the scene
 
     def _scene_closes(self, caller: Any, event: Any) -> None:
         from slicer.i18n import tr as _
 
+        self.run.say("")
         self._cancel(_("Canceled: the scene was closed."))
         self._let_go()
         self.input.follow(None)
@@ -412,32 +585,53 @@ class GradingPanel(VTKObservationMixin):
         """Forget the case before its nodes go; nothing is written into a scene that goes."""
         if self.case is not None:
             self.case.abandon()
-        self._show_case(None)
+        self.views.forget()
+        self._arrived, self._picks_left = [], 0
+        self._forget_case()
+
+    def _forget_case(self) -> None:
+        self.note.clear()
+        self.case, self.state = None, CaseState()
+        self._show_state()
 
     def _scene_came(self, caller: Any, event: Any) -> None:
         import slicer
 
         if self.entered and not slicer.mrmlScene.IsClosing():
+            self.views.take()
             self._follow_scene()
 
-    def _node_added(self, caller: Any, event: Any) -> None:
-        import slicer
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _node_added(self, caller: Any, event: Any, node: Any) -> None:
+        if node.IsA("vtkMRMLSliceCompositeNode") and self.entered:
+            self.views.watch()
+        if node.IsA("vtkMRMLScalarVolumeNode") and not node.GetAttribute(EVIDENCE_ATTRIBUTE):
+            self._arrived.append(node)
+            if self.entered:
+                self._begin_to_pick()
 
-        scene = slicer.mrmlScene
-        if not self.entered or self.run.running or scene.IsBatchProcessing() or self.input.parameters is None:
-            return
-        if self.case is None and self.input.may_pick:
-            self._picks_left = PICKS
-            self._pick_timer.start(0)  # when the volume has got its voxels and its name
+    def _begin_to_pick(self) -> None:
+        if not self._picks_left:  # what is graded is done with: the next study may take its place
+            self._only_arrived = self.case is not None
+        self._picks_left = PICKS
+        self._pick_timer.start(0)  # when the volume has got its voxels and its name
 
     def _pick_volume(self) -> None:
-        if not self.entered or self.run.running or self.case is not None or not self.input.may_pick:
+        """Choose among the volumes that were loaded: of several series the sagittal T2 may come last."""
+        import slicer
+
+        if not self.entered or self.input.parameters is None or slicer.mrmlScene.IsBatchProcessing():
             return
-        if self.input.pick():
-            self._input_changed()
+        if not (self.run.running or self.correct.editing or self.correct.drawn_levels):
+            arrived = [node for node in self._arrived if node.GetScene() is not None]
+            if self.input.pick(arrived if self._only_arrived else None):
+                self._input_changed()
+        self.look()
         self._picks_left -= 1
-        if self._picks_left > 0:  # of several series that are loaded the sagittal T2 may come last
+        if self._picks_left > 0:
             self._pick_timer.start(PICK_AGAIN_MS)
+        else:
+            self._arrived = []
 
     def _node_removed(self, caller: Any, event: Any) -> None:
         import slicer
@@ -449,10 +643,11 @@ class GradingPanel(VTKObservationMixin):
         if self._graded_volume is not None and not scene.IsNodePresent(self._graded_volume):
             self._cancel(_("Canceled: the volume was deleted."))
         if self.case is not None and not self.case.is_alive():
-            self._let_go()
+            self.case.abandon()
+            self._forget_case()
         if not scene.IsBatchProcessing():
             remove_orphans(scene)
-        self.evidence.show(self.case, allowed=not self.run.running)
+        self._show_selected()
         if self.entered and self.input.parameters is not None:
             self.input.update()
             self._input_changed()

@@ -12,7 +12,7 @@ from ..grading.device import ALWAYS_THERE
 from ..imaging.volume import ImagingError
 from ..models.manifest import TASKS, ModelError
 from ..models.store import available_models, default_model_names, install_model, unusable_models
-from ..scene.input_choice import evidence_ids, input_doubts, likely_volume
+from ..scene.input_choice import evidence_ids, input_doubts, is_offered, likely_volume
 from ..scene.viewed_slice import show_slice, viewed_slice
 from ..scene.volumes import sagittal_geometry_of_node
 from .parameters import Parameters, prefer_device, preferred_device
@@ -86,20 +86,36 @@ class InputSection(VTKObservationMixin):
         """Whether the user has not selected a volume: none is selected, or the one that was picked."""
         return self.volumeNode is None or self.volumeNode.GetID() == self._picked
 
-    def pick(self) -> bool:
-        """Select the volume that is the likely one by now, and return whether it is another one."""
-        if self.parameters is None or not self.may_pick or not self._pick():
+    def pick(self, among: list[Any] | None = None) -> bool:
+        """Select the volume that is the likely one by now, and return whether it is another one.
+
+        Parameters
+        ----------
+        among : list of vtkMRMLScalarVolumeNode, optional
+            Volumes that were just loaded: the likeliest of them takes the place of the selected one, whoever selected
+            it, unless that is likelier. Without it the user's own choice stays.
+        """
+        if self.parameters is None or (among is None and not self.may_pick) or not self._pick(among):
             return False
         self.parameters.sliceIndex = None
         self.update()
         return True
 
-    def _pick(self) -> bool:
+    def _pick(self, among: list[Any] | None = None) -> bool:
         former = self.volumeNode
-        node = likely_volume(self.parameters.node.GetScene(), former)
+        node = likely_volume(self.parameters.node.GetScene(), former, among)
         if node is former:
             return False
         self.parameters.inputVolume, self._picked = node, node.GetID()
+        return True
+
+    def choose(self, volumeNode: Any) -> bool:
+        """Select a volume as the user does; returns False for one that the selector does not offer."""
+        if self.parameters is None or not is_offered(volumeNode):
+            return False
+        self.parameters.inputVolume, self._picked = volumeNode, ""
+        self.parameters.sliceIndex = None
+        self.update()
         return True
 
     def update(self) -> None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..grading.result import DiscGrade
-from ..pfirrmann import GROUPS, ROMAN_GRADES
-from ..report.tables import table_discs
+from ..pfirrmann import DISC_LABELS, GROUPS, ROMAN_GRADES
 from ..scene.graded_case import GradedCase
 from ..scene.viewed_slice import center_views
+from .notices_section import CaseState
 from .probability_bars import PROBABILITIES_ROLE, ProbabilityBars
 from .reading_view_clicks import ViewClicks
 
 LEVEL, GROUP, GRADE, PROBABILITY, HEIGHT, SIGNAL = range(6)
 ROW_HEIGHT_PX = 38
+MISSING_ROLE = PROBABILITIES_ROLE + 1
+"""The cell's level, where it was not found."""
 HIGHLIGHTED, SUBDUED = 1.0, 0.35
 """Share of the fill's opacity of the selected disc and of the others."""
 
@@ -29,12 +31,16 @@ class ResultSection:
     ui : object
         The panel's widgets by name.
     selected : callable
-        Called after the user has selected another disc.
+        Called after another disc was selected.
+    chosen : callable
+        Called with the segmentation of the result that the user chose among several of a volume.
     """
 
-    def __init__(self, ui: Any, selected: Callable[[], None]) -> None:
-        self.ui, self._selected = ui, selected
+    def __init__(self, ui: Any, selected: Callable[[], None], chosen: Callable[[Any], None]) -> None:
+        self.ui, self._selected, self._chosen = ui, selected, chosen
         self.case: GradedCase | None = None
+        self.touched = False
+        self._state = CaseState()
         self._showing = False
         self._clicks = ViewClicks(self._view_clicked)
         self._bars = ProbabilityBars()
@@ -42,13 +48,30 @@ class ResultSection:
         ui.resultTable.connect("itemSelectionChanged()", self._row_selected)
         ui.showDiscsCheckBox.connect("toggled(bool)", self._shown_toggled)
         ui.opacitySlider.connect("valueChanged(double)", self._opacity_slid)
+        ui.resultComboBox.connect("activated(int)", self._result_chosen)
+        ui.resultCollapsibleButton.connect("contentsCollapsed(bool)", self._folded)
 
-    def show(self, case: GradedCase | None, level: str | None = None) -> None:
-        """Show a case, or none, with the disc of a level selected; the one that was selected if none is given."""
+    def show(
+        self,
+        case: GradedCase | None,
+        level: str | None = None,
+        state: CaseState | None = None,
+        others: Sequence[Any] = (),
+    ) -> None:
+        """Show a case, or none, with the disc of a level selected; the one that was selected if none is given.
+
+        Parameters
+        ----------
+        state : CaseState, optional
+            What became of the case since it was graded.
+        others : sequence of vtkMRMLSegmentationNode
+            Those of all results of the volume, to be chosen from where there are several.
+        """
         level = level or self.level
-        self.case = case
+        self.case, self._state = case, state or CaseState()
         self._showing = True
         self.ui.resultCollapsibleButton.enabled = case is not None
+        self._list_results(others)
         self._fill_table()
         self._show_summary()
         self._show_display()
@@ -74,14 +97,18 @@ class ResultSection:
         """Stop watching the slice views."""
         self._clicks.leave()
 
+    def update_display(self) -> None:
+        """Show on the check box and the slider how the discs are shown by now, by whatever means."""
+        self._showing = True
+        self._show_display()
+        self._showing = False
+
     def toggle_shown(self) -> None:
         """Show the discs in the slice views if they are hidden there, by whatever means, else hide them."""
         display = self.case.segmentationNode.GetDisplayNode() if self.case is not None else None
         if display is not None:
             display.SetVisibility(not display.GetVisibility())
-            self._showing = True
-            self._show_display()
-            self._showing = False
+            self.update_display()
 
     # -- what is shown
 
@@ -112,21 +139,54 @@ class ResultSection:
         table.verticalHeader().visible = False
         self._fit_height()
 
+    def _list_results(self, nodes: Sequence[Any]) -> None:
+        combo = self.ui.resultComboBox
+        combo.clear()
+        for node in nodes:
+            combo.addItem(node.GetName(), node.GetID())
+        if self.case is not None:
+            combo.setCurrentIndex(combo.findData(self.case.segmentationNode.GetID()))
+        combo.visible = len(nodes) > 1
+
+    def _folded(self, folded: bool) -> None:
+        if not folded:  # what is shown or hidden while a section is folded does not last
+            self.ui.resultComboBox.visible = self.ui.resultComboBox.count > 1
+
     def _fill_table(self) -> None:
+        """Fill a row for each disc and for each level that was not found, head to feet."""
         table = self.ui.resultTable
-        discs = table_discs(self.case.result) if self.case is not None else ()
+        result = self.case.result if self.case is not None else None
+        levels = [disc.level for disc in result.discs] + list(result.missing_levels) if result is not None else []
+        levels.sort(key=list(DISC_LABELS).index)
         table.clearSelection()
-        table.rowCount = len(discs)
-        for row, disc in enumerate(discs):
-            self._fill_row(row, disc)
+        table.clearSpans()
+        table.rowCount = len(levels)
+        for row, level in enumerate(levels):
+            disc = result.disc(level)
+            if disc is not None:
+                self._fill_row(row, disc)
+            else:
+                self._fill_missing_row(row, level)
         self._fit_height()
+
+    def _fill_missing_row(self, row: int, level: str) -> None:
+        import qt
+        from slicer.i18n import tr as _
+
+        name, text = qt.QTableWidgetItem(level), qt.QTableWidgetItem(_("not found: look at it"))
+        tip = _("{level} was not found, or lies outside the image: look there yourself.").format(level=level)
+        for column, item in ((LEVEL, name), (GROUP, text)):
+            item.setData(MISSING_ROLE, level)
+            item.setToolTip(tip)
+            self.ui.resultTable.setItem(row, column, item)
+        self.ui.resultTable.setSpan(row, GROUP, 1, SIGNAL)
 
     def _fill_row(self, row: int, disc: DiscGrade) -> None:
         import qt
         from slicer.i18n import tr as _
 
         m = disc.measurements
-        mark = " *" if disc.changes else ""
+        mark = (" !" if disc.level in self._state.drawn else "") + (" *" if disc.changes else "")
         doubt = "" if disc.confident or not disc.assessable else " ?"
         texts = {
             LEVEL: disc.level + mark,
@@ -137,6 +197,8 @@ class ResultSection:
             SIGNAL: f"{m.signal_to_canal:.2f}" if _known(m.signal_to_canal) else "-",
         }
         notes = [*(f"* {change}" for change in disc.changes), *disc.warnings]
+        if disc.level in self._state.drawn:
+            notes.insert(0, _("! The mask was changed since; grade and measurements are those of the mask before."))
         tips = {
             LEVEL: "\n".join(notes) or disc.level,
             GROUP: "\n".join(notes) or disc.group_word,
@@ -163,19 +225,18 @@ class ResultSection:
             self.ui.resultTable.setItem(row, column, item)
 
     def _fit_height(self) -> None:
-        table = self.ui.resultTable
-        line = table.fontMetrics().height()
-        header, row = 2 * line + 8, max(ROW_HEIGHT_PX, 2 * line + 6)
-        table.horizontalHeader().setFixedHeight(header)
-        table.verticalHeader().setDefaultSectionSize(row)
-        table.setFixedHeight(header + table.rowCount * row + 2 * table.frameWidth)
+        """Make the table as high as its header and its rows are."""
+        table, line = self.ui.resultTable, self.ui.resultTable.fontMetrics().height()
+        header, rows = table.horizontalHeader(), table.verticalHeader()
+        header.setFixedHeight(2 * line + 8)
+        rows.setDefaultSectionSize(max(ROW_HEIGHT_PX, 2 * line + 6))
+        table.setFixedHeight(header.minimumHeight + rows.length() + 2 * table.frameWidth)
 
     def _show_summary(self) -> None:
         from slicer.i18n import tr as _
 
         if self.case is None:
             self.ui.summaryLabel.text = ""
-            self.ui.resultWarningsLabel.visible = False
             return
         result = self.case.result
         self.ui.summaryLabel.text = _("{name}, slice {slice}: {reason}. Graded on {device}.").format(
@@ -184,14 +245,6 @@ class ResultSection:
             reason=result.slice_reason,
             device=_device_words(result.device),
         )
-        unsure = [disc.level for disc in table_discs(result) if not disc.confident and disc.assessable]
-        warnings = list(result.warnings)
-        if unsure:
-            warnings.append(
-                _("Low confidence, read these yourself: {levels}.").format(levels=_unbroken(", ".join(unsure)))
-            )
-        self.ui.resultWarningsLabel.text = "\n".join(warnings)
-        self.ui.resultWarningsLabel.visible = bool(warnings)
 
     def _show_display(self) -> None:
         display = self.case.segmentationNode.GetDisplayNode() if self.case is not None else None
@@ -205,14 +258,16 @@ class ResultSection:
             return
         for disc in self.case.result.discs:
             share = HIGHLIGHTED if level in (None, disc.level) else SUBDUED
-            if display.GetSegmentOpacity2DFill(disc.level) != share:
-                display.SetSegmentOpacity2DFill(disc.level, share)
+            segment = self.case.segment_id(disc.level)
+            if segment and display.GetSegmentOpacity2DFill(segment) != share:
+                display.SetSegmentOpacity2DFill(segment, share)
 
     # -- what the user does
 
     def _select(self, level: str | None, center: bool) -> None:
         table = self.ui.resultTable
-        rows = [row for row in range(table.rowCount) if table.item(row, LEVEL).data(PROBABILITIES_ROLE) == level]
+        levels = [table.item(row, LEVEL).data(PROBABILITIES_ROLE) for row in range(table.rowCount)]
+        rows = [row for row, name in enumerate(levels) if name is not None and name == level]
         self._showing = True
         if rows:
             table.selectRow(rows[0])
@@ -223,7 +278,13 @@ class ResultSection:
 
     def _row_selected(self) -> None:
         if not self._showing:
+            self.touched = True
             self._after_selection(center=True)
+
+    def _result_chosen(self, index: int) -> None:
+        if not self._showing and self.case is not None:
+            scene = self.case.volumeNode.GetScene()
+            self._chosen(scene.GetNodeByID(self.ui.resultComboBox.itemData(index)))
 
     def _after_selection(self, center: bool) -> None:
         level = self.level
@@ -292,11 +353,6 @@ def _measurement_tip(disc: DiscGrade) -> str:
         (_("Signal {value:.2f}: central half of the disc over fluid in the canal"), m.signal_to_canal),
     )
     return "\n".join(text.format(value=value) for text, value in facts if _known(value))
-
-
-def _unbroken(levels: str) -> str:
-    """Return level names that a line break does not part at their hyphen."""
-    return levels.replace("-", "\N{NON-BREAKING HYPHEN}")
 
 
 def color_chip(color: tuple[int, int, int]) -> Any:
