@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..report.tables import table_discs
+from ..report.doubts import warnings_of
 from ..scene.graded_case import GradedCase
 
 
@@ -97,8 +97,8 @@ def result_notices(case: GradedCase) -> list[str]:
     from slicer.i18n import tr as _
 
     result = case.result
-    unsure = [disc.level for disc in table_discs(result) if not disc.confident and disc.assessable]
-    lines = list(result.warnings)
+    unsure = [disc.level for disc in result.discs if not disc.confident and disc.assessable]
+    lines = [*result.doubts, *(text for text in warnings_of(result) if text not in result.doubts)]
     if unsure:
         lines.append(_("Low confidence, read these yourself: {levels}.").format(levels=unbroken(", ".join(unsure))))
     return lines

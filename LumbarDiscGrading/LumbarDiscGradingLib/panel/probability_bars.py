@@ -13,7 +13,7 @@ GAP_PX = 2
 
 
 class ProbabilityBars(qt.QStyledItemDelegate):
-    """A bar in the group's colour and a percentage for each group, mild on top."""
+    """A bar in the group's colour and a percentage for each group, mild on top; a cell without them shows its text."""
 
     def paint(self, painter: qt.QPainter, option: qt.QStyleOptionViewItem, index: qt.QModelIndex) -> None:
         """Draw one cell."""
@@ -26,6 +26,8 @@ class ProbabilityBars(qt.QStyledItemDelegate):
         else:
             painter.setPen(option.palette.color(qt.QPalette.Text))
         values = [float(value) for value in text.split()] if text else []
+        if not values:
+            painter.drawText(cell, int(_CENTER), index.data() or "")
         font = qt.QFont(option.font)
         font.setPixelSize(max(8, (cell.height() - 6) // 3 - 1))
         painter.setFont(font)
@@ -42,3 +44,5 @@ class ProbabilityBars(qt.QStyledItemDelegate):
 
 _RIGHT = 0x0002 | 0x0080
 """Qt::AlignRight | Qt::AlignVCenter as the number that drawText takes."""
+_CENTER = 0x0004 | 0x0080 | 0x1000
+"""Qt::AlignHCenter | Qt::AlignVCenter | Qt::TextWordWrap, likewise."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..grading.result import DiscGrade
 from ..pfirrmann import DISC_LABELS, GROUPS, ROMAN_GRADES
+from ..report.tables import reader_verdict
 from ..scene.graded_case import GradedCase
 from ..scene.viewed_slice import center_views
 from .notices_section import CaseState
@@ -174,6 +175,7 @@ class ResultSection:
         from slicer.i18n import tr as _
 
         name, text = qt.QTableWidgetItem(level), qt.QTableWidgetItem(_("not found: look at it"))
+        text.setSizeHint(qt.QSize(1, 1))  # it reaches over all columns and asks none for room
         tip = _("{level} was not found, or lies outside the image: look there yourself.").format(level=level)
         for column, item in ((LEVEL, name), (GROUP, text)):
             item.setData(MISSING_ROLE, level)
@@ -192,7 +194,7 @@ class ResultSection:
             LEVEL: disc.level + mark,
             GROUP: _(disc.group_word).replace(" ", "\n") + doubt,  # two words in two lines: the column stays narrow
             GRADE: ROMAN_GRADES[disc.pfirrmann] if disc.assessable else "-",
-            PROBABILITY: "",
+            PROBABILITY: _("set by reader") if reader_verdict(disc) else "",
             HEIGHT: f"{m.height_mm:.1f}" if _known(m.height_mm) else "-",
             SIGNAL: f"{m.signal_to_canal:.2f}" if _known(m.signal_to_canal) else "-",
         }
@@ -202,11 +204,13 @@ class ResultSection:
         tips = {
             LEVEL: "\n".join(notes) or disc.level,
             GROUP: "\n".join(notes) or disc.group_word,
-            GRADE: _("Probabilities of grades I to V: {p}").format(
+            GRADE: _("The network's probabilities of grades I to V: {p}").format(
                 p=", ".join(f"{100 * p:.0f}%" for p in disc.grade_probabilities)
             ),
-            PROBABILITY: ", ".join(
-                f"{group.value} {100 * p:.0f}%" for group, p in zip(GROUPS, disc.group_probabilities, strict=True)
+            PROBABILITY: _("The network: {p}").format(
+                p=", ".join(
+                    f"{group.value} {100 * p:.0f}%" for group, p in zip(GROUPS, disc.group_probabilities, strict=True)
+                )
             ),
             HEIGHT: _measurement_tip(disc),
             SIGNAL: _measurement_tip(disc),
@@ -218,7 +222,7 @@ class ResultSection:
                 item.setData(PROBABILITIES_ROLE, disc.level)
             if column == GROUP:
                 item.setIcon(color_chip(disc.color))
-            if column == PROBABILITY:
+            if column == PROBABILITY and not text:
                 item.setData(PROBABILITIES_ROLE, " ".join(f"{p:.4f}" for p in disc.group_probabilities))
             if column in (GRADE, HEIGHT, SIGNAL):
                 item.setTextAlignment(qt.Qt.AlignCenter)
