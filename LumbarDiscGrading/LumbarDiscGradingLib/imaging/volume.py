@@ -128,9 +128,9 @@ class SagittalVolume:
         voxels = voxels[tuple(slice(None, None, -1) if flip else slice(None) for flip in flipped)]
         matrix = np.eye(4)
         matrix[:3, :3], matrix[:3, 3] = columns, origin
-        return cls(
-            np.ascontiguousarray(voxels), matrix, axes, flipped, source or VolumeSource(), tuple(notes), scale_known
-        )
+        if any(voxels.strides):  # blank voxels that take no room stay so
+            voxels = np.ascontiguousarray(voxels)
+        return cls(voxels, matrix, axes, flipped, source or VolumeSource(), tuple(notes), scale_known)
 
     @property
     def slice_count(self) -> int:

@@ -143,6 +143,7 @@ class GradingPanel(VTKObservationMixin):
         self.exit()
         self.removeObservers()
         self.views.forget()
+        self._labels.release()
         self.run.close()
         self.correct.close()
         self._show_key.enabled = False
@@ -572,6 +573,7 @@ class GradingPanel(VTKObservationMixin):
         self.run.say("")
         self._cancel(_("Canceled: the scene was closed."))
         self._let_go()
+        self.views.forget()
         self.input.follow(None)
         self.run.allow(False, "")
 
@@ -585,7 +587,6 @@ class GradingPanel(VTKObservationMixin):
         """Forget the case before its nodes go; nothing is written into a scene that goes."""
         if self.case is not None:
             self.case.abandon()
-        self.views.forget()
         self._arrived, self._picks_left = [], 0
         self._forget_case()
 
@@ -598,7 +599,7 @@ class GradingPanel(VTKObservationMixin):
         import slicer
 
         if self.entered and not slicer.mrmlScene.IsClosing():
-            self.views.take()
+            self.views.watch()
             self._follow_scene()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)

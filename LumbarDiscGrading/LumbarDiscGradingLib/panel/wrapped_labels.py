@@ -25,6 +25,12 @@ class WrappedLabels(qt.QObject):
         for label in self._labels:
             self._fit(label)
 
+    def release(self) -> None:
+        """Let go of the labels."""
+        for label in self._labels:
+            label.removeEventFilter(self)
+        self._labels = ()
+
     def eventFilter(self, watched: Any, event: Any) -> bool:
         """Follow a label's width."""
         if event.type() == qt.QEvent.Resize:
