@@ -425,3 +425,20 @@ def test_no_sentence_outlives_its_scene(host: Any, sample: Any, tmp_path: Path) 
     assert host.ui.statusLabel.text == ""
     assert not host.ui.noticesWidget.visible
     assert host.app.layoutManager().sliceWidget("Yellow").texts() == []
+
+
+def test_a_missing_level_is_looked_at_by_a_click_on_its_row(host: Any, sample: Any) -> None:
+    grade(host, sample)
+    open_all(host)
+    click_row(host, row_of(host, "L2-L3"))
+    host.ui.levelComboBox.setCurrentIndex(host.ui.levelComboBox.findText("L1-L2"))
+    host.ui.keepBelowCheckBox.checked = True
+    host.click(host.ui.setLevelButton)  # between L1-L2 and L3-L4 a disc was missed
+    discs = host.widget.panel.case.result
+    expected = np.mean([discs.disc(level).center_lps_mm for level in ("L1-L2", "L3-L4")], axis=0)
+    click_row(host, row_of(host, "L2-L3"))
+    matrix = host.scene.GetNodeByID("vtkMRMLSliceNodeYellow").GetSliceToRAS()
+    center = np.array([matrix.GetElement(n, 3) for n in range(3)]) * (-1, -1, 1)
+    assert center == pytest.approx(expected, abs=2.0)
+    assert "Select a disc" in host.ui.selectedDiscLabel.text
+    assert not host.ui.grade1Button.enabled

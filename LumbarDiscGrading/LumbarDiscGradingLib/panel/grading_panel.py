@@ -364,7 +364,10 @@ class GradingPanel(VTKObservationMixin):
         if self._failed(run) or volumeNode is None or volumeNode.GetScene() is None:
             return
         former = self.case if self.case is not None and self.case.volumeNode is volumeNode else None
-        kept = former if former is not None and former.corrections else None  # a reader's work is not written over
+        if former is not None and former.fit() is Fit.CHANGED:  # its masks are of the image before, drawn ones as well
+            kept = former if former.corrections or former.segments_were_touched() else None
+        else:
+            kept = former if former is not None and former.corrections else None  # a reader's work stays
         try:
             case = GradedCase.write_new(volumeNode, run.value, None if kept else former)
         except ImagingError as error:
@@ -478,6 +481,7 @@ class GradingPanel(VTKObservationMixin):
 
     def _show_case(self, case: GradedCase | None, level: str | None = None) -> None:
         self.case = case
+        self._follow_volume()
         if case is None:
             self._asked = {}
         self.state = self._state_of(case)
@@ -531,12 +535,19 @@ class GradingPanel(VTKObservationMixin):
         case = self.case
         if case is None or not case.is_alive():
             return
-        if not self.run.running and not self.correct.editing and case.fit() is Fit.MOVED:
-            case.follow()
-            self._show_case(case)
-        elif self._state_of(case) != self.state:
+        if self._follow_volume() or self._state_of(case) != self.state:
             self._show_case(case)
         self.result.update_display()
+
+    def _follow_volume(self) -> bool:
+        """Let the discs follow a volume that was moved, and return whether it was."""
+        case = self.case
+        if not self.entered or case is None or not case.is_alive() or self.run.running or self.correct.editing:
+            return False
+        if case.fit() is not Fit.MOVED:
+            return False
+        case.follow()
+        return True
 
     def _look_at_views(self) -> None:
         """Choose the volume that the user put into the views; put the chosen one back after others were loaded."""

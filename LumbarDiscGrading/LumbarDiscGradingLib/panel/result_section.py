@@ -9,6 +9,7 @@ import numpy as np
 
 from ..grading.result import DiscGrade
 from ..pfirrmann import DISC_LABELS, GROUPS, ROMAN_GRADES
+from ..report.missing_places import is_in_image, missing_places
 from ..report.tables import reader_verdict
 from ..scene.graded_case import GradedCase
 from ..scene.viewed_slice import center_views
@@ -296,7 +297,18 @@ class ResultSection:
         self._highlight(level if disc is not None else None)
         if disc is not None and center:
             center_views(self.case.volumeNode.GetScene(), disc.center_lps_mm)
+        elif center and self.case is not None:
+            self._show_missing_place()
         self._selected()
+
+    def _show_missing_place(self) -> None:
+        """Centre the views where the level of the selected row must lie, if it was not found."""
+        item = self.ui.resultTable.item(self.ui.resultTable.currentRow(), LEVEL)
+        level = item.data(MISSING_ROLE) if item is not None else None
+        place = missing_places(self.case.result).get(level)
+        if place is not None and is_in_image(self.case.result, place):
+            result = self.case.result
+            center_views(self.case.volumeNode.GetScene(), result.volume.lps_mm(result.slice_index, *place))
 
     def _view_clicked(self, lps_mm: tuple[float, float, float]) -> None:
         if self.case is None or not self.case.is_alive():

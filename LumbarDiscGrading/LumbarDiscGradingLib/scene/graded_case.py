@@ -273,9 +273,12 @@ class GradedCase:
         )
 
     def drawn_levels(self) -> tuple[str, ...]:
-        """Return the levels whose segments were changed in the scene since they were graded, by whatever tool."""
+        """Return the levels whose segments were changed in the scene since they were graded, by whatever tool.
+
+        None of a volume that was changed itself: what lies on it now cannot be compared.
+        """
         stamps = self._stamps()
-        if stamps == self._untouched:
+        if stamps == self._untouched or self.fit() is Fit.CHANGED:
             return ()
         if stamps != self._looked_at:
             self._drawn = tuple(disc.level for disc in self.result.discs if self.mask_was_drawn(disc.level))
@@ -283,6 +286,10 @@ class GradedCase:
         if not self._drawn:
             self._untouched = stamps
         return self._drawn
+
+    def segments_were_touched(self) -> bool:
+        """Whether any tool has changed a segment since the result was written, as far as can be told."""
+        return self._untouched not in ({}, self._stamps())
 
     def _stamps(self) -> dict[str, tuple[int, int]]:
         """Return for each segment which image it has and when that was changed last."""
