@@ -72,4 +72,4 @@ def read_masks(folder: Path, reader: str, case: str, labels: np.ndarray, round_n
 
     with ReaderSession.open(folder, reader).open_case(case, round_number) as opened:
         opened.set_masks(labels, seconds=30.0)
-        opened.sign(Task.MASKS)
+        opened.sign(Task.MASKS, without=opened.missing_levels(Task.MASKS))

@@ -315,6 +315,24 @@ def test_disputed_discs_lie_side_by_side_each_in_its_own_view(desk, drawn):
     assert [[d.IsDisplayableInView(v) for v in (RED, YELLOW)] for d in displays] == [[True, False], [False, True]]
 
 
+def test_an_own_contour_with_nothing_in_it_is_asked_about(desk, drawn):
+    section = desk.open(drawn, Task.MASKS)
+    for level in ("L2-L3", "L4-L5"):
+        section.table.select(level)
+        section.choose("A")
+        desk.reason("clear")
+    nothing = np.zeros(section.scene.masks().shape, bool)
+    section.work.decide("L2-L3", "own", "erased", disc=nothing)
+    section.drawing.rewrite()
+    said = desk.host.answer_dialog(accept=False)
+    section.sign()
+    assert said[0].startswith("L2-L3: nothing is drawn")
+    assert not section.work.is_signed and section.table.level == "L2-L3"
+    desk.host.answer_dialog()
+    section.sign()
+    assert state(drawn, Task.MASKS) is CaseState.ADJUDICATED
+
+
 def test_accepting_settles_the_contours_and_leaves_the_undisputed_ones(desk, drawn):
     section = desk.open(drawn, Task.MASKS)
     larger = "A" if (section.work.adjudication.masks_a == DISC_LABELS["L4-L5"]).any() else "B"

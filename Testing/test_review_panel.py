@@ -436,6 +436,41 @@ def test_signing_too_early_says_what_is_missing(desk: Desk, study: Path) -> None
     assert "no masks yet" in desk.message
 
 
+def test_masks_with_empty_levels_are_signed_only_if_that_is_meant(desk: Desk, study: Path) -> None:
+    desk.open(study, "anna")
+    desk.key("Return")
+    case = desk.title
+    desk.key(SIGN)
+    assert "no masks yet" in desk.message  # nothing to be asked about
+    desk.draw("L3-L4", truth_masks() == DISC_LABELS["L3-L4"])
+    said = desk.host.answer_dialog(accept=False)
+    desk.key(SIGN)
+    assert said[0].startswith("L1-L2, L2-L3, L4-L5, L5-S1: nothing is drawn")
+    assert desk.title == case and not desk.work.is_signed
+    assert desk.panel.reading.discs.level == "L1-L2"
+    desk.host.answer_dialog()
+    desk.key(SIGN)
+    assert desk.title != case
+    assert Study.open(study).histories["anna"].reading(case, Task.MASKS).signed
+
+
+def test_a_reviewer_is_asked_about_empty_levels_too(desk: Desk, study: Path) -> None:
+    for case in Study.open(study).case_ids:
+        truth = truth_masks()
+        read_masks(study, "anna", case, np.where(truth == DISC_LABELS["L1-L2"], 0, truth))
+    desk.open(study, "ben")
+    desk.key("Return")
+    case = desk.title
+    desk.key("A", "A", "A", "A")
+    said = desk.host.answer_dialog(accept=False)
+    desk.key(SIGN)
+    assert said[0].startswith("L1-L2: nothing is drawn")
+    assert desk.title == case and not desk.work.is_signed
+    desk.host.answer_dialog()
+    desk.key(SIGN)
+    assert desk.title != case
+
+
 def test_a_signed_reading_changes_only_after_it_is_reopened_with_a_reason(desk: Desk, study: Path) -> None:
     read_grades(study, "carl", "C0001", [1, 2, 3, 4, 5])
     desk.open(study, "carl")
@@ -931,9 +966,12 @@ def test_a_disc_drawn_and_erased_again_in_a_review_is_no_error(desk: Desk, study
     desk.key("Return", "M")
     desk.draw("L5-S1", truth == 100)
     desk.draw("L5-S1", np.zeros_like(truth, bool))
-    assert desk.message == ""
+    desk.key("M")
+    assert desk.message.startswith("L5-S1 has no contour any more")
     assert desk.saved.startswith("\N{CHECK MARK}")
-    desk.key("M", "A", "A", "A", "A", SIGN)
+    desk.key("A", "A", "A", "A")
+    desk.host.answer_dialog()
+    desk.key(SIGN)
     assert Study.open(study).histories["ben"].reviews["C0001", "anna"].signed
 
 

@@ -152,6 +152,18 @@ def test_masks_are_reviewed_disc_by_disc_before_they_count(folder):
         review.accept("L1-L2")
 
 
+def test_masks_are_not_signed_with_a_level_forgotten(folder):
+    labels = np.where(truth_masks() == DISC_LABELS["L1-L2"], 0, truth_masks())
+    with session(folder, "anna").open_case("C0001") as case:
+        case.set_masks(labels)
+        with pytest.raises(WorkflowError, match="L1-L2 has no mask yet"):
+            case.sign(Task.MASKS)
+        with pytest.raises(WorkflowError, match="L1-L2 has no mask yet"):
+            case.sign(Task.MASKS, without=("L5-S1",))
+        case.sign(Task.MASKS, without=("L1-L2",))
+    assert state(folder, "C0001", Task.MASKS) is CaseState.SIGNED
+
+
 def test_an_accepted_review_is_void_once_the_annotator_draws_again(folder):
     read_masks(folder, "anna", "C0001", truth_masks())
     review = session(folder, "ben").open_review("C0001", "anna")

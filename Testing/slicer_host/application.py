@@ -268,8 +268,15 @@ class SlicerHost:
         functions = ("getOpenFileName", "getSaveFileName", "getExistingDirectory")
         self.qt.QFileDialog = type("QFileDialog", (), {name: staticmethod(choose) for name in functions})
 
-    def answer_dialog(self, text: str, accept: bool = True) -> None:
-        """Let the user type a text into the next dialog that opens and click OK, or Cancel."""
+    def answer_dialog(self, text: str = "", accept: bool = True) -> list[str]:
+        """Let the user type a text into the next dialog that opens, if any, and click OK, or Cancel.
+
+        Returns
+        -------
+        list of str
+            What stands in the dialog, once it has been answered.
+        """
+        said: list[str] = []
 
         timer = self.qt.QTimer()
 
@@ -278,13 +285,16 @@ class SlicerHost:
             if dialog is None:
                 return
             timer.stop()
-            self.qt.QTest.keyClicks(dialog.findChild(self.qt.QLineEdit), text)
+            said.extend(label.text for label in dialog.findChildren(self.qt.QLabel))
+            if text:
+                self.qt.QTest.keyClicks(dialog.findChild(self.qt.QLineEdit), text)
             buttons = dialog.findChild(self.qt.QDialogButtonBox)
             which = buttons.StandardButton.Ok if accept else buttons.StandardButton.Cancel
             self.qt.QTest.mouseClick(buttons.button(which), self.qt.Qt.LeftButton)
 
         timer.connect("timeout()", answer)
         timer.start(10)
+        return said
 
     # -- end
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -259,13 +260,19 @@ class OpenCase:
                 write_durable(paths[-1], self._content(task))
         return tuple(paths)
 
-    def sign(self, task: Task) -> None:
+    def sign(self, task: Task, without: Collection[str] = ()) -> None:
         """Sign a reading: from now on it counts, and others may be seen.
+
+        Parameters
+        ----------
+        without : collection of str
+            Levels of the protocol that the reader means to leave without a mask, since the image does not show them.
 
         Raises
         ------
         WorkflowError
-            If a disc is not judged yet, there are no masks, or it is signed already.
+            If a disc is not judged yet, there are no masks, a level has no mask though that was not said to be meant,
+            or it is signed already.
         NotSavedError
             If it could not be saved.
         """
@@ -275,6 +282,9 @@ class OpenCase:
             raise WorkflowError(f"{', '.join(missing)} has no grade yet; grade it or mark it as not assessable.")
         if task is Task.MASKS and (self.masks is None or not self.masks.any()):
             raise WorkflowError("There are no masks yet; draw the discs, then sign.")
+        forgotten = [level for level in missing if level not in without]
+        if forgotten:
+            raise WorkflowError(f"{', '.join(forgotten)} has no mask yet; draw it, or say that it cannot be drawn.")
         self.save(task)
         with one_writer(self._session.folder):
             if _file_sha256(self._path(task)) != self._on_disk[task]:

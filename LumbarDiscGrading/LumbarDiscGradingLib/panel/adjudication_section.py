@@ -17,6 +17,7 @@ from .adjudication_reason import ReasonField
 from .adjudication_table import DisagreementTable
 from .adjudication_work import AdjudicationWork
 from .ask_reason import ask_reason
+from .confirm_empty import confirm_empty
 from .reading_keys import Keys
 from .reading_save_state import SaveState
 
@@ -214,6 +215,10 @@ class AdjudicationSection:
             return
         self.drawing.stop()
         if not self.flush() and not self.save.try_again():
+            return
+        empty = work.empty_levels
+        if empty and not confirm_empty(self.ui.signAdjudicationButton, empty):
+            self.table.select(empty[0])
             return
         if self._attempt(work.sign):
             self._on_done()

@@ -100,6 +100,14 @@ class AdjudicationWork(Work):
         """Levels that need a decision or a reason."""
         return tuple(level for level in self.levels if not self.decision(level)[0] or not self.decision(level)[1])
 
+    @property
+    def empty_levels(self) -> tuple[str, ...]:
+        """Disputed levels that are settled by an own contour in which nothing is drawn."""
+        if self.item.task is not Task.MASKS or self.open_levels:
+            return ()
+        own = [level for level in self.levels if self.decision(level)[0] == "own"]
+        return tuple(level for level in own if level not in self.drawn_levels)
+
     def disagreement(self, level: str) -> Disagreement:
         """Return in what A and B differ on a disc."""
         return next(found for found in self.adjudication.disagreements if found.level == level)
@@ -143,7 +151,7 @@ class AdjudicationWork(Work):
         self.kept_elsewhere = str(folder)
         return paths
 
-    def sign(self) -> None:
+    def sign(self, without: tuple[str, ...] = ()) -> None:
         """Sign the adjudication.
 
         Raises

@@ -12,6 +12,7 @@ from ..pfirrmann import GRADES
 from ..scene.reading_layout import ReadingLayout
 from ..scene.reading_scene import ReadingScene
 from .ask_reason import ask_reason
+from .confirm_empty import confirm_empty
 from .reading_discs_section import DiscsSection
 from .reading_keys import Keys
 from .reading_masks_section import MasksSection
@@ -218,13 +219,24 @@ class ReadingSection:
         self.masks.stop_editing()
         if not self.flush() and not self.save.try_again():
             return
+        empty = work.empty_levels
+        if empty and not self._confirm_empty(empty):
+            return
         try:
-            if not self.save.attempt(work.sign):
+            if not self.save.attempt(lambda: work.sign(empty)):
                 return
         except StudyError as error:
             self.say(work.plain(str(error)))
             return
         self._signed()
+
+    def _confirm_empty(self, levels: tuple[str, ...]) -> bool:
+        """Ask whether levels are to be signed without a contour; if not, the first of them is selected."""
+        if confirm_empty(self.ui.signButton, levels):
+            return True
+        self.discs.select(levels[0])
+        self.ui.discTable.setFocus()
+        return False
 
     def say(self, text: str) -> None:
         """Tell the reader a sentence about the case."""

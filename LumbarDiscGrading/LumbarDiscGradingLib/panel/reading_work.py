@@ -92,6 +92,11 @@ class Work(ABC):
     def open_levels(self) -> tuple[str, ...]:
         """Levels on which the reader has still to say something."""
 
+    @property
+    def empty_levels(self) -> tuple[str, ...]:
+        """Levels without a contour that a signature would leave so, where everything else is ready to be signed."""
+        return ()
+
     @abstractmethod
     def save_masks(self, masks: NDArray[np.uint8]) -> None:
         """Save what is drawn."""
@@ -105,8 +110,8 @@ class Work(ABC):
         """Write what is here into another folder."""
 
     @abstractmethod
-    def sign(self) -> None:
-        """Sign it."""
+    def sign(self, without: tuple[str, ...] = ()) -> None:
+        """Sign it; `without` are the empty levels that are meant to stay so."""
 
     @abstractmethod
     def reopen(self, reason: str) -> None:
@@ -198,6 +203,11 @@ class ReadingWork(Work):
         """Levels that have no grade, or no mask, yet."""
         return self.case.missing_levels(self.item.task)
 
+    @property
+    def empty_levels(self) -> tuple[str, ...]:
+        """Levels that have no mask while others have one."""
+        return self.open_levels if self.item.task is Task.MASKS and self.drawn_levels else ()
+
     def disc(self, level: str) -> DiscGrading:
         """Return what the reader said of a disc."""
         return self.case.discs.get(level) or DiscGrading(level)
@@ -267,9 +277,9 @@ class ReadingWork(Work):
         self.kept_elsewhere = str(folder)
         return paths
 
-    def sign(self) -> None:
-        """Sign the task of the item."""
-        self.case.sign(self.item.task)
+    def sign(self, without: tuple[str, ...] = ()) -> None:
+        """Sign the task of the item; raises as `OpenCase.sign`."""
+        self.case.sign(self.item.task, without)
 
     def reopen(self, reason: str) -> None:
         """Take the signature back."""
@@ -332,6 +342,13 @@ class ReviewWork(Work):
         """Levels that still need a decision."""
         return self.review.undecided
 
+    @property
+    def empty_levels(self) -> tuple[str, ...]:
+        """Levels of the protocol that neither the annotator nor the reviewer drew, or that the reviewer erased."""
+        if self.open_levels:
+            return ()
+        return tuple(level for level in self.session.study.protocol.levels if level not in self.drawn_levels)
+
     def decision(self, level: str) -> tuple[str, str]:
         """Return what was decided on a disc, empty for nothing yet, and the comment."""
         decision = self.review.decisions.get(level, {})
@@ -379,7 +396,7 @@ class ReviewWork(Work):
         self.kept_elsewhere = str(folder)
         return paths
 
-    def sign(self) -> None:
+    def sign(self, without: tuple[str, ...] = ()) -> None:
         """Sign the review."""
         self.review.sign()
 
