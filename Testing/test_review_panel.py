@@ -1100,6 +1100,33 @@ def test_another_window_of_the_same_reader_is_noticed(desk: Desk, study: Path) -
     assert saved_grades(study, "carl", case) == {"L1-L2": 4, "L2-L3": 5, "L5-S1": 1}
 
 
+def test_a_second_window_on_a_case_hears_of_the_first(desk: Desk, study: Path) -> None:
+    first = ReaderSession.open(study, "anna")
+    case = first.next_item(Task.MASKS).case
+    opened = first.open_case(case)
+    opened.set_masks(truth_masks())
+    desk.open(study, "anna")
+    assert [case, "\N{BLACK CIRCLE} draft, open elsewhere"] in [row[:2] for row in desk.rows(desk.ui.workTable)]
+    desk.panel.open_item(next(item for item in desk.panel.session.work_list(Task.MASKS) if item.case == case))
+    assert desk.message.startswith("This case is open in another window of yours since ")
+    assert "Recovered" not in desk.message
+    opened.close()
+    desk.key("N", "P")
+    assert desk.message == ""
+
+
+def test_a_second_window_on_a_review_hears_of_the_first(desk: Desk, study: Path) -> None:
+    for case in Study.open(study).case_ids:
+        read_masks(study, "anna", case, truth_masks())
+    review = ReaderSession.open(study, "ben")
+    item = review.work_list(Task.MASKS, Duty.REVIEW)[0]
+    first = review.open_review(item.case, "anna")
+    desk.open(study, "ben")
+    desk.panel.open_item(desk.panel.session.work_list(Task.MASKS, Duty.REVIEW)[0])
+    assert desk.message.startswith("This case is open in another window of yours since ")
+    first.close()
+
+
 def test_after_a_crash_the_case_is_there_as_it_was(desk: Desk, checkout: Path, study: Path) -> None:
     code = (
         f"import sys, os; sys.path[:0] = {sys.path!r}\n"

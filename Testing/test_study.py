@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from LumbarDiscGradingLib.annotation.consensus import consensus_grades, consensus_masks
 from LumbarDiscGradingLib.annotation.errors import BlindedError, ChangedElsewhereError, StudyError, WorkflowError
+from LumbarDiscGradingLib.annotation.events import now
 from LumbarDiscGradingLib.annotation.protocol import AdjudicationRule, Reader, Role, Task
 from LumbarDiscGradingLib.annotation.session import MODEL, Duty, ReaderSession
 from LumbarDiscGradingLib.annotation.states import CaseState
@@ -75,9 +76,16 @@ def test_a_draft_is_there_again_after_closing_and_signing_makes_it_count(folder)
     assert state(folder, "C0001", Task.GRADES) is CaseState.DRAFT  # the second grader is still to come
 
 
+def ended(folder, reader: str) -> None:
+    """Let the mark of a reader be as old as it is after the program has ended some time ago."""
+    mark = folder / "readers" / reader / "reading-now.json"
+    os.utime(mark, (mark.stat().st_atime, mark.stat().st_mtime - 3600))
+
+
 def test_a_draft_left_by_a_crash_is_offered_as_it_was(folder):
     crashed = session(folder, "anna").open_case("C0001")
     crashed.set_masks(truth_masks())
+    ended(folder, "anna")
     with session(folder, "anna").open_case("C0001") as case:
         assert case.recovered == (Task.MASKS,)
         assert np.array_equal(case.masks, truth_masks())
@@ -346,13 +354,28 @@ def test_the_work_list_filters_counts_and_leads_on(folder):
     assert {first.case, second.case} == {"C0001", "C0003"}
 
 
+def test_a_second_window_knows_of_the_first_and_does_not_end_its_mark(folder):
+    first_session, second_session = session(folder, "anna"), session(folder, "anna")
+    first = first_session.open_case("C0001")
+    first.set_masks(truth_masks())
+    second = second_session.open_case("C0001")
+    assert second.open_elsewhere.since <= now() and second.recovered == () and first.open_elsewhere is None
+    first.keep_alive()
+    second.close()
+    third = session(folder, "anna")
+    assert [item.being_read_by for item in third.work_list(Task.MASKS) if item.case == "C0001"] == [("anna",)]
+    assert third.next_item(Task.MASKS).case != "C0001"
+    first.close()
+    assert third.open_case("C0001").open_elsewhere is None
+
+
 def test_a_case_open_elsewhere_is_marked_until_the_mark_goes_stale(folder):
     opened = session(folder, "dora").open_case("C0001")
     by_case = {item.case: item for item in session(folder, "carl").work_list(Task.GRADES)}
     assert by_case["C0001"].being_read_by == ("dora",) and by_case["C0002"].being_read_by == ()
     assert session(folder, "carl").next_item(Task.GRADES).case != "C0001"
     mark = folder / "readers" / "dora" / "reading-now.json"
-    os.utime(mark, (mark.stat().st_atime, mark.stat().st_mtime - 3600))
+    ended(folder, "dora")
     assert all(not item.being_read_by for item in session(folder, "carl").work_list(Task.GRADES))
     opened.keep_alive()
     assert any(item.being_read_by for item in session(folder, "carl").work_list(Task.GRADES))

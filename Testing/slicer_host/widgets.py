@@ -277,8 +277,8 @@ class qMRMLSegmentEditorWidget(SceneWidget):
 
     Of the effects only *Keep largest island* is here. All put their default parameters into the node, where none are,
     as Slicer's do, and another volume sets the size of the brush. Its keys are bound as in Slicer: what is bound to one
-    of them elsewhere at the same time works for nobody.
-    `calls` records what was installed on the main window and the views.
+    of them elsewhere at the same time works for nobody. `calls` records what was installed on the main window and the
+    views.
     """
 
     DEFAULTS = {

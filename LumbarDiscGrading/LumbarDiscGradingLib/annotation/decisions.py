@@ -17,9 +17,9 @@ from ..pfirrmann import DISC_LABELS
 from .comparison_log import log_comparisons
 from .durable_files import make_folder, write_durable
 from .errors import NotSavedError, StudyError, WorkflowError
-from .events import Event, required_reason
+from .events import Event, now, required_reason
 from .history import DecisionRecord
-from .marks import remove_mark, set_mark
+from .marks import Mark, open_in_another_window, remove_mark, set_mark
 from .protocol import Task
 from .segmentation_files import fitting_labels, segmentation_bytes
 from .states import CaseState
@@ -38,6 +38,8 @@ class Decisions(ABC):
         By level: ``choice``, and ``grade`` and ``reason`` where there are.
     unsaved : bool
         Whether the last decision is not on the disk yet.
+    open_elsewhere : Mark or None
+        The other window in which this reader had the case open already; what is saved there is not seen here.
     """
 
     saved_kind, signed_kind = "", ""
@@ -55,6 +57,8 @@ class Decisions(ABC):
         self._sha256 = record.sha256 if record and fits else None
         self._seconds = record.seconds if record else 0.0
         self._pending: NDArray[np.uint8] | None = None
+        self.open_elsewhere = open_in_another_window(session.folder, case_id, 1, session.window)
+        self._mark = Mark(case_id, 1, session.window, now())
         self.keep_alive()
 
     @property
@@ -147,7 +151,7 @@ class Decisions(ABC):
 
     def keep_alive(self) -> None:
         """Tell other readers that the case is being read; to be called every minute or so."""
-        set_mark(self._session.folder, self.case.id)
+        set_mark(self._session.folder, self._mark)
 
     def close(self, discard: bool = False) -> None:
         """Close the case.
@@ -159,7 +163,7 @@ class Decisions(ABC):
         """
         if self.unsaved and not discard:
             raise NotSavedError(f"The last decision on case {self.case.id} is not saved; save it, here or elsewhere.")
-        remove_mark(self._session.folder)
+        remove_mark(self._session.folder, self._session.window)
         self._volume = None
 
     def _decide(self, level: str, decision: dict[str, Any], seconds: float) -> None:

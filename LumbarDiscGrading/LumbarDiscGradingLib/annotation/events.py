@@ -27,6 +27,15 @@ def now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
+def is_time(text: str) -> bool:
+    """Whether a text is a time as events write it."""
+    try:
+        datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ")
+    except ValueError:
+        return False
+    return True
+
+
 def required_reason(reason: str) -> str:
     """Return a reason without surrounding blanks.
 

@@ -19,7 +19,7 @@ from .durable_files import make_folder, one_writer, read_limited, remove_stale_t
 from .errors import ChangedElsewhereError, NotSavedError, StudyError, WorkflowError
 from .events import Event, now, required_reason
 from .history import ReadingRecord
-from .marks import remove_mark, set_mark
+from .marks import Mark, open_in_another_window, remove_mark, set_mark
 from .protocol import Task
 from .readings import DiscGrading, codes, grades_bytes, parse_grades
 from .segmentation_files import fitting_labels, mask_levels, parse_segmentation, segmentation_bytes
@@ -52,7 +52,9 @@ class OpenCase:
     unsaved : set of Task
         What is not on the disk yet.
     recovered : tuple of Task
-        Drafts found although the program that made them never closed the case.
+        Drafts found although the program that made them ended without closing the case.
+    open_elsewhere : Mark or None
+        The other window in which this reader had the case open already; what is saved there is not seen here.
     problem : str
         Why nothing can be written, if that is so already on opening; empty else.
     """
@@ -72,8 +74,10 @@ class OpenCase:
         session.study.safe(self._path(tasks[0]))
         self._seconds = {task: self._record(task).seconds for task in tasks}
         self.slice_index = next((s for task in tasks if (s := self._record(task).slice_index) is not None), None)
-        recovered = [task for task in tasks if self._load(task)]
-        self.recovered = tuple(recovered)
+        self.open_elsewhere = open_in_another_window(session.folder, case_id, round_number, session.window)
+        self._mark = Mark(case_id, round_number, session.window, now())
+        unclosed = [task for task in tasks if self._load(task)]
+        self.recovered = () if self.open_elsewhere else tuple(unclosed)
         remove_stale_temporaries(self._path(tasks[0]).parent)
         try:
             for task in tasks:
@@ -199,7 +203,7 @@ class OpenCase:
 
     def keep_alive(self) -> None:
         """Tell other readers that the case is being read; to be called every minute or so."""
-        set_mark(self._session.folder, self.case.id)
+        set_mark(self._session.folder, self._mark)
 
     def save(self, task: Task, overwrite: bool = False) -> None:
         """Save a draft; when this returns it is on the disk and reads back.
@@ -338,7 +342,7 @@ class OpenCase:
         with contextlib.suppress(NotSavedError):
             for task in self.tasks:
                 self._session.log({"kind": "closed", **self._about(task), "seconds": round(self._seconds[task], 1)})
-        remove_mark(self._session.folder)
+        remove_mark(self._session.folder, self._session.window)
         self._volume = None
 
     def _record(self, task: Task) -> ReadingRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -17,7 +18,7 @@ from .durable_files import make_folder, one_writer
 from .errors import BlindedError, WorkflowError
 from .events import Event, now, required_reason
 from .history import ReaderHistory
-from .marks import marked_case
+from .marks import Mark, read_mark
 from .open_case import OpenCase
 from .protocol import READING_ROLE, Role, Task
 from .reviewing import PeerReview
@@ -62,7 +63,7 @@ class WorkItem:
     target : str
         For a review the annotator; shown as "annotator", never by name.
     being_read_by : tuple of str
-        Other readers that have the case open now.
+        Other readers that have the case open now, and the same reader in another window.
     """
 
     number: int
@@ -121,6 +122,7 @@ class ReaderSession:
         self.reader = study.protocol.reader(reader)
         self.states = states or StudyStates(study)
         self.folder = study.reader_folder(reader)
+        self.window = uuid.uuid4().hex
 
     @classmethod
     def open(cls, folder: Path | str, reader: str) -> ReaderSession:
@@ -358,7 +360,7 @@ class ReaderSession:
                     item = WorkItem(0, case, case, task, duty, state, 1, own.seconds if own else 0.0)
                     found.append((place_in_order(protocol, name, case, 1), item))
         return [
-            (place, replace(item, being_read_by=marks[item.case]) if item.case in marks else item)
+            (place, replace(item, being_read_by=readers) if (readers := self._read_by(item, marks)) else item)
             for place, item in found
         ]
 
@@ -397,11 +399,15 @@ class ReaderSession:
             replace(item, number=n, title=f"No. {n}" if hidden else item.case) for n, item in enumerate(items, start=1)
         ]
 
-    def _cases_open_elsewhere(self) -> dict[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = {}
-        for reader in self.study.protocol.readers:
-            if reader.id != self.reader.id:
-                case = marked_case(self.study.reader_folder(reader.id))
-                if case:
-                    found[case] = (*found.get(case, ()), reader.id)
-        return found
+    def _cases_open_elsewhere(self) -> dict[str, Mark]:
+        """Return what each reader has open now, in other windows than this one."""
+        marks = {reader.id: read_mark(self.study.reader_folder(reader.id)) for reader in self.study.protocol.readers}
+        return {reader: mark for reader, mark in marks.items() if mark is not None and mark.window != self.window}
+
+    def _read_by(self, item: WorkItem, marks: Mapping[str, Mark]) -> tuple[str, ...]:
+        """Return who reads an item's case; an own window counts for its round alone, so that repeats stay blind."""
+        return tuple(
+            reader
+            for reader, mark in marks.items()
+            if mark.case == item.case and (reader != self.reader.id or mark.round == item.round)
+        )

@@ -20,6 +20,7 @@ from .ask_reason import ask_reason
 from .confirm_empty import confirm_empty
 from .reading_keys import Keys
 from .reading_save_state import SaveState
+from .reading_work import elsewhere_sentence
 
 KEEP_ALIVE_MS = 60_000
 FIT_DELAY_MS = 100
@@ -108,11 +109,14 @@ class AdjudicationSection:
         """
         from slicer.i18n import tr as _
 
-        work = AdjudicationWork(session, item)
-        work.volume  # noqa: B018 - reading the image may fail
         if not self.close():
-            work.close()
             raise StudyError(_("The case that is open is not saved; save it, here or elsewhere, first."))
+        work = AdjudicationWork(session, item)
+        try:
+            work.volume  # noqa: B018 - reading the image may fail
+        except StudyError:
+            work.close()
+            raise
         self.work = work
         self.say("")
         self._show_in_scene()
@@ -122,6 +126,8 @@ class AdjudicationSection:
         self.ui.adjudicationCollapsibleButton.collapsed = False
         self._show_all()
         self.table.select(next(iter(work.open_levels), work.levels[0]))
+        if work.open_elsewhere is not None:
+            self.say(elsewhere_sentence(work.open_elsewhere))
 
     def enter(self) -> None:
         """Take keys and layout."""

@@ -38,6 +38,7 @@ class AdjudicationWork(Work):
     def __init__(self, session: ReaderSession, item: WorkItem) -> None:
         super().__init__(session, item)
         self.adjudication: Adjudication = session.open_adjudication(item.case, item.task)
+        self.open_elsewhere = self.adjudication.open_elsewhere
         self._orientation: NDArray[np.uint8] | None = None
         protocol = session.study.protocol
         if item.task is Task.GRADES and protocol.graders_see_masks and Task.MASKS in protocol.tasks:

@@ -19,7 +19,7 @@ from .reading_masks_section import MasksSection
 from .reading_rescue import rescue
 from .reading_save_state import SaveState
 from .reading_view_clicks import ViewClicks
-from .reading_work import ReadingWork, ReviewWork, Work
+from .reading_work import ReadingWork, ReviewWork, Work, elsewhere_sentence
 
 SLICE_DELAY_MS = 300
 """A slice that is shown for so long is remembered."""
@@ -101,7 +101,9 @@ class ReadingSection:
         self.work, self._place = work, place
         self.say("")
         self._show_in_scene(work.slice_index)
-        if work.recovered:
+        if work.open_elsewhere is not None:
+            self.say(elsewhere_sentence(work.open_elsewhere))
+        elif work.recovered:
             self.say(_("Recovered: this is what was saved when the program ended without closing the case."))
         self.save.show(work)
         self._alive_timer.start()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..annotation.errors import StudyError
+from ..annotation.marks import Mark
 from ..annotation.open_case import OpenCase
 from ..annotation.protocol import Task
 from ..annotation.readings import DiscGrading
@@ -43,6 +45,10 @@ class Work(ABC):
     ----------
     session : ReaderSession
     item : WorkItem
+    recovered : bool
+        Whether the program ended without closing it.
+    open_elsewhere : Mark or None
+        Another window in which the same reader had it open already.
     kept_elsewhere : str
         Folder into which everything that is not saved was written; empty while that is not so.
     """
@@ -50,6 +56,7 @@ class Work(ABC):
     can_grade = can_draw = can_decide = False
     recovered = False
     problem = ""
+    open_elsewhere: Mark | None = None
 
     def __init__(self, session: ReaderSession, item: WorkItem) -> None:
         self.session, self.item = session, item
@@ -151,6 +158,7 @@ class ReadingWork(Work):
         self.case: OpenCase = session.open_case(item.case, item.round)
         self.recovered = item.task in self.case.recovered
         self.problem = self.case.problem
+        self.open_elsewhere = self.case.open_elsewhere
         self._finished: NDArray[np.uint8] | None = None
         if Task.MASKS not in self.case.tasks and session.study.protocol.graders_see_masks:
             self._finished = session.finished_masks(item.case)
@@ -300,6 +308,7 @@ class ReviewWork(Work):
     def __init__(self, session: ReaderSession, item: WorkItem) -> None:
         super().__init__(session, item)
         self.review: PeerReview = session.open_review(item.case, item.target)
+        self.open_elsewhere = self.review.open_elsewhere
 
     @property
     def can_draw(self) -> bool:
@@ -422,6 +431,15 @@ def open_work(session: ReaderSession, item: WorkItem) -> Work:
         If this reader may not, or its files are damaged.
     """
     return ReviewWork(session, item) if item.duty is Duty.REVIEW else ReadingWork(session, item)
+
+
+def elsewhere_sentence(mark: Mark) -> str:
+    """Return what to tell a reader who has the same case open in another window."""
+    from slicer.i18n import tr as _
+
+    text = _("This case is open in another window of yours{since}; neither sees what the other saves: close one.")
+    opened = datetime.fromisoformat(mark.since).astimezone() if mark.since else None
+    return text.format(since=_(" since {time}").format(time=f"{opened:%H:%M}") if opened else "")
 
 
 def plain(item: WorkItem, text: str) -> str:
