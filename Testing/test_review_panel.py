@@ -376,6 +376,51 @@ def test_a_reader_with_several_roles_chooses_what_to_do(desk: Desk, tmp_path: Pa
     desk.key("N")
 
 
+def test_no_message_is_the_former_readers(desk: Desk, study: Path) -> None:
+    for case in Study.open(study).case_ids:
+        read_grades(study, "carl", case, [1, 2, 3, 4, 5])
+    desk.open(study, "carl")
+    desk.key("N")
+    assert desk.ui.workMessageLabel.text == "Nothing is left to do in this list."
+    desk.open(study, "dora")
+    assert desk.ui.workMessageLabel.text == "" and not desk.ui.workMessageLabel.visible
+    assert desk.rows(desk.ui.workTable)
+
+
+def test_a_message_on_one_list_is_not_left_on_another(desk: Desk, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    make_study(folder, cases=1, readers=(Reader("anna", (Role.ANNOTATOR, Role.GRADER)), *READERS[1:]))
+    read_masks(folder, "anna", "C0001", truth_masks())
+    desk.open(folder, "anna")
+    desk.key("N")
+    assert desk.ui.workMessageLabel.text == "Nothing is left to do in this list."
+    desk.kind("Grade discs")
+    assert desk.ui.workMessageLabel.text == ""
+
+
+def test_the_next_case_opens_at_its_top(desk: Desk, study: Path) -> None:
+    host = desk.host
+    area = host.qt.QScrollArea()  # Slicer's module panel
+    area.setWidgetResizable(True)
+    area.setWidget(host.representation)
+    area.resize(420, 430)
+    area.show()
+    try:
+        desk.open(study, "carl")
+        desk.key("Return")
+        host.process_events()
+        first, bar = desk.title, area.verticalScrollBar()
+        bar.setValue(bar.maximum)
+        assert bar.value > 400
+        desk.key("N")
+        host.wait_until(lambda: desk.ui.saveStateWidget.mapTo(area.viewport(), host.qt.QPoint(0, 0)).y() >= 0, 5)
+        top = desk.ui.saveStateWidget.mapTo(area.viewport(), host.qt.QPoint(0, 0)).y()
+        assert desk.title != first and 0 <= top < 60
+    finally:
+        area.takeWidget()
+        area.deleteLater()
+
+
 def test_cases_are_changed_by_key(desk: Desk, study: Path) -> None:
     desk.open(study, "carl")
     order = [row[0] for row in desk.rows(desk.ui.workTable)]

@@ -180,6 +180,7 @@ class ReadingSection:
         self.masks.show(None, None)
         self.discs.show(None)
         self.save.show(None)
+        self.say("")
         if scene is not None:
             scene.remove()
         self.ui.caseCollapsibleButton.visible = self.ui.criteriaCollapsibleButton.visible = False

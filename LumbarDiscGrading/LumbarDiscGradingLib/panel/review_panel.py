@@ -17,6 +17,7 @@ from .reading_section import ReadingSection
 from .reading_work import open_work, plain
 from .review_study_section import StudySection
 from .review_work_section import WorkSection
+from .scroll_to_top import scroll_to_top
 
 GOING = "going"
 """Group of keys that change the case; the Segment Editor uses neither of them."""
@@ -55,6 +56,10 @@ class ReviewPanel(VTKObservationMixin):
         self._scene_timer.setSingleShot(True)
         self._scene_timer.setInterval(0)
         self._scene_timer.connect("timeout()", self._scene_lost)
+        self._top_timer = qt.QTimer()  # when the layout of what has just been shown is done
+        self._top_timer.setSingleShot(True)
+        self._top_timer.setInterval(0)
+        self._top_timer.connect("timeout()", self._show_top)
         ui.nextToDoButton.connect("clicked()", self.open_next)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
@@ -102,6 +107,7 @@ class ReviewPanel(VTKObservationMixin):
         self.exit()
         self.removeObservers()
         self._scene_timer.stop()
+        self._top_timer.stop()
         self.reading.close()
         self.adjudication.dispose()
         self.agreement.dispose()
@@ -134,6 +140,12 @@ class ReviewPanel(VTKObservationMixin):
             return
         self.ui.workCollapsibleButton.collapsed = True
         self.work.select(item)
+        self._top_timer.start()
+
+    def _show_top(self) -> None:
+        """Show a case that was opened from its top, wherever the panel was scrolled to in the one before."""
+        if self.item is not None:
+            scroll_to_top(self.ui.saveStateWidget if self.reading.work is not None else self.adjudication.widget)
 
     def _open_reading(self, item: WorkItem) -> None:
         from slicer.i18n import tr as _

@@ -52,6 +52,7 @@ class WorkSection:
     def show(self, session: ReaderSession | None) -> None:
         """Show the work of a reader, or of none."""
         self.session = session
+        self.say("")
         self._showing = True
         combo = self.ui.workComboBox
         combo.clear()
@@ -219,6 +220,7 @@ class WorkSection:
 
     def _kind_selected(self, index: int) -> None:
         if not self._showing:
+            self.say("")
             self._showing = True
             self._list_states()
             self._showing = False
