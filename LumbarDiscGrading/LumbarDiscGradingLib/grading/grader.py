@@ -254,7 +254,7 @@ class DiscGrader:
         contrast: tuple[str, ...],
         before_batch: Callable[[], None],
     ) -> None:
-        """Raise where the masks cannot be a lumbar spine, or would be a better one upside down."""
+        """Raise where the masks cannot be a lumbar spine, or are doubted and the turned image shows one."""
 
         def is_spine(turned: SagittalVolume) -> bool:
             _, (regions, tissues), _, _ = segmented(self.segmenter, turned, 0, before_batch)
@@ -263,13 +263,12 @@ class DiscGrader:
             sure = len(found.discs) - len(again.odd_levels) >= SURE_DISCS and found.levels[0] == LUMBAR_LEVELS[-1]
             return sure and found.trusted and not again.fault
 
-        if not verdict.fault and named.trusted:
+        if named.trusted and named.levels[:1] == LUMBAR_LEVELS[-1:] and not (verdict.fault or verdict.doubts):
             return
-        lies = orientation_cause(volume, slice_index, is_spine, upside_down_only=not verdict.fault)
-        if not verdict.fault and not lies:
-            return
-        scaled = not lies and not verdict.cause and scale_cause(volume, slice_index, is_spine)
-        raise refusal(len(named.discs), verdict, lies, scaled, contrast)
+        scaled = bool(verdict.fault) and scale_cause(volume, slice_index, is_spine)
+        lies = "" if scaled else orientation_cause(volume, slice_index, is_spine, quarters=bool(verdict.fault))
+        if verdict.fault or lies:
+            raise refusal(len(named.discs), verdict, lies, scaled, contrast)
 
     def _grade_probabilities(
         self, slice_2d: NDArray, named: NamedDiscs, fluids: list[float | None], spacing: tuple[float, float]

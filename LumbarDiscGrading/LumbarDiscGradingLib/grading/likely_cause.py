@@ -12,15 +12,17 @@ from .input_checks import FAT_SUPPRESSED, NOT_T2
 from .plausibility import WRONG_SCALE, ImplausibleResultError, NoDiscsError, Verdict
 
 TO_LOAD = "load a sagittal T2-weighted lumbar series"
-UPSIDE_DOWN = "upside down"
-"""Turned by half in plane, so that the front is at the back as well, or mirrored so that it is not."""
+UPSIDE_DOWN, MIRRORED, QUARTER = "upside down", "mirrored front to back", "turned by a quarter"
+"""An image that is upside down is turned by half, so that its front is at the back, or mirrored so that it is not."""
 _TURNS: tuple[tuple[str, Callable[[np.ndarray], np.ndarray]], ...] = (
     (UPSIDE_DOWN, lambda voxels: voxels[:, ::-1]),
     (UPSIDE_DOWN, lambda voxels: voxels[:, ::-1, ::-1]),
-    ("mirrored front to back", lambda voxels: voxels[:, :, ::-1]),
-    ("turned by a quarter", lambda voxels: np.rot90(voxels, 1, axes=(1, 2))),
-    ("turned by a quarter", lambda voxels: np.rot90(voxels, -1, axes=(1, 2))),
+    (MIRRORED, lambda voxels: voxels[:, :, ::-1]),
+    (QUARTER, lambda voxels: np.rot90(voxels, 1, axes=(1, 2))),
+    (QUARTER, lambda voxels: np.rot90(voxels, -1, axes=(1, 2))),
 )
+FIELD_OF_VIEW_MM = (180.0, 450.0)
+"""Height of a lumbar series, commonly 260 to 300 mm; another scale is tried only where it gives such a height."""
 _SCALES = (2.0, 0.5)
 _CONTRASTS = {
     NOT_T2: "fluid is not bright, as on a T1-weighted image",
@@ -61,7 +63,7 @@ def orientation_cause(
     volume: SagittalVolume,
     slice_index: int,
     is_spine: Callable[[SagittalVolume], bool],
-    upside_down_only: bool = False,
+    quarters: bool = True,
 ) -> str:
     """Return in words how the image lies, if a lumbar spine is on it once it is turned; empty if none is.
 
@@ -72,24 +74,27 @@ def orientation_cause(
         Canonical index of the slice to try on.
     is_spine : callable
         Tells whether a lumbar spine is on a volume of one slice.
-    upside_down_only : bool
-        Try this cause alone.
+    quarters : bool
+        Try quarter turns as well; discs that were found one above the other rule them out.
     """
     one = volume.voxels[slice_index : slice_index + 1]
     for cause, turned in _TURNS:
-        if cause == UPSIDE_DOWN or not upside_down_only:
+        if quarters or cause != QUARTER:
             voxels = np.ascontiguousarray(turned(one))
-            if is_spine(_with_voxels(volume, voxels, "quarter" in cause)):
+            if is_spine(_with_voxels(volume, voxels, cause == QUARTER)):
                 return cause
     return ""
 
 
 def scale_cause(volume: SagittalVolume, slice_index: int, is_spine: Callable[[SagittalVolume], bool]) -> bool:
-    """Tell whether a lumbar spine is on the slice once the pixels are taken for twice or half as large."""
+    """Tell whether a lumbar spine is on the slice once its pixels are taken for twice or half as large."""
     if not volume.scale_known:
         return False
     one = np.ascontiguousarray(volume.voxels[slice_index : slice_index + 1])
+    height_mm = one.shape[1] * volume.spacing_mm[1]
     for factor in _SCALES:
+        if not FIELD_OF_VIEW_MM[0] < factor * height_mm < FIELD_OF_VIEW_MM[1]:
+            continue
         matrix = volume.index_to_lps.copy()
         matrix[:3, 1:3] *= factor
         if is_spine(replace(volume, voxels=one, index_to_lps=matrix)):

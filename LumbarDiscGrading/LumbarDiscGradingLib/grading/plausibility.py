@@ -259,7 +259,7 @@ def _share_behind_canal(tissues: NDArray[np.uint8]) -> float:
 def _fault_of_row(discs: tuple[DiscRegion, ...], odd: list[bool], turned: list[float]) -> str:
     sound = len(discs) - sum(odd)
     if sound < LEAST_DISCS or sound <= LEAST_SHARE_OF_DISCS * len(discs):
-        return f"{sum(odd)} of {len(discs)} masks have not the shape or the place of a disc"
+        return f"{sum(odd)} of {len(discs)} masks without the shape or the place of a disc"
     centers = np.array([disc.center_mm for disc in discs])
     down, back = np.abs(np.linalg.svd(centers - centers.mean(axis=0))[2][0])
     if np.degrees(np.arctan2(back, down)) > LYING_DEGREES:
