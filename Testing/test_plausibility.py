@@ -1,4 +1,4 @@
-"""What cannot be a row of lumbar discs is refused with its cause, one odd disc is a row without a grade, doubts lead."""
+"""What cannot be a row of lumbar discs is refused with its cause, one odd disc has no grade, and doubts lead."""
 
 from __future__ import annotations
 
@@ -190,6 +190,9 @@ def test_an_image_without_the_canal_is_refused(grader, phantom):
     cut = SagittalVolume(np.ascontiguousarray(phantom.volume.voxels[:, :, :first]), matrix)
     with pytest.raises(ImplausibleResultError, match=r"no spinal canal .* load a sagittal T2"):
         grader.grade(cut)
+    given = grader.grade(cut, slice_index=phantom.mid_slice_index)  # the reader's own choice is doubted only
+    assert any("mid-sagittal" in doubt for doubt in given.doubts)
+    assert not any(disc.confident for disc in given.discs)
 
 
 def test_an_image_that_ends_below_a_disc_is_a_doubt_about_the_levels(grader, phantom):

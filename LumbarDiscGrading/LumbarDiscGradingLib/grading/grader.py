@@ -121,7 +121,7 @@ class DiscGrader:
         slice_2d = volume.thick_slice(segmentation.slice_index)
         spacing = segmentation.spacing_mm
         named = _named(regions, slice_2d.shape)
-        verdict = self._judged(named, regions, tissues, volume)
+        verdict = self._judged(named, regions, tissues, volume, slice_given=slice_index is not None)
         contrast = contrast_warnings(slice_2d, tissues)
         self._refuse_other_than_spine(volume, segmentation.slice_index, named, verdict, contrast, watch.tell)
         watch.start("grade")
@@ -240,10 +240,15 @@ class DiscGrader:
         return evidence_of(result, spacing, self.classifier, groups, watch.tell)
 
     def _judged(
-        self, named: NamedDiscs, regions: SpineRegions, tissues: NDArray[np.uint8], volume: SagittalVolume
+        self,
+        named: NamedDiscs,
+        regions: SpineRegions,
+        tissues: NDArray[np.uint8],
+        volume: SagittalVolume,
+        slice_given: bool = False,
     ) -> Verdict:
         sees_all = Tissue.CANAL.name.lower() in self.segmenter.outputs
-        return judged(named, regions, tissues, volume.scale_known, sees_all)
+        return judged(named, regions, tissues, volume.scale_known, sees_all, slice_given)
 
     def _refuse_other_than_spine(
         self,

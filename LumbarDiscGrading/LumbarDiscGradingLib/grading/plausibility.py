@@ -98,6 +98,7 @@ def judged(
     tissues: NDArray[np.uint8],
     scale_known: bool,
     sees_all: bool = True,
+    slice_given: bool = False,
 ) -> Verdict:
     """Judge the discs of a slice: each one's shape and place, and the row that they make.
 
@@ -111,6 +112,8 @@ def judged(
         False where the scale was made to fit the discs' distance, which then tells nothing.
     sees_all : bool
         False for a network that finds discs only, neither vertebrae nor canal.
+    slice_given : bool
+        Whether the user chose the slice: one beside the canal is then a doubt, no fault.
     """
     discs = named.discs
     if len(discs) < LEAST_DISCS:
@@ -130,8 +133,10 @@ def judged(
     beside = sum(back is not None for back in backs)
     step = float(np.median(_steps_mm(discs)))
     fault = _fault_of_row(discs, odd, turned)
+    if not fault and sees_all and not slice_given and beside < LEAST_BESIDE_CANAL * len(discs):
+        fault = "no spinal canal was recognized behind the discs"
     if not fault and sees_all:
-        fault = _fault_of_surroundings(discs, tissues, beside, regions.spacing_mm)
+        fault = _fault_of_surroundings(discs, tissues, regions.spacing_mm)
     cause = ""
     if scale_known and not POSSIBLE_STEP_MM[0] < step < POSSIBLE_STEP_MM[1]:
         fault, cause = f"the discs lie {step:.0f} mm apart, 35 mm in adults", WRONG_SCALE
@@ -273,12 +278,10 @@ def _fault_of_row(discs: tuple[DiscRegion, ...], odd: list[bool], turned: list[f
 
 
 def _fault_of_surroundings(
-    discs: tuple[DiscRegion, ...], tissues: NDArray[np.uint8], beside: int, spacing_mm: tuple[float, float]
+    discs: tuple[DiscRegion, ...], tissues: NDArray[np.uint8], spacing_mm: tuple[float, float]
 ) -> str:
     if _share_behind_canal(tissues) > MOST_BEHIND_CANAL:
         return "what looks like discs lies behind the spinal canal"
-    if beside < LEAST_BESIDE_CANAL * len(discs):
-        return "no spinal canal was recognized behind the discs"
     vertebra = tissues == Tissue.VERTEBRA
     if float(np.mean([_share_between(*pair, vertebra, spacing_mm) for pair in pairwise(discs)])) < LEAST_BETWEEN:
         return "no vertebral bodies were recognized between the discs"
