@@ -210,7 +210,8 @@ def test_a_t1_that_is_graded_carries_its_doubt(host: Any, tmp_path: Path) -> Non
     from LumbarDiscGradingLib.scene.volumes import sagittal_volume_from_node
 
     (node,) = load_study(tmp_path, series(T1_TIMES))
-    assert sagittal_volume_from_node(node).notes == doubts_of(node)
+    (note,) = sagittal_volume_from_node(node).notes
+    assert "of a T1-weighted one" in note and doubts_of(node) == (note,)
 
 
 def test_few_slices_far_apart_are_doubted_as_a_localizer(host: Any, tmp_path: Path) -> None:
@@ -238,16 +239,20 @@ def test_ct_is_refused(host: Any, tmp_path: Path) -> None:
         doubts_of(node)
 
 
-def test_an_enhanced_image_is_judged_by_what_its_sequences_tell(host: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("repetition_ms", "cause"), [(3000.0, ""), (600.0, "The repetition time (600 ms)")])
+def test_an_enhanced_image_is_judged_by_what_its_sequences_tell(
+    host: Any, tmp_path: Path, repetition_ms: float, cause: str
+) -> None:
     from slicer_host.dicom_database import load_series
 
-    part = series({"RepetitionTime": 3000.0, "EchoTime": 10.0})  # written as 100 ms into a sequence
+    part = series({"RepetitionTime": repetition_ms, "EchoTime": 10.0})  # written as 100 ms into a sequence
     write_enhanced(tmp_path / "enhanced.dcm", part, list(range(9)))
     slicer.dicomDatabase.insert(tmp_path)
     node = load_series(part.uid)
-    matrix = read_volume(tmp_path).stored_index_to_lps  # Slicer's readers for such images know where they lie
+    matrix = read_volume(tmp_path / "enhanced.dcm").stored_index_to_lps  # Slicer's readers know where they lie
     node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix))
-    assert doubts_of(node) == ()
+    found = doubts_of(node)
+    assert [cause in doubt for doubt in found] == ([True] if cause else []), found
 
 
 @pytest.mark.parametrize("gone", ["missing", "closed", "other"])
@@ -263,6 +268,17 @@ def test_without_the_database_names_and_geometry_decide(host: Any, tmp_path: Pat
         slicer.dicomDatabase.closeDatabase()
     assert picked(host) is t1
     assert "another contrast than T2" in doubts_of(t2)[0]
+
+
+def test_a_header_that_comes_after_the_voxels_is_heeded(host: Any, tmp_path: Path) -> None:
+    (node,) = load_study(tmp_path, series(T1_TIMES))
+    uids = node.GetAttribute("DICOM.instanceUIDs")
+    node.SetAttribute("DICOM.instanceUIDs", None)
+    host.process_events()
+    assert host.ui.inputSelector.currentNode() is node and host.widget.panel.input.doubts == ()
+    node.SetAttribute("DICOM.instanceUIDs", uids)
+    host.wait_until(lambda: "T1-weighted" in " ".join(host.widget.panel.input.doubts))
+    assert "T1-weighted" in host.ui.inputDoubtsLabel.text
 
 
 def test_headers_are_read_once(host: Any, tmp_path: Path) -> None:
@@ -303,8 +319,12 @@ def test_names_are_doubted_by_whole_words(host: Any, sample: Any, name: str, wor
     assert all(word in doubt for word, doubt in zip(words, found, strict=True))
 
 
-def test_a_fast_spin_echo_is_not_taken_for_fat_suppressed_by_the_command_line(tmp_path: Path) -> None:
-    write_series(tmp_path, Series(voxels(), attributes={**T2_TIMES, "SeriesDescription": "SAG T2_FSE"}))
+@pytest.mark.parametrize("attributes", [{"SeriesDescription": "SAG T2_FSE"}, {"ScanOptions": ["SP", "PFP"]}])
+def test_a_plain_t2_is_not_taken_for_fat_suppressed_by_the_command_line(
+    tmp_path: Path, attributes: dict[str, Any]
+) -> None:
+    """FSE is no FS, and the signal that is saturated in front of the spine is not that of fat."""
+    write_series(tmp_path, Series(voxels(), attributes={**T2_TIMES, **attributes}))
     notes = read_volume(tmp_path).notes
     assert len(notes) == 1 and "sagittal, T2," in notes[0]
 

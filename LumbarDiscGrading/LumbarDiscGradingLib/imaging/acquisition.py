@@ -28,7 +28,8 @@ LOCALIZER_MAX_SLICES, LOCALIZER_MIN_DISTANCE_MM = 5, 6.0
 
 COMPUTED_KINDS = ("MPR", "PROJECTION IMAGE", "MIP", "MIN IP", "SUBTRACTION", "ADC", "SECONDARY CAPTURE")
 MAGNITUDE_EXCLUDES = ("P", "PHASE", "R", "REAL", "I", "IMAGINARY")
-FAT_SUPPRESSION_OPTIONS = ("FS", "SFS", "FATSAT", "FAT_SAT", "SP")
+FAT_SUPPRESSION_OPTIONS = ("FS", "SFS", "FATSAT", "FAT_SAT")
+"""Scan options (0018,0022) of fat suppression; SP is none of them, but spatial presaturation in front of the spine."""
 
 # Words in the labels of a series, which are in lower case; neither digit nor underscore makes a letter part of a word.
 LOCALIZER_WORDS = re.compile(

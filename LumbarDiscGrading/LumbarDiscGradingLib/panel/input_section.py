@@ -87,7 +87,9 @@ class InputSection(VTKObservationMixin):
         return self.volumeNode is None or self.volumeNode.GetID() == self._picked
 
     def pick(self, among: list[Any] | None = None) -> bool:
-        """Select the volume that is the likely one by now, and return whether it is another one.
+        """Select the volume that is the likely one by now, and return whether another one or other doubts are shown.
+
+        The one that was picked before may have got its voxels or its header since.
 
         Parameters
         ----------
@@ -95,11 +97,14 @@ class InputSection(VTKObservationMixin):
             Volumes that were just loaded: the likeliest of them takes the place of the selected one, whoever selected
             it, unless that is likelier. Without it the user's own choice stays.
         """
-        if self.parameters is None or (among is None and not self.may_pick) or not self._pick(among):
+        if self.parameters is None or (among is None and not self.may_pick):
             return False
-        self.parameters.sliceIndex = None
+        former = self.refusal, self.doubts
+        other = self._pick(among)
+        if other:
+            self.parameters.sliceIndex = None
         self.update()
-        return True
+        return other or (self.refusal, self.doubts) != former
 
     def _pick(self, among: list[Any] | None = None) -> bool:
         former = self.volumeNode
