@@ -651,9 +651,11 @@ def test_a_drawn_mask_is_not_lost_when_the_user_goes_on(host: Any, sample: Any) 
     level = host.widget.panel.correct.edited_level
     draw(host, case, level, lambda mask: np.roll(mask, 2, axis=0))
     host.click(host.ui.regradeButton)
-    host.click(host.ui.gradeDiscsButton)  # cancel: the mask is as it was graded before
+    host.click(host.ui.gradeDiscsButton)  # cancel: what was drawn stays, and is said
+    assert case.mask_was_drawn(level)
+    host.wait_until(lambda: host.widget.panel.run.idle and host.ui.takeBackButton.visible)
+    host.click(host.ui.takeBackButton)
     assert not case.mask_was_drawn(level)
-    host.wait_until(lambda: host.widget.panel.run.idle)
 
 
 @needs_models
