@@ -342,6 +342,10 @@ def test_accepting_settles_the_contours_and_leaves_the_undisputed_ones(desk, dra
     desk.host.click(section.ui.chooseBButton if larger == "A" else section.ui.chooseAButton)
     desk.reason("no disc to be seen")
     assert (section.scene.masks() == DISC_LABELS["L2-L3"]).sum() == (truth_masks() == DISC_LABELS["L2-L3"]).sum()
+    for node in (section.scene.segmentationNode, *section.scene.readingNodes.values()):
+        segmentation, display = node.GetSegmentation(), node.GetDisplayNode()
+        ids = [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]
+        assert ids and all(display.GetSegmentVisibility(name) for name in ids)
     section.sign()
     expected = truth_masks()
     expected[expected == DISC_LABELS["L4-L5"]] = 0

@@ -275,10 +275,9 @@ class qMRMLNodeComboBox(SceneWidget):
 class qMRMLSegmentEditorWidget(SceneWidget):
     """Stands where the Segment Editor is; its state is in the real vtkMRMLSegmentEditorNode.
 
-    Of the effects only *Keep largest island* is here. All put their default parameters into the node, where none are,
-    as Slicer's do, and another volume sets the size of the brush. Its keys are bound as in Slicer: what is bound to one
-    of them elsewhere at the same time works for nobody. `calls` records what was installed on the main window and the
-    views.
+    Of the effects only *Keep largest island* is here; all put their default parameters into the node, where none are,
+    as Slicer's do. Its keys are bound as in Slicer: what is bound to one of them elsewhere at the same time works for
+    nobody. `calls` records what was installed on the main window and the views.
     """
 
     DEFAULTS = {
@@ -331,8 +330,6 @@ class qMRMLSegmentEditorWidget(SceneWidget):
     def setSourceVolumeNode(self, node: Any) -> None:
         if self._node is not None:
             self._node.SetAndObserveSourceVolumeNode(node)
-            if node is not None:
-                self._node.SetAttribute("BrushAbsoluteDiameter", f"{25 * min(node.GetSpacing()):g}")
 
     def setCurrentSegmentID(self, segment_id: str) -> None:
         self._node.SetSelectedSegmentID(segment_id)

@@ -18,10 +18,8 @@ KERNEL_SLICES, SPREAD_SLICES = 1.9, 0.3
 drawn on one slice is missing, and wipes it; a Gaussian of half a slice distance does."""
 BRUSH_MM = 4.0
 
-BRUSH, BRUSH_IS_RELATIVE = "BrushAbsoluteDiameter", "BrushDiameterIsRelative"
 GIVEN_PREFIX = "LumbarDiscGrading."
 """An attribute of the editor node with this prefix holds what was given last: another value is the user's own."""
-OWN_BRUSH = GIVEN_PREFIX + "Brush"
 
 
 def give_parameters(node: Any, volumeNode: Any) -> None:
@@ -38,17 +36,6 @@ def give_parameters(node: Any, volumeNode: Any) -> None:
         if given is None or node.GetAttribute(name) in (None, given):
             node.SetAttribute(name, value)
             node.SetAttribute(GIVEN_PREFIX + name, value)
-
-
-def give_brush(node: Any) -> None:
-    """Set the size of the brush, after Slicer has set it by the size of the volume's voxels."""
-    node.SetAttribute(BRUSH, node.GetAttribute(OWN_BRUSH) or f"{BRUSH_MM:g}")
-
-
-def keep_brush(node: Any) -> None:
-    """Remember the size of the brush for the next time."""
-    if node.GetAttribute(BRUSH_IS_RELATIVE) == "0":
-        node.SetAttribute(OWN_BRUSH, node.GetAttribute(BRUSH))
 
 
 def disc_parameters(slice_mm: float, pixel_mm2: float) -> dict[str, str]:
@@ -70,7 +57,8 @@ def disc_parameters(slice_mm: float, pixel_mm2: float) -> dict[str, str]:
         "Scissors.SliceCutDepthMm": 0,  # one slice
         "BrushSphere": 0,
         "EditIn3DViews": 0,
-        BRUSH_IS_RELATIVE: 0,
+        "BrushDiameterIsRelative": 0,  # else the brush grows as the reader zooms out
+        "BrushAbsoluteDiameter": BRUSH_MM,
     }
     return {name: value if isinstance(value, str) else f"{value:g}" for name, value in values.items()}
 

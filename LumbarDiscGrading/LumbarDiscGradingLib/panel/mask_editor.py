@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .effect_parameters import give_brush, give_parameters, keep_brush
+from .effect_parameters import give_parameters
 
 EDITOR_NODE_TAG = "LumbarDiscGradingSegmentEditor"
 UNDO_STATES = 10
@@ -64,7 +64,6 @@ class MaskEditor:
         widget.setMRMLScene(scene)
         widget.setSegmentationNode(segmentationNode)
         widget.setSourceVolumeNode(volumeNode)
-        give_brush(node)
         widget.setCurrentSegmentID(segment)
         widget.visible = True
         widget.setupViewObservations()
@@ -93,8 +92,6 @@ class MaskEditor:
             node.RemoveObserver(tag)
             self._observation = None
         widget.setActiveEffect(None)
-        if widget.mrmlSegmentEditorNode() is not None:
-            keep_brush(widget.mrmlSegmentEditorNode())
         widget.uninstallKeyboardShortcuts()
         widget.removeViewObservations()
         widget.setSegmentationNode(None)
