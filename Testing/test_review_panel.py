@@ -625,6 +625,9 @@ def test_a_segment_that_is_no_disc_is_said_not_to_be_saved(desk: Desk, study: Pa
     desk.draw("L3-L4", truth_masks() == DISC_LABELS["L3-L4"])
     assert "Cyst: no disc level, so it is not saved" in desk.ui.caseMessageLabel.text
     assert set(np.unique(saved_masks(study, "anna", desk.title))) == {0, DISC_LABELS["L3-L4"]}
+    desk.segmentation.GetSegmentation().AddEmptySegment("", "T12-L1")
+    desk.draw("L4-L5", truth_masks() == DISC_LABELS["L4-L5"])
+    assert desk.message.startswith("T12-L1: added beside the segments of this case, so it is not saved")
 
 
 def test_keys_are_the_editors_in_edit_mode_and_ours_otherwise(desk: Desk, tmp_path: Path) -> None:

@@ -142,7 +142,14 @@ class MasksSection:
     def _say_what_is_no_disc(self, names: tuple[str, ...]) -> None:
         from slicer.i18n import tr as _
 
-        if names:
+        added = [name for name in names if name in NAMES]
+        if added:
+            text = _(
+                "{segments}: added beside the segments of this case, so it is not saved; draw into one that was there "
+                "and give it that level with Rename disc."
+            )
+            self._say(text.format(segments=", ".join(added)))
+        elif names:
             text = _("{segments}: no disc level, so it is not saved; draw into the segment of a level instead.")
             self._say(text.format(segments=", ".join(names)))
 
