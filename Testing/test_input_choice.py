@@ -345,6 +345,30 @@ def test_opening_a_panel_on_a_study_loads_no_library_for_dicom(checkout: Path, t
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "count", "distance_mm", "causes"),
+    [
+        ("t2_tse_sag", 9, 4.0, []),
+        ("t1_tse_sag", 9, 4.0, ["another contrast than T2"]),
+        ("t2_fs", 3, 7.0, ["fat suppression", "as in a localizer"]),
+        ("anything", 3, 7.0, ["as in a localizer"]),
+    ],
+)
+def test_a_file_without_a_header_is_doubted_alike_by_panel_and_command_line(
+    host: Any, tmp_path: Path, name: str, count: int, distance_mm: float, causes: list[str]
+) -> None:
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(np.random.default_rng(3).integers(1, 900, (300, 256, count)).astype(np.int16))
+    image.SetSpacing((distance_mm, 0.8, 0.8))
+    image.SetOrigin((-16.0, -100.0, -110.0))
+    path = tmp_path / f"{name}.nrrd"
+    sitk.WriteImage(image, str(path))
+    notes = read_volume(path).notes
+    assert all(cause in note for cause, note in zip(causes, notes, strict=True))
+    assert doubts_of(loaded_file(path)) == notes
+
+
 # -- series without geometry
 
 

@@ -210,21 +210,19 @@ def doubts(acquisition: Acquisition, slice_count: int, slice_distance_mm: float)
 
     They are free of the header's own texts, which may name the patient.
     """
-    found = [_localizer_doubt(acquisition, slice_count, slice_distance_mm) or _contrast_doubt(acquisition)]
+    found = []
+    if is_localizer(acquisition):
+        found.append(f"{_who(acquisition)} calls the image a localizer; {LOAD_DIAGNOSTIC}")
+    else:
+        found.append(_contrast_doubt(acquisition))
+        if lies_like_a_localizer(slice_count, slice_distance_mm):
+            found.append(
+                f"There are only {slice_count} slices, {slice_distance_mm:.0f} mm apart, as in a localizer; "
+                f"{LOAD_DIAGNOSTIC}"
+            )
     if is_of_other_region(acquisition):
         found.append(f"{_who(acquisition)} names another region than the lumbar spine; check what the image shows.")
     return tuple(doubt for doubt in found if doubt)
-
-
-def _localizer_doubt(acquisition: Acquisition, slice_count: int, slice_distance_mm: float) -> str:
-    if is_localizer(acquisition):
-        return f"{_who(acquisition)} calls the image a localizer; {LOAD_DIAGNOSTIC}"
-    if lies_like_a_localizer(slice_count, slice_distance_mm):
-        return (
-            f"There are only {slice_count} slices, {slice_distance_mm:.0f} mm apart, as in a localizer; "
-            f"{LOAD_DIAGNOSTIC}"
-        )
-    return ""
 
 
 def _contrast_doubt(acquisition: Acquisition) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from .acquisition import doubts, named_acquisition
 from .admission import UnsuitableImageError, grey_values, require_mr_like, require_size
 from .dicom import is_dicom_file, read_dicom
 from .file_integrity import (
@@ -105,6 +106,8 @@ def _read(path: Path, pixel_size_mm: float | None, series_uid: str | None) -> Sa
         sha256 = hashlib.sha256("".join(sorted(_sha256([file]) for file in files)).encode("ascii")).hexdigest()
     else:
         volume, sha256 = _read_image_file(path, name, pixel_size_mm), _sha256(data_files(path))
+        said = doubts(named_acquisition(name), volume.slice_count, volume.spacing_mm[0])
+        volume = replace(volume, notes=(*said, *volume.notes))
     return replace(volume, source=replace(volume.source, path=str(path), sha256=sha256))
 
 
