@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -458,11 +459,8 @@ def test_a_series_with_geometry_of_one_millimetre_keeps_its_scale(host: Any, tmp
 
 @needs_models
 def test_a_phantom_without_a_pixel_size_is_graded_without_millimetres(host: Any, sample: Any, tmp_path: Path) -> None:
-    """Its true pixels are far smaller than the 1 mm that the node has; they are found by the anatomy."""
     part = Series(
-        sample.voxels[::-1].astype(np.uint16),
-        attributes={**NAMELESS, **T2_TIMES},
-        spacing_mm=(sample.spacing_mm[0], *sample.spacing_mm[1:]),
+        sample.voxels[::-1].astype(np.uint16), attributes={**NAMELESS, **T2_TIMES}, spacing_mm=(4.0, 0.6, 0.6)
     )
     node = add_data(tmp_path, part, without=("PixelSpacing",))
     result = host.module.LumbarDiscGradingLogic().process(node, device="cpu").result
@@ -471,6 +469,22 @@ def test_a_phantom_without_a_pixel_size_is_graded_without_millimetres(host: Any,
     (said,) = [warning for warning in result.warnings if "pixel size is an estimate" in warning]
     estimate = float(said.split("(")[1].split(" mm")[0])
     assert estimate == pytest.approx(sample.spacing_mm[1], rel=0.15)
+
+
+@needs_models
+def test_an_unknown_scale_is_found_from_whatever_size_stands_in_for_it(sample: Any) -> None:
+    """A picture gets that of the usual field of view, a volume node 1 mm: far too large for fine pixels."""
+    from LumbarDiscGradingLib.grading.grader import DiscGrader
+
+    finer = sample.voxels[6:9].repeat(2, axis=1).repeat(2, axis=2)
+    results = []
+    for pixel_mm in (1.0, 280.0 / finer.shape[1]):
+        matrix = sample.index_to_lps.copy()
+        matrix[:3, 1:3] *= pixel_mm / sample.spacing_mm[1]
+        volume = replace(sample, voxels=finer, index_to_lps=matrix, scale_known=False)
+        results.append(DiscGrader("cpu").grade(volume, slice_index=1))
+    assert np.array_equal(results[0].label_slice, results[1].label_slice)
+    assert results[0].warnings == results[1].warnings
 
 
 # -- what is offered

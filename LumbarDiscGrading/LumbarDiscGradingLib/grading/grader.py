@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..imaging.stated_geometry import TYPICAL_FIELD_OF_VIEW_MM
 from ..imaging.volume import ImagingError, SagittalVolume
 from ..pfirrmann import DISC_LABELS, GROUPS, LUMBAR_LEVELS, Group, Tissue, group_probabilities
 from .discs import DiscRegion, SpineRegions, find_regions, region_of_mask
@@ -311,13 +312,13 @@ def segmented(
     ImagingError
         If there is no such slice.
     """
-    scale = 1.0
+    scale, (nominal, nominal_scale) = 1.0, _at_nominal_scale(volume)
     if slice_index is not None:
         if not 0 <= slice_index < volume.slice_count:
             raise ImagingError(f"There is no slice {slice_index}; the volume has {volume.slice_count} slices.")
-        segmentation, reason = segmenter.segment(volume, [slice_index])[0], "given by the user"
+        segmentation, reason = segmenter.segment(nominal, [slice_index])[0], "given by the user"
     else:
-        segmentation, reason, _ = choose_slice(volume, segmenter, before_batch=before_batch)
+        segmentation, reason, _ = choose_slice(nominal, segmenter, before_batch=before_batch)
     shape = volume.voxels.shape[1:]
     if not volume.scale_known:
         for _ in range(2):
@@ -326,15 +327,29 @@ def segmented(
                 break
             scale = estimate
             before_batch()
-            segmentation = segmenter.segment(volume, [segmentation.slice_index], scale)[0]
+            segmentation = segmenter.segment(nominal, [segmentation.slice_index], scale)[0]
     found = regions_of(segmentation, shape)
     tilt = spine_tilt_degrees(found[0])
     if abs(tilt - USUAL_TILT_DEGREES) > UPRIGHT_DEGREES:
         rotation = USUAL_TILT_DEGREES - tilt  # a grid turned so far has its rows along the leaning spine
         before_batch()
-        segmentation = segmenter.segment(volume, [segmentation.slice_index], scale, rotation)[0]
+        segmentation = segmenter.segment(nominal, [segmentation.slice_index], scale, rotation)[0]
         found = regions_of(segmentation, shape)
-    return segmentation, found, reason, scale
+    return segmentation, found, reason, scale * nominal_scale
+
+
+def _at_nominal_scale(volume: SagittalVolume) -> tuple[SagittalVolume, float]:
+    """Return a volume of unknown scale as if it showed the usual field of view, and the factor on its own spacing.
+
+    At twice the size the network finds hardly anything, and without three discs the anatomy tells no scale. A picture
+    is read at that scale, but a volume whose header lacks the pixel size has the default of 1 mm.
+    """
+    if volume.scale_known:
+        return volume, 1.0
+    factor = TYPICAL_FIELD_OF_VIEW_MM / (volume.voxels.shape[1] * volume.spacing_mm[1])
+    matrix = volume.index_to_lps.copy()
+    matrix[:3, 1:3] *= factor
+    return replace(volume, index_to_lps=matrix), factor
 
 
 def regions_of(segmentation: SliceSegmentation, slice_shape: tuple[int, int]) -> tuple[SpineRegions, NDArray[np.uint8]]:
