@@ -260,7 +260,7 @@ class DiscGrader:
         contrast: tuple[str, ...],
         before_batch: Callable[[], None],
     ) -> None:
-        """Raise where the masks cannot be a lumbar spine, or are doubted and the turned image shows one."""
+        """Raise where the masks cannot be a lumbar spine, or their levels are doubted and the turned image shows one."""
 
         def is_spine(turned: SagittalVolume) -> bool:
             _, (regions, tissues), _, _ = segmented(self.segmenter, turned, 0, before_batch)
@@ -269,7 +269,7 @@ class DiscGrader:
             sure = len(found.discs) - len(again.odd_levels) >= SURE_DISCS and found.levels[0] == LUMBAR_LEVELS[-1]
             return sure and found.trusted and not again.fault
 
-        if named.trusted and named.levels[:1] == LUMBAR_LEVELS[-1:] and not (verdict.fault or verdict.doubts):
+        if not verdict.fault and named.trusted and named.levels[0] == LUMBAR_LEVELS[-1]:
             return
         scaled = bool(verdict.fault) and scale_cause(volume, slice_index, is_spine)
         lies = "" if scaled else orientation_cause(volume, slice_index, is_spine, quarters=bool(verdict.fault))
