@@ -260,7 +260,7 @@ class DiscGrader:
         contrast: tuple[str, ...],
         before_batch: Callable[[], None],
     ) -> None:
-        """Raise where the masks cannot be a lumbar spine, or their levels are doubted and the turned image shows one."""
+        """Raise where the masks cannot be a lumbar spine, or with doubted levels where the turned image shows one."""
 
         def is_spine(turned: SagittalVolume) -> bool:
             _, (regions, tissues), _, _ = segmented(self.segmenter, turned, 0, before_batch)
