@@ -20,8 +20,8 @@ and marrow a third (0.09-1 in 446 images of 417 patients); suppression darkens b
 BLURRED_DETAIL, DETAIL_MM, STRUCTURE_MM = 0.15, 0.7, 4.0
 """Contrast of what is finer than `DETAIL_MM` over that of what is finer than `STRUCTURE_MM`: 0.22 or more in the same
 images; 0.10 or less once they are smoothed to a resolution of 3.5 mm, at which end plates and annulus are lost."""
-NOISE_OVER_FLUID = 0.045
-"""Noise in the marrow over the signal of fluid: 0.032 at most in the same images."""
+NOISE_OVER_SIGNAL = 0.05
+"""Noise in the marrow over the signal of fluid (of marrow where that is brighter): 0.036 at most in the same images."""
 
 NOT_T2 = "The image does not look T2-weighted (fluid is not bright); Pfirrmann grades need a T2-weighted image."
 FAT_SUPPRESSED = (
@@ -66,22 +66,27 @@ def quality_warnings(slice_2d: NDArray, tissues: NDArray[np.uint8], spacing_mm: 
     canal, marrow = tissues == Tissue.CANAL, tissues == Tissue.VERTEBRA
     if canal.sum() < LEAST_PIXELS or marrow.sum() < LEAST_PIXELS:
         return ()
-    rows, columns = np.nonzero(spine)
-    box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
+    rows, columns = (np.flatnonzero((tissues == Tissue.DISC).any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return ()
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     image, inside = np.asarray(slice_2d[box], dtype=np.float32), spine[box]
     fine, coarse = (float(_without_smooth(image, size, spacing_mm)[inside].std()) for size in (DETAIL_MM, STRUCTURE_MM))
     if fine < BLURRED_DETAIL * coarse:
         return (BLURRED,)
     noise = _noise(image)[marrow[box][1:-1, 1:-1]]
-    fluid = float(np.percentile(slice_2d[canal], FLUID_PERCENTILE))
-    return (NOISY,) if noise.size and float(np.median(np.abs(noise))) > NOISE_OVER_FLUID * fluid else ()
+    signal = max(float(np.percentile(slice_2d[canal], FLUID_PERCENTILE)), float(np.median(slice_2d[marrow])))
+    return (NOISY,) if noise.size and float(np.median(np.abs(noise))) > NOISE_OVER_SIGNAL * signal else ()
 
 
 def _without_smooth(image: NDArray[np.float32], size_mm: float, spacing_mm: tuple[float, float]) -> NDArray[np.float32]:
     """Return what a Gaussian of a standard deviation takes away."""
     smooth = sitk.GetImageFromArray(image)
     smooth.SetSpacing((spacing_mm[1], spacing_mm[0]))
-    return image - sitk.GetArrayViewFromImage(sitk.SmoothingRecursiveGaussian(smooth, size_mm))
+    gaussian = sitk.SmoothingRecursiveGaussianImageFilter()
+    gaussian.SetSigma(size_mm)
+    gaussian.SetNumberOfWorkUnits(1)  # one slice is too small to share
+    return image - sitk.GetArrayFromImage(gaussian.Execute(smooth))
 
 
 def _noise(image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -52,12 +52,14 @@ MOST_STEP_RATIO = 2.6
 """Longest over median distance of neighbours: 1.5 at most, 2 where a disc was missed; more is no one chain."""
 MOST_BEHIND_CANAL = 0.15
 """Share of what was taken for disc that lies behind the canal: none in 400 patients, most where front is back."""
-USUAL_STEP_MM, POSSIBLE_STEP_MM = (26.0, 46.0), (20.0, 58.0)
-"""Median distance of neighbouring discs: 35 mm, 28-41 in all but one of 400 patients; and what no adult can have."""
+USUAL_STEP_MM, POSSIBLE_STEP_MM = (25.5, 45.0), (20.0, 58.0)
+"""Median distance of neighbouring lumbar discs: 35 mm, 26.1-42.0 in 137 of 138 images of known scale (the other is
+scaled wrongly); and what no adult can have."""
+LUMBAR_STEPS = 5
+"""Steps from the feet upward that are lumbar; thoracic discs lie nearer to each other."""
 
 SPECK_SHARE = 0.02
 """A piece with less than this share of a mask, or a pixel or two, is a slip of the brush."""
-
 
 WRONG_SCALE = "the pixel size is probably wrong; correct it"
 
@@ -120,7 +122,8 @@ def judged(
         count = ("no disc was", "only one disc was", "only two discs were")[len(discs)]
         return Verdict(fault=f"{count} found, too few to tell that they are lumbar discs")
     shapes = [_Shape.of(disc.mask, disc.axis, regions.spacing_mm) for disc in discs]
-    backs = [_gap_to_canal(disc, shape, regions) for disc, shape in zip(discs, shapes, strict=True)]
+    canal = _points_mm(regions.canal, regions.spacing_mm)
+    backs = [_gap_to_canal(disc, shape, canal) for disc, shape in zip(discs, shapes, strict=True)]
     turned = _turned_degrees(discs)
     least_length = LEAST_SHARE_OF_LENGTH * float(np.median([shape.length_mm for shape in shapes]))
     odd = [
@@ -131,7 +134,7 @@ def judged(
         for shape, angle, back in zip(shapes, turned, backs, strict=True)
     ]
     beside = sum(back is not None for back in backs)
-    step = float(np.median(_steps_mm(discs)))
+    step = float(np.median(_steps_mm(discs)[:LUMBAR_STEPS]))
     fault = _fault_of_row(discs, odd, turned)
     if not fault and sees_all and not slice_given and beside < LEAST_BESIDE_CANAL * len(discs):
         fault = "no spinal canal was recognized behind the discs"
@@ -234,9 +237,9 @@ def _turned_degrees(discs: tuple[DiscRegion, ...]) -> list[float]:
     return turned
 
 
-def _gap_to_canal(disc: DiscRegion, shape: _Shape, regions: SpineRegions) -> float | None:
+def _gap_to_canal(disc: DiscRegion, shape: _Shape, canal_mm: NDArray[np.float64]) -> float | None:
     """Return how far the canal lies behind the disc's back, along the disc; None where none is beside it."""
-    offsets = _points_mm(regions.canal, regions.spacing_mm) - disc.center_mm
+    offsets = canal_mm - disc.center_mm
     along = offsets @ disc.axis.along
     along = along[(along > 0.0) & (np.abs(offsets @ disc.axis.across) < BESIDE_MM)]
     return float(along.min()) - shape.length_mm / 2 if len(along) else None
