@@ -69,21 +69,26 @@ def draw(host: Any, case: Any, level: str, change: Any) -> None:
 
 def draw_segment(host: Any, case: Any, segment_id: str, mask: np.ndarray) -> None:
     """Draw a mask of the graded slice, shape (rows, columns), into any segment."""
+    volume = case.result.volume
+    labels = np.zeros(volume.voxels.shape, dtype=np.uint8)
+    labels[case.result.slice_index] = mask
+    paint(case.segmentationNode, segment_id, case.volumeNode, volume.to_stored(labels))
+    host.process_events()
+
+
+def paint(segmentation_node: Any, segment_id: str, volume_node: Any, array: np.ndarray) -> None:
+    """Put a mask, shape (k, j, i) of a volume's grid, into a segment, as the Segment Editor does: in its own image."""
     import slicer
 
     from LumbarDiscGradingLib.scene.results import _oriented_image
 
-    volume = case.result.volume
-    labels = np.zeros(volume.voxels.shape, dtype=np.uint8)
-    labels[case.result.slice_index] = mask
-    image = _oriented_image(volume.to_stored(labels), case.volumeNode)
-    segmentation = case.segmentationNode.GetSegmentation()
+    image = _oriented_image(array, volume_node)
+    segmentation = segmentation_node.GetSegmentation()
     segment = segmentation.GetSegment(segment_id)
     segmentation.SeparateSegmentLabelmap(segment_id)
     segment.SetLabelValue(1)
     name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     segment.AddRepresentation(name, image)
-    host.process_events()
 
 
 def select_volume(host: Any, node: Any) -> None:
