@@ -155,6 +155,28 @@ def test_what_was_shown_before_is_shown_again_afterwards(host: Any, sample: Any)
     assert drawn_over(host) == ["mine"]
 
 
+@pytest.mark.parametrize("opened", [True, False])
+def test_what_is_hidden_while_the_panel_is_open_is_not_lost_with_a_saved_scene(
+    host: Any, sample: Any, tmp_path: Path, opened: bool
+) -> None:
+    load(host, sample, "A T2 sag")
+    mine = host.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
+    mine.CreateDefaultDisplayNodes()
+    mine.GetSegmentation().AddEmptySegment("tumour", "tumour")
+    settle(host)
+    assert drawn_over(host) == []
+    host.core.save_scene(tmp_path / "open.mrb")
+    if not opened:
+        host.leave()
+    host.core.clear()
+    host.core.load_scene(tmp_path / "open.mrb")
+    host.process_events()
+    if opened:
+        assert drawn_over(host) == []
+        host.leave()
+    assert drawn_over(host) == ["mine"]
+
+
 def test_a_graded_volume_stays_in_the_views_and_other_segmentations_come_back(host: Any, sample: Any) -> None:
     mine = host.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
     mine.CreateDefaultDisplayNodes()

@@ -15,7 +15,7 @@ from ..scene.evidence import remove_orphans
 from ..scene.graded_case import Fit, GradedCase, graded_cases, result_nodes, unreadable_cases
 from ..scene.sample import load_sample, sample_volume
 from ..scene.show import showGradedSlice
-from ..scene.shown_volume import ShownVolume, hide_until_shown
+from ..scene.shown_volume import ShownVolume, hide_until_shown, show_foreign_again
 from ..scene.volumes import EVIDENCE_ATTRIBUTE, copy_of_node
 from .background_run import BackgroundRun, Progress
 from .correct_section import CorrectSection
@@ -609,9 +609,13 @@ class GradingPanel(VTKObservationMixin):
     def _scene_came(self, caller: Any, event: Any) -> None:
         import slicer
 
-        if self.entered and not slicer.mrmlScene.IsClosing():
+        if slicer.mrmlScene.IsClosing():
+            return
+        if self.entered:
             self.views.watch()
             self._follow_scene()
+        else:
+            show_foreign_again(slicer.mrmlScene)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _node_added(self, caller: Any, event: Any, node: Any) -> None:

@@ -16,11 +16,20 @@ from .viewed_slice import composite_of
 from .volumes import EVIDENCE_ATTRIBUTE
 
 HIDDEN_ATTRIBUTE = TAG_PREFIX + "Hidden"
-"""Attribute of a result's segmentation that is hidden while another one is shown, and not by the user."""
+"""Attribute of a segmentation that is hidden while another one is shown, and not by the user.
+
+It is saved with the scene: nothing tells that a scene is about to be saved, so that what is hidden is hidden there too.
+"""
+
+
+def show_foreign_again(scene: Any) -> None:
+    """Show the segmentations without a result that a panel had hidden when the scene was saved."""
+    for node in _hidden_foreign(scene):
+        _show_again(node)
 
 
 def hide_until_shown(segmentationNode: Any) -> None:
-    """Hide the discs of a result until a panel shows its volume."""
+    """Hide a segmentation: the discs of a result until a panel shows its volume, another one until it is closed."""
     display = segmentationNode.GetDisplayNode()
     if display is not None and display.GetVisibility():
         display.SetVisibility(False)
@@ -90,6 +99,7 @@ class ShownVolume:
     def take(self) -> None:
         """Watch the views from now on; what is changed in them is remembered."""
         self.forget()
+        self._hidden = _hidden_foreign(self.scene)
         self.watch()
 
     def give_back(self, keep_volume: bool) -> None:
@@ -104,8 +114,8 @@ class ShownVolume:
         for composite, layers in self._before.items():
             if self.scene.IsNodePresent(composite) and not keep_volume:
                 layers.show(composite)
-        for node in self._hidden:
-            if self.scene.IsNodePresent(node) and not (keep_volume and node.GetAttribute(HIDDEN_ATTRIBUTE)):
+        for node in dict.fromkeys([*self._hidden, *_hidden_foreign(self.scene)]):
+            if self.scene.IsNodePresent(node) and not (keep_volume and _is_result(node)):
                 _show_again(node)
         if self._segmentation is not None and self.scene.IsNodePresent(self._segmentation):
             self._limit_to_views(None)
@@ -164,10 +174,7 @@ class ShownVolume:
             if node is segmentationNode or display is None or not display.GetVisibility():
                 continue
             self._hidden.append(node)
-            if node.GetAttribute(STORED_RESULT_ATTRIBUTE):
-                hide_until_shown(node)
-            else:
-                display.SetVisibility(False)
+            hide_until_shown(node)
 
     def _limit_to_views(self, volumeNode: Any) -> None:
         """Let the discs be drawn in the slice views of their volume alone; with None in all views."""
@@ -208,6 +215,15 @@ class ShownVolume:
 
     def _composites(self) -> list[Any]:
         return nodes_of_class(self.scene, "vtkMRMLSliceCompositeNode")
+
+
+def _is_result(segmentationNode: Any) -> bool:
+    return bool(segmentationNode.GetAttribute(STORED_RESULT_ATTRIBUTE))
+
+
+def _hidden_foreign(scene: Any) -> list[Any]:
+    nodes = nodes_of_class(scene, "vtkMRMLSegmentationNode")
+    return [node for node in nodes if node.GetAttribute(HIDDEN_ATTRIBUTE) and not _is_result(node)]
 
 
 def _show_again(segmentationNode: Any) -> None:
