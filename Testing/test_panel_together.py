@@ -86,6 +86,16 @@ def test_choosing_a_volume_shows_it(host: Any, sample: Any) -> None:
     assert_shown(host, "A T2 sag", graded=False)
 
 
+def test_a_volume_that_the_user_selects_stays_selected(host: Any, sample: Any) -> None:
+    """He selects it while the panel still looks which of the loaded ones is the T2."""
+    first = grade(host, sample, "A T2 sag")
+    load(host, sample, "B T2 sag")
+    assert host.ui.inputSelector.currentNode().GetName() == "B T2 sag"
+    select_volume(host, first)
+    host.qt.QTest.qWait(700)
+    assert_shown(host, "A T2 sag", graded=True)
+
+
 def test_of_a_study_that_is_loaded_the_picked_series_is_shown(host: Any, sample: Any) -> None:
     for name in ("2: t1_tse_sag", "3: t2_tse_sag", "4: localizer"):
         load(host, sample, name)

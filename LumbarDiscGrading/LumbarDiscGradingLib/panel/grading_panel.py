@@ -68,7 +68,7 @@ class GradingPanel(VTKObservationMixin):
         self._asked: dict[str, bytes] = {}
         self._warm = self._installing = False
         self.run = RunSection(ui, self.grade, self._cancel_clicked)
-        self.input = InputSection(ui, self._input_changed, lambda: logic.graders.forget())
+        self.input = InputSection(ui, self._input_chosen, lambda: logic.graders.forget())
         self.result = ResultSection(ui, self._disc_selected, self._result_chosen)
         self.notices = NoticesSection(ui, self.grade, self._regrade_drawn, self._take_masks_back, self._take_disc)
         self.evidence = EvidenceSection(ui, self.compute_evidence)
@@ -444,6 +444,12 @@ class GradingPanel(VTKObservationMixin):
         self.input.follow(Parameters(self.logic.getParameterNode().node))
         self._input_changed()
 
+    def _input_chosen(self) -> None:
+        """Follow what the user chose: a volume that he selects is not exchanged for one that was just loaded."""
+        if not self.input.may_pick:
+            self._stop_picking()
+        self._input_changed()
+
     def _input_changed(self) -> None:
         from slicer.i18n import tr as _
 
@@ -631,6 +637,10 @@ class GradingPanel(VTKObservationMixin):
             self._only_arrived = self.case is not None
         self._picks_left = PICKS
         self._pick_timer.start(0)  # when the volume has got its voxels and its name
+
+    def _stop_picking(self) -> None:
+        self._pick_timer.stop()
+        self._arrived, self._picks_left = [], 0
 
     def _pick_volume(self) -> None:
         """Choose among the volumes that were loaded: of several series the sagittal T2 may come last."""
