@@ -6,8 +6,6 @@ What grades and what writes into the scene is in `LumbarDiscGradingLib`; torch i
 from __future__ import annotations
 
 import sys
-import time
-import unittest
 from typing import Any
 
 import slicer
@@ -24,6 +22,7 @@ from slicer.util import VTKObservationMixin
 from LumbarDiscGradingLib import HOMEPAGE
 from LumbarDiscGradingLib.panel.graders import Graders
 from LumbarDiscGradingLib.panel.parameters import Parameters
+from LumbarDiscGradingLib.panel.self_test import SelfTest
 from LumbarDiscGradingLib.report.research_use import RESEARCH_USE
 from LumbarDiscGradingLib.resources import resource_path
 
@@ -199,122 +198,5 @@ class LumbarDiscGradingLogic(ScriptedLoadableModuleLogic):
         return case.results
 
 
-class LumbarDiscGradingTest(ScriptedLoadableModuleTest):
-    """Self-test inside Slicer, on the built-in sample; what needs PyTorch is skipped where it is not installed."""
-
-    def setUp(self) -> None:
-        """Start from an empty scene."""
-        slicer.mrmlScene.Clear()
-
-    def runTest(self) -> None:
-        """Run all tests."""
-        for name in [name for name in dir(self) if name.startswith("test_")]:
-            self.setUp()
-            try:
-                getattr(self, name)()
-            except unittest.SkipTest as reason:
-                print(f"{name} skipped: {reason}")
-
-    def test_panel_follows_the_scene(self) -> None:
-        """The volume selected in the parameter node is that of the panel, and none is left after the scene closes."""
-        volumeNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "T2")
-        logic = LumbarDiscGradingLogic()
-        logic.getParameterNode().inputVolume = volumeNode
-        self.assertEqual(logic.getParameterNode().inputVolume.GetID(), volumeNode.GetID())
-        slicer.mrmlScene.Clear()
-        self.assertIsNone(logic.getParameterNode().inputVolume)
-
-    def test_a_volume_that_is_not_sagittal_is_refused(self) -> None:
-        """An axial stack raises one sentence for the user and leaves the scene as it was."""
-        import numpy as np
-
-        voxels = np.random.default_rng(7).integers(0, 900, (20, 64, 64), dtype=np.int16)
-        volumeNode = slicer.util.addVolumeFromArray(voxels, ijkToRAS=np.diag([0.5, 0.5, 5.0, 1.0]))
-        with self.assertRaisesRegex(ValueError, "No sagittal slices"):
-            LumbarDiscGradingLogic().process(volumeNode)
-        self.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode"), 0)
-
-    def test_the_sample_is_graded_and_corrected(self) -> None:
-        """Six discs are found on the sample, colored by group; a reader's grade is kept and can be undone."""
-        from LumbarDiscGradingLib.grading.corrections import GradeSet
-        from LumbarDiscGradingLib.scene.graded_case import GradedCase
-        from LumbarDiscGradingLib.scene.sample import load_sample
-
-        self._requireNetworks()
-        results = LumbarDiscGradingLogic().process(load_sample(slicer.mrmlScene))
-        levels = [disc.level for disc in results.result.discs]
-        self.assertEqual(levels[-5:], ["L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1"])
-        case = GradedCase.from_segmentation(results.segmentationNode)
-        before = case.result.disc("L4-L5").pfirrmann
-        case.correct(GradeSet("L4-L5", 3))
-        segment = results.segmentationNode.GetSegmentation().GetSegment("L4-L5")
-        color = tuple(round(255 * channel) for channel in segment.GetColor())
-        self.assertEqual(color, case.result.disc("L4-L5").color)
-        case.undo()
-        self.assertEqual(case.result.disc("L4-L5").pfirrmann, before)
-
-    def test_the_panel_grades_the_sample(self) -> None:
-        """A click on Grade Discs fills the table; the window stays alive meanwhile."""
-        from LumbarDiscGradingLib.scene.sample import load_sample
-
-        self._requireNetworks()
-        module = getattr(slicer.modules, "lumbardiscgrading", None)
-        if module is None:
-            self.skipTest("the module has no panel here")
-        widget = module.widgetRepresentation().self()
-        widget.enter()
-        widget.logic.getParameterNode().inputVolume = load_sample(slicer.mrmlScene)
-        widget.enter()
-        widget.ui.gradeDiscsButton.click()
-        self.assertEqual(widget.ui.gradeDiscsButton.text, "Cancel")
-        end = time.monotonic() + 300
-        while widget.panel.run.running and time.monotonic() < end:
-            slicer.app.processEvents()
-            time.sleep(0.01)
-        self.assertGreaterEqual(widget.ui.resultTable.rowCount, 5, widget.ui.statusLabel.text)
-
-    def test_a_study_is_read(self) -> None:
-        """A case of a study is opened in Annotation Review, graded, signed and saved; no networks are needed."""
-        import tempfile
-
-        from LumbarDiscGradingLib.annotation.protocol import Protocol, Reader, Role, Task
-        from LumbarDiscGradingLib.annotation.study import Study
-        from LumbarDiscGradingLib.panel.review_study_section import READER_SETTING, STUDY_SETTING
-        from LumbarDiscGradingLib.scene.sample import sample_volume
-
-        module = getattr(slicer.modules, "lumbardiscgrading", None)
-        if module is None:
-            self.skipTest("the module has no panel here")
-        import qt
-
-        modes, settings = module.widgetRepresentation().self().modes, qt.QSettings()
-        former = {name: settings.value(name) for name in (STUDY_SETTING, READER_SETTING)}
-        readers = (Reader("anna", (Role.GRADER,)),)
-        with tempfile.TemporaryDirectory() as folder:
-            protocol = Protocol("Test", readers, tasks=(Task.GRADES,), double_grades=False, peer_review=False)
-            study = Study.create(f"{folder}/study", protocol)
-            study.add_case(sample_volume())
-            modes.show(1)
-            review = modes.review
-            review.study.list_readers(str(study.folder))
-            review.ui.readerComboBox.setCurrentIndex(1)
-            review.ui.openStudyButton.click()
-            review.ui.nextToDoButton.click()
-            self.assertEqual(review.reading.scene.volumeNode.GetName(), "C0001")
-            for grade in (1, 2, 3, 4, 5):
-                getattr(review.ui, f"readGrade{grade}Button").click()
-            self.assertIn("Saved", review.ui.saveStateLabel.text)
-            review.ui.signButton.click()
-            self.assertEqual(review.ui.progressLabel.text, "1 of 1 signed")
-            modes.show(0)
-        for name, value in former.items():
-            settings.remove(name) if value is None else settings.setValue(name, value)
-
-    def _requireNetworks(self) -> None:
-        from LumbarDiscGradingLib.models.store import default_model_names
-        from LumbarDiscGradingLib.panel.dependencies import installed
-
-        if not installed():
-            self.skipTest("PyTorch is not installed")
-        if len(default_model_names()) < 2:
-            self.skipTest("no trained models come with the module")
+class LumbarDiscGradingTest(SelfTest, ScriptedLoadableModuleTest):
+    """Self-test inside Slicer, from the first volume to the signed consensus; it clears the scene."""

@@ -15,6 +15,13 @@ from pathlib import Path
 from typing import Any
 
 
+class EmptyLog:
+    """Stands in for ``slicer.app.errorLogModel()``: nothing is logged."""
+
+    def logEntryCount(self) -> int:
+        return 0
+
+
 class Application:
     """Stands in for ``slicer.app``: remembers what was connected, runs as a test."""
 
@@ -27,6 +34,15 @@ class Application:
 
     def testingEnabled(self) -> bool:
         return True
+
+    def processEvents(self) -> None:
+        """There is nothing that waits."""
+
+    def topLevelWidgets(self) -> list[Any]:
+        return []
+
+    def errorLogModel(self) -> EmptyLog:
+        return EmptyLog()
 
     def emit(self, signal: str) -> None:
         for slot in self.connected.get(signal, []):

@@ -15,9 +15,11 @@ import slicer
 
 from LumbarDiscGradingLib.headless.core import SLICE_VIEWS, SlicerCore
 
-from . import pythonqt
+from . import dicom_lib, pythonqt
 from .dicom_database import DicomDatabase
+from .error_log import ErrorLogModel
 from .pythonqt import VIOLATIONS, stray_attributes
+from .scene_files import CoreIOManager
 from .slice_controllers import SliceControllers
 from .ui_loader import loader_of
 
@@ -75,6 +77,13 @@ class Application:
         self._layout_manager = LayoutManager(core)
         self._module_manager = types.SimpleNamespace(connect=lambda *_: True, disconnect=lambda *_: True)
         self.hasMainWindow = True
+        self._log, self._io = ErrorLogModel(), CoreIOManager(core)
+
+    def errorLogModel(self) -> Any:
+        return self._log
+
+    def coreIOManager(self) -> Any:
+        return self._io
 
     def connect(self, signal: str, slot: Any) -> bool:
         self._slots.setdefault(signal, []).append(slot)
@@ -142,14 +151,41 @@ class SlicerHost:
         self.app = Application(self.core, self.qt_application, self._folder.name)
         self._former = {name: getattr(slicer, name, None) for name in ("app", "mrmlScene", "modules", "dicomDatabase")}
         self.database = DicomDatabase()
-        vars(slicer).update(app=self.app, mrmlScene=self.scene, modules=types.SimpleNamespace())
+        vars(slicer).update(app=self.app, mrmlScene=self.scene, modules=self._modules_with_logics())
         slicer.dicomDatabase = self.database
         self.widgetClass, self.sceneWidgetClass = widgets.qMRMLWidget, widgets.SceneWidget
         self.representation: Any = None
         self._load()
+        self._loaded = self._modules_of_python()
+        self._former_util = {name: getattr(slicer.util, name) for name in ("selectModule", "selectedModule")}
+        vars(slicer.util).update(selectModule=self._select_module, selectedModule=self._selected_module)
         VIOLATIONS.clear()
 
     # -- the module
+
+    def _modules_with_logics(self) -> types.SimpleNamespace:
+        """Return Slicer's modules whose logics `slicer.util` uses."""
+        logics = {name.lower(): logic for name, logic in self.core.module_logics.items()}
+        entries = {name: types.SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in logics.items()}
+        return types.SimpleNamespace(**entries)
+
+    def _modules_of_python(self) -> dict[str, Any]:
+        """Return what Python has loaded of the module and its library, which a reload replaces."""
+        return {name: module for name, module in sys.modules.items() if name.startswith(self.path.stem)}
+
+    def _select_module(self, name: str) -> None:
+        """Stand for `slicer.util.selectModule`: every other module is somewhere else."""
+        if not self.app.hasMainWindow:
+            raise RuntimeError("Could not find main window")
+        entered = self._selected_module() == self.path.stem
+        if name == self.path.stem and not entered:
+            self.open()
+        elif name != self.path.stem and entered:
+            self.leave()
+
+    def _selected_module(self) -> str:
+        entered = self.representation is not None and self.representation.isEntered
+        return self.path.stem if entered else "Welcome"
 
     def _load(self) -> None:
         spec = importlib.util.spec_from_file_location(self.path.stem, self.path)
@@ -210,6 +246,9 @@ class SlicerHost:
         self.representation.deleteLater()
         self.representation = None
         self.process_events()
+        for name in self._modules_of_python().keys() - self._loaded.keys():
+            self._loaded[name] = sys.modules[name]
+        sys.modules.update(self._loaded)  # a reload lasts as long as the panel: the next test has its own classes
 
     # -- data
 
@@ -315,8 +354,10 @@ class SlicerHost:
         self.close_panel()
         self.sliceControllers.close()
         self.app._layout_manager.close()
+        self.app._log.close()
         self.core.close()
         vars(slicer).update(self._former)
+        vars(slicer.util).update(self._former_util)
         self._folder.cleanup()
         gc.collect()
 
@@ -346,4 +387,5 @@ class SlicerHost:
             scripted_module.ScriptedLoadableModuleTest,
         ):
             setattr(scripted, cls.__name__, cls)
+        dicom_lib.install()
         sys.modules.update({"ctk": ctk, "slicer.i18n": i18n, "slicer.ScriptedLoadableModule": scripted})

@@ -135,7 +135,7 @@ def _connect(sender: QtCore.QObject, signature: str, slot: Any, *receiver_slot: 
     signal = _bound_signal(sender, signature)
     if signal is None:
         VIOLATIONS.connects.append(f"{type(sender).__name__} has no signal {signature}")
-        print(VIOLATIONS.connects[-1], file=sys.stderr)
+        QtCore.qCritical(f"PythonQt: QObject::connect() signal '{signature}' does not exist on {type(sender).__name__}")
         return False
     count = 0 if signature.rstrip().endswith("()") else signature.count(",") + 1
 
