@@ -211,6 +211,7 @@ class SlicerHost:
             parent.setLayout(self.qt.QVBoxLayout())
             parent.setMRMLScene(self.scene)
             parent.reload = self._make_widget
+            parent.enter, parent.exit = self.open, self.leave
             self.representation = parent
             self._make_widget()
         self.representation.isEntered = True

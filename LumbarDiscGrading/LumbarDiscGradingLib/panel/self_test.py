@@ -175,7 +175,7 @@ class SelfTest:
 
         utilities = self._dicom_utilities()
         user = self._open_panel()
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps the database open
             files = Path(folder, "files")
             files.mkdir()
             self._step("write and import two DICOM series, TE 10 and TE 100 ms, without descriptions")
