@@ -339,9 +339,7 @@ class RandomUser:
         self.leave()
         if self.several and self.random.random() < 0.7:
             self.host.show_volume(self.random.choice(self._volumes()))
-        self.mine.elsewhere = {
-            what: shown for what, shown in what_is_shown(self.host).items() if "discs" not in what
-        }
+        self.mine.elsewhere = {what: shown for what, shown in what_is_shown(self.host).items() if "discs" not in what}
         self._wait()
         self.check()
         self.reached["a run ended while away"] += len(segmentations(self.host)) > before
