@@ -173,6 +173,16 @@ def test_contrast_and_quality_of_the_phantom_itself_are_not_doubted(phantom):
     assert quality_warnings(image, tissues, phantom.volume.spacing_mm[1:]) == ()
 
 
+@pytest.mark.parametrize("side", [1, 3, 30])
+def test_quality_is_not_asked_of_a_speck(side):
+    tissues = np.zeros((64, 64), np.uint8)
+    tissues[:, :10], tissues[:, 10:20] = Tissue.VERTEBRA, Tissue.CANAL
+    tissues[20 : 20 + side, 30 : 30 + side] = Tissue.DISC
+    image = np.random.default_rng(0).normal(100, 1, (64, 64)).astype(np.float32)
+    assert quality_warnings(image, tissues, (1.0, 1.0)) == ()
+    assert quality_warnings(image, np.zeros_like(tissues), (1.0, 1.0)) == ()
+
+
 def test_a_blurred_and_a_noisy_image_are_doubted(grader, phantom):
     voxels, spacing = phantom.volume.voxels.astype(np.float32), phantom.volume.spacing_mm
     blurred = ndimage.gaussian_filter(voxels, (0, 1.5 / spacing[1], 1.5 / spacing[2]))

@@ -23,6 +23,9 @@ images; 0.10 or less once they are smoothed to a resolution of 3.5 mm, at which 
 NOISE_OVER_SIGNAL = 0.05
 """Noise in the marrow over the signal of fluid (of marrow where that is brighter): 0.036 at most in the same images."""
 
+LEAST_SIDE = 8
+"""Fewer pixels along a side of what the discs span tell nothing of detail."""
+
 NOT_T2 = "The image does not look T2-weighted (fluid is not bright); Pfirrmann grades need a T2-weighted image."
 FAT_SUPPRESSED = (
     "The image looks fat-suppressed (fat and marrow are dark beside fluid, as on STIR); "
@@ -67,7 +70,7 @@ def quality_warnings(slice_2d: NDArray, tissues: NDArray[np.uint8], spacing_mm: 
     if canal.sum() < LEAST_PIXELS or marrow.sum() < LEAST_PIXELS:
         return ()
     rows, columns = (np.flatnonzero((tissues == Tissue.DISC).any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
+    if not len(rows) or min(rows[-1] - rows[0], columns[-1] - columns[0]) < LEAST_SIDE:
         return ()
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     image, inside = np.asarray(slice_2d[box], dtype=np.float32), spine[box]
