@@ -195,7 +195,7 @@ class DiscGrader:
             raise ImagingError(f"The mask of {', '.join(empty)} is empty on the graded slice; draw it there.")
         watch = _Stopwatch(progress)
         watch.start("segment")
-        segmentation, (regions, _), _, _ = segmented(self.segmenter, volume, slice_index, watch.tell)
+        segmentation, (regions, tissues), _, _ = segmented(self.segmenter, volume, slice_index, watch.tell)
         slice_2d = volume.thick_slice(segmentation.slice_index)
         spacing = segmentation.spacing_mm
         watch.start("grade")
@@ -204,8 +204,9 @@ class DiscGrader:
         fluids = [fluid_signal(slice_2d, regions.canal, disc.axis, spacing) for disc in discs]
         probabilities = self._grade_probabilities(slice_2d, named, fluids, spacing)
         watch.stop()
+        doubted = bool(contrast_warnings(slice_2d, tissues))
         return tuple(
-            _disc_grade(volume, segmentation, regions, slice_2d, *parts)
+            _disc_grade(volume, segmentation, regions, slice_2d, *parts, contrast_doubted=doubted)
             for parts in zip(masks, discs, fluids, probabilities, strict=True)
         )
 
