@@ -79,6 +79,19 @@ def test_a_second_patient_takes_the_place_of_the_one_that_is_graded(host: Any, s
     assert_shown(host, "A T2 sag", graded=True)
 
 
+def test_the_next_patient_is_taken_though_another_series_came_while_the_last_was_graded(host: Any, sample: Any) -> None:
+    load(host, sample, "A T2 sag")
+    host.click(host.ui.gradeDiscsButton)
+    host.wait_until(lambda: not host.widget.panel.run.running or host.ui.progressBar.value >= 70)
+    load(host, sample, "T1 sag")
+    finish(host)
+    settle(host)
+    assert_shown(host, "A T2 sag", graded=True)
+    load(host, sample, "B T2 sag")
+    settle(host)
+    assert_shown(host, "B T2 sag", graded=False)
+
+
 def test_choosing_a_volume_shows_it(host: Any, sample: Any) -> None:
     first = load(host, sample, "A T2 sag")
     load(host, sample, "B T2 sag")

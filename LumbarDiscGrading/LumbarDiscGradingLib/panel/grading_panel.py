@@ -129,9 +129,9 @@ class GradingPanel(VTKObservationMixin):
         if not self.entered:
             return
         self.entered = False
-        for timer in (self._warm_up_timer, self._pick_timer, self._look_timer, self._look_soon):
+        for timer in (self._warm_up_timer, self._look_timer, self._look_soon):
             timer.stop()
-        self._arrived, self._picks_left = [], 0
+        self._end_picking()
         self.correct.stop_editing()
         self.result.leave_views()
         self.note.clear()
@@ -374,7 +374,7 @@ class GradingPanel(VTKObservationMixin):
             self.run.say(str(error))
             return
         self._warm = True
-        self._arrived, self._picks_left = [], 0  # what was loaded before is chosen from; what comes now is the next
+        self._end_picking()  # what was loaded before is chosen from; what comes now is the next
         if self.input.parameters is not None:
             self.input.parameters.segmentation = case.segmentationNode
         if kept is not None:
@@ -604,7 +604,7 @@ class GradingPanel(VTKObservationMixin):
         """Forget the case before its nodes go; nothing is written into a scene that goes."""
         if self.case is not None:
             self.case.abandon()
-        self._arrived, self._picks_left = [], 0
+        self._end_picking()
         self._forget_case()
 
     def _forget_case(self) -> None:
@@ -640,24 +640,34 @@ class GradingPanel(VTKObservationMixin):
 
     def _stop_picking(self) -> None:
         self._pick_timer.stop()
-        self._arrived, self._picks_left = [], 0
+        self._end_picking()
 
     def _pick_volume(self) -> None:
         """Choose among the volumes that were loaded: of several series the sagittal T2 may come last."""
         import slicer
 
-        if not self.entered or self.input.parameters is None or slicer.mrmlScene.IsBatchProcessing():
+        if not self.entered or self.input.parameters is None:
+            self._end_picking()
             return
-        if not (self.run.running or self.correct.editing or self.correct.drawn_levels):
-            arrived = [node for node in self._arrived if node.GetScene() is not None]
-            if self.input.pick(arrived if self._only_arrived else None):
-                self._input_changed()
-        self.look()
+        if not slicer.mrmlScene.IsBatchProcessing():
+            self._pick_among_arrived()
+            self.look()
         self._picks_left -= 1
         if self._picks_left > 0:
             self._pick_timer.start(PICK_AGAIN_MS)
         else:
-            self._arrived = []
+            self._end_picking()
+
+    def _pick_among_arrived(self) -> None:
+        if self.run.running or self.correct.editing or self.correct.drawn_levels:
+            return
+        arrived = [node for node in self._arrived if node.GetScene() is not None]
+        if self.input.pick(arrived if self._only_arrived else None):
+            self._input_changed()
+
+    def _end_picking(self) -> None:
+        self._pick_timer.stop()
+        self._arrived, self._picks_left = [], 0
 
     def _node_removed(self, caller: Any, event: Any) -> None:
         import slicer
