@@ -14,6 +14,8 @@ from panel_acts import draw, draw_segment, finish, paint, row_of, select_volume,
 from panel_rules import VIEWS, ForeignSegment, Mine, broken_rules, segmentations, what_is_shown
 
 MOST_VOLUMES = 4
+LEADS_BACK = 4
+"""Acts of at least this weight are done again and again."""
 SAID_BY_MRML = ("invalid orientation preset name: Reformat", "ResolveUnresolvedItems: Unable to find data node")
 """Said when a scene is read that was saved with an oblique view, or after nodes were deleted; not of the panel."""
 ACTS: dict[str, tuple[float, tuple[str, ...], bool]] = {}
@@ -44,18 +46,26 @@ class RandomUser:
     seed : int
     folder : Path
         Where scenes and tables are saved.
+    reached : Counter
+        What was reached before, which is done less often; it goes on being counted.
     without : tuple of str
         Acts that are never done.
     """
 
     def __init__(
-        self, host: Any, volume: Any, axial: np.ndarray, seed: int, folder: Path, without: tuple[str, ...] = ()
+        self,
+        host: Any,
+        volume: Any,
+        axial: np.ndarray,
+        seed: int,
+        folder: Path,
+        reached: Counter[str],
+        without: tuple[str, ...] = (),
     ) -> None:
-        self.host, self.axial, self.folder, self.without = host, axial, folder, without
+        self.host, self.axial, self.folder, self.reached, self.without = host, axial, folder, reached, without
         self.volume = right_handed(volume)
         self.random = random.Random(seed)
-        self.mine, self.done, self.reached = Mine(), [], Counter[str]()
-        self._number = 0
+        self.mine, self.done, self._number = Mine(), [], 0
 
     def begin(self) -> None:
         """Load a volume and grade it."""
@@ -68,13 +78,18 @@ class RandomUser:
         for _ in range(count):
             possible = [name for name, (_, when, _) in ACTS.items() if all(getattr(self, what) for what in when)]
             possible = [name for name in possible if name not in self.without]
-            (name,) = self.random.choices(possible, [ACTS[name][0] for name in possible])
+            (name,) = self.random.choices(possible, [self._weight(name) for name in possible])
             self.done.append(name)
             before = self._corrections()
             getattr(self, name)()
             self._wait()
             self._count(name, before)
             self.look(outside=ACTS[name][2])
+
+    def _weight(self, name: str) -> float:
+        """Return how often an act is done now: rather what is new; what leads back to reading is needed every time."""
+        weight = ACTS[name][0]
+        return weight if weight >= LEADS_BACK else weight / (1 + self.reached[name]) ** 2
 
     def look(self, outside: bool) -> None:
         """Let the panel look at what happened, and hold what is there against the rules."""
@@ -183,7 +198,10 @@ class RandomUser:
 
     @property
     def missing(self) -> bool:
-        return self.fits and bool(self.panel.case.result.missing_levels)
+        """Whether a level is missing, and nobody's segment is named by it."""
+        if not self.fits:
+            return False
+        return bool(self.panel.case.result.missing_levels) and not self.panel.case.offered_discs()
 
     @property
     def offered(self) -> bool:
@@ -197,6 +215,10 @@ class RandomUser:
     @property
     def ready(self) -> bool:
         return self.here and self.free and bool(self.host.ui.gradeDiscsButton.enabled)
+
+    @property
+    def ungraded(self) -> bool:
+        return self.ready and not self.alive
 
     @property
     def loaded(self) -> bool:
@@ -225,7 +247,7 @@ class RandomUser:
 
     # -- volumes
 
-    @act("room", "free", weight=0.7, outside=True)
+    @act("room", "free", weight=0.4, outside=True)
     def load(self) -> Any:
         self._number += 1
         name = f"{self._number} {self.random.choice(['T2 sag', 'T2 sag', 'T1 sag', 'localizer'])}"
@@ -259,7 +281,7 @@ class RandomUser:
         if view == "Yellow":
             self.mine.chosen = ""
 
-    @act("loaded", "free", weight=0.3, outside=True)
+    @act("settled", weight=1.2, outside=True)
     def move_the_volume(self) -> None:
         import vtk
 
@@ -273,12 +295,12 @@ class RandomUser:
         volume.SetAndObserveTransformNodeID(node.GetID())
         self.reached["moved"] += self.settled
 
-    @act("below_a_transform", "free", outside=True)
+    @act("below_a_transform", "free", weight=1.5, outside=True)
     def harden_the_transform(self) -> None:
         self._chosen().HardenTransform()
         self.reached["hardened"] += self.settled
 
-    @act("loaded", "free", weight=0.2, outside=True)
+    @act("loaded", "free", weight=0.3, outside=True)
     def change_voxels(self) -> None:
         import slicer
 
@@ -311,17 +333,22 @@ class RandomUser:
 
     # -- grading
 
-    @act("ready", weight=0.35)
+    @act("ready", weight=0.3)
     def grade(self) -> None:
         self._click(self.host.ui.gradeDiscsButton)
         self._wait()
 
-    @act("ready", "room", weight=0.35)
+    @act("ungraded", weight=5)
+    def grade_what_is_not_graded(self) -> None:
+        self.grade()
+
+    @act("ready", "room", weight=0.5)
     def grade_and_do_something_meanwhile(self) -> None:
         self._click(self.host.ui.gradeDiscsButton)
         if not self.panel.run.running:  # something has to be finished first
             return
-        what = self.random.choice(["cancel", "load", "delete_a_volume", "click_a_row", "press_a_key", "turn_a_view"])
+        ways = ["cancel", "load", "delete_a_volume", "click_a_row", "press_a_key", "turn_a_view"]
+        what = "cancel" if not self.reached["canceled"] else self.random.choice(ways)
         self.done.append(f"({what})")
         if what == "cancel":
             self._click(self.host.ui.gradeDiscsButton)
@@ -332,17 +359,17 @@ class RandomUser:
         self.check()
         self._wait()
 
-    @act("ready", weight=0.35, outside=True)
+    @act("ready", weight=0.6, outside=True)
     def leave_during_a_run(self) -> None:
-        before = len(segmentations(self.host))
+        before = self.panel.case
         self._click(self.host.ui.gradeDiscsButton)
-        self.leave()
+        self.host.leave()
         if self.several and self.random.random() < 0.7:
             self.host.show_volume(self.random.choice(self._volumes()))
         self.mine.elsewhere = {what: shown for what, shown in what_is_shown(self.host).items() if "discs" not in what}
         self._wait()
         self.check()
-        self.reached["a run ended while away"] += len(segmentations(self.host)) > before
+        self.reached["a run ended while away"] += self.panel.case is not before
 
     @act("stale", weight=4)
     def grade_again(self) -> None:
@@ -379,13 +406,15 @@ class RandomUser:
 
     @act("graded", weight=1.5)
     def press_a_key(self) -> None:
+        if self.settled and not self.selected:
+            self.click_a_row()
         self.host.press(self.host.ui.resultTable, self.random.choice("12345G"))
 
-    @act("selected", weight=0.5)
+    @act("selected")
     def mark_not_assessable(self) -> None:
         self._click(self.host.ui.notAssessableButton)
 
-    @act("selected")
+    @act("selected", weight=3)
     def set_the_level(self) -> None:
         combo = self.host.ui.levelComboBox
         place = combo.currentIndex + self.random.choice([-2, -1, 1, 2])
@@ -414,7 +443,7 @@ class RandomUser:
         if self.host.ui.editMaskButton.enabled:
             self._click(self.host.ui.editMaskButton)
 
-    @act("editing", "fits", weight=6)
+    @act("editing", "fits", weight=3.5)
     def draw_in_the_editor(self) -> None:
         draw(self.host, self.panel.case, self.panel.correct.edited_level, self._stroke())
 
@@ -467,7 +496,7 @@ class RandomUser:
     def add_a_segment_to_the_discs(self) -> None:
         self._add_segment(self.random.choice(["tumour", "Segment_1", "L3-L4"]), 60)
 
-    @act("missing", "free", weight=2, outside=True)
+    @act("missing", "free", weight=6, outside=True)
     def add_a_segment_named_by_a_missing_level(self) -> None:
         self._add_segment(self.random.choice(self.panel.case.result.missing_levels), 45)
 
@@ -478,19 +507,19 @@ class RandomUser:
         draw_segment(self.host, case, segment_id, np.roll(case.result.label_slice == disc.label_value, shift, axis=0))
         self.mine.segments.append(ForeignSegment.of(case.segmentationNode, segment_id))
 
-    @act("offered", weight=4)
+    @act("offered", weight=10)
     def take_it_as_the_disc(self) -> None:
         self._click(self.host.ui.takeDiscButton)
         self._wait()
 
     # -- other modules
 
-    @act("here", weight=0.8, outside=True)
+    @act("here", weight=0.7, outside=True)
     def leave(self) -> None:
         self.host.leave()
         self._wait()
 
-    @act("away", weight=8, outside=True)
+    @act("away", weight=6, outside=True)
     def come_back(self) -> None:
         self.mine.elsewhere = None
         self.host.open(400, 1400)
