@@ -254,6 +254,24 @@ def test_every_disc_stays_drawn_when_levels_change(host: Any, sample: Any, keep_
     assert len(display.GetVisibleSegmentIDs()) == segmentation(host).GetSegmentation().GetNumberOfSegments() == count
 
 
+@pytest.mark.parametrize("opened", [True, False])
+def test_every_disc_stays_drawn_when_another_segmentation_is_deleted(host: Any, sample: Any, opened: bool) -> None:
+    """Slicer's slice controllers turn to the discs then, with the visible segments of the one that is gone."""
+    mine = host.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
+    mine.CreateDefaultDisplayNodes()
+    mine.GetSegmentation().AddEmptySegment("tumour", "tumour")
+    grade(host, sample)
+    discs = host.widget.panel.case.segmentationNode
+    discs.GetDisplayNode().SetSegmentVisibility("L2-L3", False)
+    before = discs.GetDisplayNode().GetVisibleSegmentIDs()
+    assert len(before) == discs.GetSegmentation().GetNumberOfSegments() - 1
+    if not opened:
+        host.leave()
+    host.scene.RemoveNode(mine)
+    host.process_events()
+    assert discs.GetDisplayNode().GetVisibleSegmentIDs() == before
+
+
 def test_hidden_discs_stay_hidden_when_one_is_corrected(host: Any, sample: Any) -> None:
     grade(host, sample)
     open_all(host)

@@ -15,7 +15,7 @@ from ..scene.evidence import remove_orphans
 from ..scene.graded_case import Fit, GradedCase, graded_cases, result_nodes, unreadable_cases
 from ..scene.sample import load_sample, sample_volume
 from ..scene.show import showGradedSlice
-from ..scene.shown_volume import ShownVolume, hide_until_shown, show_foreign_again
+from ..scene.shown_volume import ShownVolume, hide_until_shown, keep_visible, show_foreign_again, visible_discs
 from ..scene.volumes import EVIDENCE_ATTRIBUTE, copy_of_node
 from .background_run import BackgroundRun, Progress
 from .correct_section import CorrectSection
@@ -35,6 +35,8 @@ PICKS, PICK_AGAIN_MS = 10, 300
 """A node that is added gets its voxels later; whether it is the sagittal T2 is looked at so often, at this interval."""
 WARM_UP_DELAY_MS = 600
 """The networks are loaded when the user has looked at a selected volume for so long."""
+FIRST = 10.0
+"""Priority of an observer that is to be called before Slicer's own."""
 LOOK_MS = 250
 """What is shown and what became of it are compared at this interval: other modules tell nobody what they do."""
 
@@ -66,6 +68,7 @@ class GradingPanel(VTKObservationMixin):
         self._graded_volume: Any = None
         self._drawn: GradedCase | None = None
         self._asked: dict[str, bytes] = {}
+        self._visible: dict[Any, tuple[str, ...]] = {}
         self._warm = self._installing = False
         self.run = RunSection(ui, self.grade, self._cancel_clicked)
         self.input = InputSection(ui, self._input_chosen, lambda: logic.graders.forget())
@@ -98,6 +101,7 @@ class GradingPanel(VTKObservationMixin):
         self.addObserver(scene, scene.StartImportEvent, self._scene_loads)
         self.addObserver(scene, scene.EndImportEvent, self._scene_came)
         self.addObserver(scene, scene.NodeAddedEvent, self._node_added)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._node_goes, priority=FIRST)
         self.addObserver(scene, scene.NodeRemovedEvent, self._node_removed)
 
     @staticmethod
@@ -669,13 +673,20 @@ class GradingPanel(VTKObservationMixin):
         self._pick_timer.stop()
         self._arrived, self._picks_left = [], 0
 
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _node_goes(self, caller: Any, event: Any, node: Any) -> None:
+        if node.IsA("vtkMRMLSegmentationNode") and not caller.IsClosing():
+            self._visible = visible_discs(caller)
+
     def _node_removed(self, caller: Any, event: Any) -> None:
         import slicer
         from slicer.i18n import tr as _
 
-        scene = slicer.mrmlScene
+        scene, visible = slicer.mrmlScene, self._visible
+        self._visible = {}
         if scene.IsClosing():
             return
+        keep_visible(visible)
         if self._graded_volume is not None and not scene.IsNodePresent(self._graded_volume):
             self._cancel(_("Canceled: the volume was deleted."))
         if self.case is not None and not self.case.is_alive():

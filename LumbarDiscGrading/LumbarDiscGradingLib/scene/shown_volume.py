@@ -28,6 +28,26 @@ def show_foreign_again(scene: Any) -> None:
         _show_again(node)
 
 
+def visible_discs(scene: Any) -> dict[Any, tuple[str, ...]]:
+    """Return which segments of each result's segmentation are visible."""
+    nodes = [node for node in nodes_of_class(scene, "vtkMRMLSegmentationNode") if _is_result(node)]
+    return {node: tuple(node.GetDisplayNode().GetVisibleSegmentIDs()) for node in nodes if node.GetDisplayNode()}
+
+
+def keep_visible(visible: dict[Any, tuple[str, ...]]) -> None:
+    """Let segments be visible as `visible_discs` told.
+
+    When the segmentation that Slicer's slice controllers have selected is removed, they select another one and take
+    over which segments were shown of the former (qMRMLSegmentSelectorWidget, populateSegmentCombobox), so that a disc
+    would be hidden.
+    """
+    for node, segment_ids in visible.items():
+        display = node.GetDisplayNode() if node.GetScene() is not None else None
+        for segment_id in segment_ids if display is not None else ():
+            if not display.GetSegmentVisibility(segment_id):
+                display.SetSegmentVisibility(segment_id, True)
+
+
 def hide_until_shown(segmentationNode: Any) -> None:
     """Hide a segmentation: the discs of a result until a panel shows its volume, another one until it is closed."""
     display = segmentationNode.GetDisplayNode()
