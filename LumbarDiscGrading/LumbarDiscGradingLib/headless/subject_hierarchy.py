@@ -86,8 +86,8 @@ class HierarchyKeeper:
         if not node.IsA("vtkMRMLSegmentationNode"):
             return
 
-        def changed(_node: Any, _event: str) -> None:
-            self._update_segments(node)
+        def changed(caller: Any, _event: str) -> None:  # not of `node`: Python would collect it as a circle of the two
+            self._update_segments(caller)
 
         changes = slicer.vtkSegmentation
         for event in (changes.SegmentAdded, changes.SegmentRemoved, changes.SegmentModified):
