@@ -200,3 +200,5 @@ class LumbarDiscGradingLogic(ScriptedLoadableModuleLogic):
 
 class LumbarDiscGradingTest(SelfTest, ScriptedLoadableModuleTest):
     """Self-test inside Slicer, from the first volume to the signed consensus; it clears the scene."""
+
+    logicClass = LumbarDiscGradingLogic

@@ -28,7 +28,7 @@ PACKAGES_OF_ROOM = {
     "training": IMAGE | TORCH | {"PIL", "lightning", "monai", "sklearn", "matplotlib", "rich", "tqdm"},
     "headless": IMAGE | MRML,
     "scene": IMAGE | MRML,
-    "panel": IMAGE | MRML | {"qt", "ctk", "PyTorchUtils", "SampleData"},
+    "panel": IMAGE | MRML | {"qt", "ctk", "PyTorchUtils", "SampleData", "DICOMLib"},
     "cli": IMAGE | {"rich", "tqdm"},
 }
 WITHOUT_TORCH = (*FOUNDATIONS, "imaging", "dataset", "annotation", "report")

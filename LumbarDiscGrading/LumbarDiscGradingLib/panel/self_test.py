@@ -28,8 +28,14 @@ class SelfTest:
 
     The scene is empty before and after each; settings, layout and module are those of before at the end. What needs
     the networks is skipped where they or PyTorch are missing, what needs the panel where there is none.
+
+    Attributes
+    ----------
+    logicClass : type
+        `LumbarDiscGradingLogic`.
     """
 
+    logicClass: Any
     _samples: dict[int, Any] = {}
 
     # -- before and after
@@ -83,7 +89,7 @@ class SelfTest:
         """The volume selected in the parameter node is kept in the scene, and none is left after that closes."""
         import slicer
 
-        logic = _logic()
+        logic = self.logicClass()
         volumeNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "T2")
         logic.getParameterNode().inputVolume = volumeNode
         self.assertEqual(logic.getParameterNode().inputVolume.GetID(), volumeNode.GetID())
@@ -98,7 +104,7 @@ class SelfTest:
         voxels = np.random.default_rng(7).integers(0, 900, (20, 64, 64), dtype=np.int16)
         volumeNode = slicer.util.addVolumeFromArray(voxels, ijkToRAS=np.diag([0.5, 0.5, 5.0, 1.0]))
         with self.assertRaisesRegex(ValueError, "No sagittal slices"):
-            _logic().process(volumeNode)
+            self.logicClass().process(volumeNode)
         self.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode"), 0)
 
     def test_03_a_script_grades_the_sample(self) -> None:
@@ -108,7 +114,7 @@ class SelfTest:
         from ..scene.sample import load_sample
 
         self._require_networks()
-        results = _logic().process(load_sample(slicer.mrmlScene))
+        results = self.logicClass().process(load_sample(slicer.mrmlScene))
         levels = [disc.level for disc in results.result.discs]
         self.assertEqual(levels[-5:], ["L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1"])
         segmentation = results.segmentationNode.GetSegmentation()
@@ -459,12 +465,6 @@ class SelfTest:
         combo.setCurrentIndex(combo.findData(reader))
         self.user.click(review.ui.openStudyButton)
         return review
-
-
-def _logic() -> Any:
-    from LumbarDiscGrading import LumbarDiscGradingLogic
-
-    return LumbarDiscGradingLogic()
 
 
 def _of_images(nodes: list[Any], uids: list[str]) -> Any:
