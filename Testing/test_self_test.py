@@ -127,3 +127,16 @@ def test_what_the_log_appends_to_an_entry_of_before_is_found(host: Any) -> None:
         sys.excepthook(type(error), error, error.__traceback__)
     host.forget_violations()
     assert any("ValueError: in a slot" in text for text in watch.faults())
+
+
+def test_that_the_segment_editor_finds_no_window_for_its_keys_is_no_fault_without_one(host: Any) -> None:
+    from LumbarDiscGradingLib.panel.self_test_log import LogWatch
+
+    watch = LogWatch(host.app.errorLogModel())
+    host.qt.qWarning("QShortcut: No widget parent defined")
+    assert watch.faults() == ["Qt: QShortcut: No widget parent defined"]
+    host.app.hasMainWindow = False
+    try:
+        assert watch.faults() == []
+    finally:
+        host.app.hasMainWindow = True

@@ -12,8 +12,9 @@ TRACEBACK = "Traceback (most recent call last)"
 PYTHONQT = re.compile(r"^PythonQt: .*", re.MULTILINE)
 """A signal that does not exist is told on the error stream, not by an exception (`PythonQtStdDecorators.cpp`)."""
 
-FOREIGN: dict[str, re.Pattern[str]] = {}
-"""Warnings of Qt that come without this module, by the reason why."""
+WITHOUT_WINDOW = ("QShortcut: No widget parent defined",)
+"""Warnings of Qt that are Slicer's own where there is no main window: its Segment Editor binds its keys to that window
+all the same (`qMRMLSegmentEditorWidget::installKeyboardShortcuts`). With a window they count."""
 
 
 class LogWatch:
@@ -67,4 +68,6 @@ class LogWatch:
 
 
 def _is_foreign(line: str) -> bool:
-    return any(pattern.search(line) for pattern in FOREIGN.values())
+    import slicer
+
+    return line in WITHOUT_WINDOW and slicer.app.layoutManager() is None
