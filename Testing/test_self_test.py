@@ -99,6 +99,16 @@ def test_without_a_main_window_the_panel_is_used_all_the_same(host: Any) -> None
         host.open()
 
 
+def test_without_pytorch_the_tests_that_need_it_say_so(host: Any, monkeypatch: Any, capsys: Any) -> None:
+    from LumbarDiscGradingLib.panel import dependencies
+
+    monkeypatch.setattr(dependencies, "find_spec", lambda name: None)
+    outcome = outcome_of(host, "a_grade_is_corrected_and_taken_back")
+    assert [reason for _test, reason in outcome.skipped] == ["PyTorch is not installed"]
+    assert "LumbarDiscGradingTest: skipped: PyTorch is not installed" in capsys.readouterr().out
+    assert outcome_of(host, "a_study_is_read").wasSuccessful()
+
+
 def test_only_what_was_logged_since_is_a_fault(host: Any) -> None:
     from LumbarDiscGradingLib.panel.self_test_log import LogWatch
 
