@@ -147,6 +147,37 @@ def test_discs_are_not_drawn_over_another_volume_in_another_view(host: Any, samp
     assert drawn_over(host, "Yellow") == drawn_over(host, "Green") == ["A T2 sag discs"]
 
 
+def test_evidence_lies_over_its_own_discs_alone(host: Any, sample: Any) -> None:
+    """Not over a view that was turned to another volume, and not while another result is shown."""
+    grade(host, sample, "A T2 sag")
+    open_all(host)
+    other = load(host, sample, "B T1 sag")
+    click_row(host, row_of(host, "L3-L4"))
+    host.press(host.ui.resultTable, "5")
+    host.click(host.ui.gradeDiscsButton)
+    finish(host)
+    host.click(host.ui.evidenceCheckBox)
+    host.wait_until(lambda: not host.widget.panel.run.running, 300)
+    host.process_events()
+    assert [over(host, view) for view in VIEWS] == ["A T2 sag evidence"] * 3
+    host.scene.GetNodeByID("vtkMRMLSliceCompositeNodeRed").SetBackgroundVolumeID(other.GetID())
+    host.process_events()
+    assert [over(host, view) for view in VIEWS] == ["", *["A T2 sag evidence"] * 2]
+    combo = host.ui.resultComboBox
+    combo.setCurrentIndex(0)
+    combo.activated.emit(0)
+    host.process_events()
+    assert [over(host, view) for view in VIEWS] == [""] * 3
+    assert not host.ui.evidenceCheckBox.checked
+
+
+def over(host: Any, view: str) -> str:
+    """Return the name of the volume that lies over a view's own."""
+    composite = host.scene.GetNodeByID(f"vtkMRMLSliceCompositeNode{view}")
+    node = host.scene.GetNodeByID(composite.GetForegroundVolumeID() or "")
+    return node.GetName() if node is not None else ""
+
+
 def test_the_slice_of_another_volume_is_not_taken(host: Any, sample: Any) -> None:
     from LumbarDiscGradingLib.scene.viewed_slice import viewed_slice
 

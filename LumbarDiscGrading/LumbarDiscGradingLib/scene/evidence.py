@@ -110,16 +110,34 @@ def show_evidence_of(result: GradingResult, node: Any) -> None:
 def hide_evidence(node: Any) -> None:
     """Take the evidence out of the slice views; what was in their foreground before comes back."""
     for composite in _composites(node.GetScene()):
-        if composite.GetForegroundVolumeID() != node.GetID():
-            continue
-        view = composite.GetLayoutName()
-        former = node.GetNodeReference(_FORMER_ROLE + view)
-        composite.SetForegroundVolumeID(former.GetID() if former is not None else None)
-        composite.SetForegroundOpacity(float(node.GetAttribute(_FORMER_OPACITY + view) or 0.0))
+        if composite.GetForegroundVolumeID() == node.GetID():
+            _take_out_of(composite, node)
     display, former = _segments_display(node), node.GetAttribute(_FORMER_FILL)
     if display is not None and former:
         display.SetVisibility2DFill(former == str(True))
     node.SetAttribute(_FORMER_FILL, None)
+
+
+def hide_foreign_evidence(scene: Any, segmentationNode: Any) -> None:
+    """Take all evidence out of the slice views but that of one segmentation, or of none, over its own volume."""
+    for node in nodes_of_class(scene, "vtkMRMLScalarVolumeNode"):
+        if not node.GetAttribute(EVIDENCE_ATTRIBUTE) or not is_shown(node):
+            continue
+        if segmentationNode is None or node.GetNodeReference(SEGMENTATION_REFERENCE_ROLE) is not segmentationNode:
+            hide_evidence(node)
+            continue
+        for composite in _composites(scene):
+            over = composite.GetForegroundVolumeID() == node.GetID()
+            if over and composite.GetBackgroundVolumeID() != node.GetNodeReferenceID(VOLUME_REFERENCE_ROLE):
+                _take_out_of(composite, node)
+
+
+def _take_out_of(composite: Any, node: Any) -> None:
+    """Show in a view's foreground what was there before the evidence."""
+    view = composite.GetLayoutName()
+    former = node.GetNodeReference(_FORMER_ROLE + view)
+    composite.SetForegroundVolumeID(former.GetID() if former is not None else None)
+    composite.SetForegroundOpacity(float(node.GetAttribute(_FORMER_OPACITY + view) or 0.0))
 
 
 def is_shown(node: Any) -> bool:

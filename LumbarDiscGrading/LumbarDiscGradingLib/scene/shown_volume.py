@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..grading.result import GradingResult
-from .evidence import hide_evidence
+from .evidence import hide_evidence, hide_foreign_evidence
 from .graded_case import STORED_RESULT_ATTRIBUTE
 from .nodes import nodes_of_class
 from .results import TAG_PREFIX
@@ -163,6 +163,7 @@ class ShownVolume:
         self._acting = True
         try:
             self._hide_others(segmentationNode)
+            hide_foreign_evidence(self.scene, segmentationNode)
             self._segmentation = segmentationNode
             if volumeNode is not None and self.viewed is not volumeNode:
                 self._put_into_views(volumeNode, result)
