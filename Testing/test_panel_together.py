@@ -432,7 +432,7 @@ def test_a_segment_that_the_user_added_is_kept_and_offered_as_the_missing_disc(h
     assert "added by reader" in host.ui.changesLabel.text
     assert not host.ui.takeDiscButton.visible
     host.click(host.ui.undoButton)
-    assert table(host)[-1][:2] == ["L5-S1", "not found: look at it"]
+    assert table(host)[-1] == ["L5-S1", "not found: look at it", "", "", "", ""]
     assert np.array_equal(case.foreign_mask(added), mask)
 
 

@@ -162,6 +162,7 @@ class ResultSection:
         levels.sort(key=list(DISC_LABELS).index)
         table.clearSelection()
         table.clearSpans()
+        table.clearContents()  # else a missing level keeps the cells of the disc that was in its row
         table.rowCount = len(levels)
         for row, level in enumerate(levels):
             disc = result.disc(level)
