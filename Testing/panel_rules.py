@@ -230,6 +230,8 @@ def _the_table_is_that_of_the_case(host: Any, case: Any) -> Iterator[str]:
     for level in result.missing_levels:
         if not rows[level][1].startswith("not found"):
             yield f"The table does not say that {level} is missing."
+        if any(rows[level][2:]):
+            yield f"The table has grade or measurements of {level}, which is missing."
     if not host.ui.summaryLabel.text.startswith(f"{case.volumeNode.GetName()}, slice {result.stored_slice_index}:"):
         yield "The line below the table names another volume or slice."
     lines = dict(found.groups() for found in map(REPORT_LINE.match, report_text(result).splitlines()) if found)

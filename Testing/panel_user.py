@@ -594,7 +594,7 @@ class RandomUser:
         self.host.core.load_scene(path)
         self.mine.chosen = ""
         if here and settled:
-            assert table(self.host) == before, self.done
+            assert table(self.host) == before, f"{table(self.host)} was {before}; {self.done}"
             assert self._chosen().GetName() == name, self.done
             self.reached["a saved case"] += 1
 
