@@ -1,4 +1,4 @@
-"""`RandomUser`: does what is possible to the panel *Grade Discs* and its scene, in any order, and looks after each act."""
+"""`RandomUser`: does what is possible to the panel *Grade Discs* and its scene, in any order, and looks each time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from panel_acts import draw, draw_segment, finish, paint, row_of, select_volume, table
+from panel_acts import draw, draw_segment, finish, paint, select_volume, table
 from panel_rules import VIEWS, ForeignSegment, Mine, broken_rules, segmentations, what_is_shown
 
 MOST_VOLUMES = 4
@@ -300,7 +300,7 @@ class RandomUser:
         self._chosen().HardenTransform()
         self.reached["hardened"] += self.settled
 
-    @act("loaded", "free", weight=0.3, outside=True)
+    @act("settled", weight=1.5, outside=True)
     def change_voxels(self) -> None:
         import slicer
 
@@ -410,6 +410,10 @@ class RandomUser:
             self.click_a_row()
         self.host.press(self.host.ui.resultTable, self.random.choice("12345G"))
 
+    @act("selected", weight=2)
+    def click_a_grade(self) -> None:
+        self._click(getattr(self.host.ui, f"grade{self.random.randrange(1, 6)}Button"))
+
     @act("selected")
     def mark_not_assessable(self) -> None:
         self._click(self.host.ui.notAssessableButton)
@@ -461,12 +465,12 @@ class RandomUser:
         self._click(button)
         self._wait()
 
-    @act("drawn")
+    @act("drawn", weight=3.9)
     def take_the_masks_back(self) -> None:
         self._click(self.host.ui.takeBackButton)
         self.reached["taken back"] += self.settled
 
-    @act("alive", "fits", "free", weight=0.7, outside=True)
+    @act("alive", "fits", "free", weight=1.5, outside=True)
     def draw_in_another_module(self) -> None:
         levels = [disc.level for disc in self.panel.case.result.discs]
         draw(self.host, self.panel.case, self.random.choice(levels), self._stroke())
@@ -540,7 +544,7 @@ class RandomUser:
         self.mine.visible[name] = not self.mine.visible[name]
         self.host.scene.GetFirstNodeByName(name).GetDisplayNode().SetVisibility(self.mine.visible[name])
 
-    @act("away", weight=2)
+    @act("away", weight=3.9)
     def look_in(self) -> None:
         """Open the module and leave it again at once: what was shown is shown again."""
         shown = what_is_shown(self.host)
@@ -583,7 +587,7 @@ class RandomUser:
             self._click(self.host.ui.evidenceCheckBox)
             self.host.wait_until(lambda: self.panel.run.idle, 300)
 
-    @act("loaded", "free", weight=0.3, outside=True)
+    @act("loaded", "free", outside=True)
     def save_and_load_the_scene(self) -> None:
         path, here, before = self.folder / "random.mrb", self.here, table(self.host)
         settled, chosen = self.settled, self._chosen()
