@@ -32,7 +32,7 @@ pytestmark = [
     ),
 ]
 MODULE = Path(__file__).resolve().parent.parent / "LumbarDiscGrading" / "LumbarDiscGrading.py"
-SEQUENCES, MOST_SEQUENCES, ACTS_IN_TESTS = 2, 5, 50
+SEQUENCES, MOST_SEQUENCES, ACTS_IN_TESTS = 2, 12, 50
 """More sequences than the first two are played only as long as something was not reached."""
 SLOW = ("show_or_hide_the_evidence",)
 """Is done in longer sequences alone."""
