@@ -20,9 +20,9 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from LumbarDiscGradingLib import HOMEPAGE
-from LumbarDiscGradingLib.panel.graders import Graders
 from LumbarDiscGradingLib.panel.parameters import Parameters
 from LumbarDiscGradingLib.panel.self_test import SelfTest
+from LumbarDiscGradingLib.panel.shared.graders import Graders
 from LumbarDiscGradingLib.report.research_use import RESEARCH_USE
 from LumbarDiscGradingLib.resources import resource_path
 
@@ -59,7 +59,7 @@ def loadTerminology() -> None:
 def registerSample() -> None:
     """List the sample in the Sample Data module where Slicer has it."""
     if getattr(slicer.modules, "sampledata", None) is not None:
-        from LumbarDiscGradingLib.panel.sample_data import register_sample
+        from LumbarDiscGradingLib.panel.grading.sample_data import register_sample
 
         register_sample()
 
@@ -80,7 +80,7 @@ class LumbarDiscGradingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def setup(self) -> None:
         """Build the panel when it is opened for the first time."""
-        from LumbarDiscGradingLib.panel.review_modes import Modes
+        from LumbarDiscGradingLib.panel.modes import Modes
 
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/LumbarDiscGrading.ui"))
@@ -142,7 +142,7 @@ class LumbarDiscGradingLogic(ScriptedLoadableModuleLogic):
 
     def ensureDependencies(self) -> None:
         """Install what the networks need and Slicer does not bring, if the user agrees; raises `DependencyError`."""
-        from LumbarDiscGradingLib.panel.dependencies import ensure_installed
+        from LumbarDiscGradingLib.panel.shared.dependencies import ensure_installed
 
         ensure_installed()
 

@@ -64,7 +64,7 @@ def sample() -> Any:
 @pytest.fixture(scope="session")
 def graders() -> Any:
     """Networks that are loaded once for all tests."""
-    from LumbarDiscGradingLib.panel.graders import Graders
+    from LumbarDiscGradingLib.panel.shared.graders import Graders
 
     return Graders()
 

@@ -93,7 +93,7 @@ class RandomUser:
 
     def look(self, outside: bool) -> None:
         """Let the panel look at what happened, and hold what is there against the rules."""
-        from LumbarDiscGradingLib.panel.grading_panel import LOOK_MS
+        from LumbarDiscGradingLib.panel.grading.tab import LOOK_MS
 
         if self.away:
             self.mine.elsewhere = what_is_shown(self.host)

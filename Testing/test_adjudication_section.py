@@ -42,7 +42,7 @@ class Desk:
     """The section in a window of its own, and what was signed."""
 
     def __init__(self, host: Any) -> None:
-        from LumbarDiscGradingLib.panel.adjudication_section import AdjudicationSection
+        from LumbarDiscGradingLib.panel.review.adjudication.section import AdjudicationSection
 
         self.host, self.done = host, 0
         self.container = host.widgetClass()

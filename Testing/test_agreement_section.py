@@ -45,7 +45,7 @@ class Desk:
     """The section in a window of its own."""
 
     def __init__(self, host: Any) -> None:
-        from LumbarDiscGradingLib.panel.agreement_section import AgreementSection
+        from LumbarDiscGradingLib.panel.review.agreement.section import AgreementSection
 
         self.host = host
         self.container = host.widgetClass()
@@ -193,7 +193,7 @@ def test_nothing_is_worked_out_before_the_section_is_opened(desk, study):
 
 
 def test_it_is_worked_out_on_another_thread_that_can_be_cancelled(desk, study, monkeypatch):
-    from LumbarDiscGradingLib.panel import agreement_section
+    from LumbarDiscGradingLib.panel.review.agreement import section as agreement_section
 
     reached, go_on, seen = threading.Event(), threading.Event(), []
     original = agreement_section._agreement_of

@@ -42,7 +42,7 @@ def test_the_mode_grade_discs_needs_no_heavy_library_to_open(checkout: Path) -> 
         f"import sys; sys.path[:0] = {sys.path!r}\n"
         "from pathlib import Path; from slicer_host.application import SlicerHost\n"
         f"host = SlicerHost(Path({str(checkout / 'LumbarDiscGrading' / 'LumbarDiscGrading.py')!r}))\n"
-        "import LumbarDiscGradingLib.panel.grading_panel\n"
+        "import LumbarDiscGradingLib.panel.grading.tab\n"
         "print([name for name in ('torch', 'SimpleITK', 'scipy', 'pydicom') if name in sys.modules]); host.close()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -308,7 +308,7 @@ def test_reloading_the_module_during_a_run_gives_a_panel_that_works(host: Any, s
 def test_without_torch_the_user_hears_what_to_do_and_the_panel_stays_usable(
     host: Any, sample: Any, monkeypatch: Any
 ) -> None:
-    from LumbarDiscGradingLib.panel import dependencies
+    from LumbarDiscGradingLib.panel.shared import dependencies
 
     monkeypatch.setattr(dependencies, "find_spec", lambda name: None)
     load(host, sample)
@@ -327,7 +327,7 @@ def test_without_torch_the_user_hears_what_to_do_and_the_panel_stays_usable(
 
 @needs_models
 def test_networks_are_warmed_up_when_a_volume_is_selected_and_never_for_a_review(host: Any, sample: Any) -> None:
-    from LumbarDiscGradingLib.panel.graders import Graders
+    from LumbarDiscGradingLib.panel.shared.graders import Graders
 
     asked: list[str] = []
 
@@ -422,7 +422,7 @@ def install_by(monkeypatch: Any, meanwhile: Any) -> list[None]:
     """Let PyTorch be missing until it is installed, and something happen meanwhile; return how often it was asked."""
     from importlib.util import find_spec
 
-    from LumbarDiscGradingLib.panel import dependencies
+    from LumbarDiscGradingLib.panel.shared import dependencies
 
     asked: list[None] = []
 
@@ -837,7 +837,7 @@ def test_a_working_folder_that_was_removed_does_not_end_slicer(checkout: Path, t
     code = (
         f"import os, sys, shutil; sys.path[:0] = {sys.path!r}\n"
         "os.makedirs('gone'); os.chdir('gone'); shutil.rmtree('../gone')\n"
-        "from LumbarDiscGradingLib.panel.graders import Graders\n"
+        "from LumbarDiscGradingLib.panel.shared.graders import Graders\n"
         "print(Graders().grader('cpu').device_name)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)

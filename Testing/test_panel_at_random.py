@@ -104,7 +104,7 @@ def main() -> int:
     from slicer_host.application import SlicerHost
 
     from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
-    from LumbarDiscGradingLib.panel.graders import Graders
+    from LumbarDiscGradingLib.panel.shared.graders import Graders
 
     graders = Graders()
     started, sample, reached, failed = SlicerHost(MODULE), lumbar_phantom().volume, Counter[str](), 0

@@ -58,7 +58,7 @@ def assert_shown(host: Any, name: str, graded: bool) -> None:
 
 def settle(host: Any) -> None:
     """Wait until the panel has looked at what other modules did."""
-    from LumbarDiscGradingLib.panel.grading_panel import LOOK_MS
+    from LumbarDiscGradingLib.panel.grading.tab import LOOK_MS
 
     host.qt.QTest.qWait(2 * LOOK_MS)
 

@@ -833,7 +833,7 @@ def test_masks_of_an_image_in_any_storage_order_come_back_as_drawn(desk: Desk, t
 @needs_models
 def test_a_model_prefills_masks_only_where_the_protocol_allows_it(host: Any, tmp_path: Path) -> None:
     from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
-    from LumbarDiscGradingLib.panel.graders import Graders
+    from LumbarDiscGradingLib.panel.shared.graders import Graders
 
     phantom = lumbar_phantom()
     folder = tmp_path / "study"

@@ -93,7 +93,7 @@ def test_what_cannot_be_graded_is_refused_before_anything_is_installed_or_writte
 
 
 def test_without_torch_and_its_extension_the_user_hears_what_to_install(module: Any, monkeypatch) -> None:
-    from LumbarDiscGradingLib.panel import dependencies
+    from LumbarDiscGradingLib.panel.shared import dependencies
 
     monkeypatch.setattr(dependencies, "find_spec", lambda name: None)
     with pytest.raises(dependencies.DependencyError, match="install the PyTorch extension"):
@@ -110,7 +110,7 @@ def test_without_torch_and_its_extension_the_user_hears_what_to_install(module: 
 def test_a_declined_or_failed_installation_is_said(module: Any, monkeypatch, install: Any, sentence: str) -> None:
     import sys
 
-    from LumbarDiscGradingLib.panel import dependencies
+    from LumbarDiscGradingLib.panel.shared import dependencies
 
     class PyTorchUtilsLogic:
         def installTorch(self, askConfirmation: bool, torchVersionRequirement: str) -> Any:

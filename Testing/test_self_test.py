@@ -100,7 +100,7 @@ def test_without_a_main_window_the_panel_is_used_all_the_same(host: Any) -> None
 
 
 def test_without_pytorch_the_tests_that_need_it_say_so(host: Any, monkeypatch: Any, capsys: Any) -> None:
-    from LumbarDiscGradingLib.panel import dependencies
+    from LumbarDiscGradingLib.panel.shared import dependencies
 
     monkeypatch.setattr(dependencies, "find_spec", lambda name: None)
     outcome = outcome_of(host, "a_grade_is_corrected_and_taken_back")

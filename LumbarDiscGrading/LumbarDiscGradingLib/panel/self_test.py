@@ -396,7 +396,7 @@ class SelfTest:
 
     def _require_networks(self) -> None:
         from ..models.store import default_model_names
-        from .dependencies import installed
+        from .shared.dependencies import installed
 
         if not installed():
             self._skip("PyTorch is not installed")

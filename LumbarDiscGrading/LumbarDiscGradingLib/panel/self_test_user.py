@@ -41,7 +41,7 @@ class PanelUser:
 
     def open(self) -> None:
         """Open the module in its first mode."""
-        from .review_modes import GRADING
+        from .modes import GRADING
 
         go_to(MODULE)
         self.widget.modes.show(GRADING)
@@ -49,7 +49,7 @@ class PanelUser:
 
     def open_review(self) -> Any:
         """Open the mode *Annotation Review* and return it."""
-        from .review_modes import REVIEW
+        from .modes import REVIEW
 
         self.widget.modes.show(REVIEW)
         self.look()

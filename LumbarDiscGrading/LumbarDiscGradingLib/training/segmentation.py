@@ -23,14 +23,7 @@ from .contour_offset import best_offset, take_off_disc_logit
 from .recipes import SegmentationRecipe
 from .run_folder import LOADER_WORKERS, RunFolder, optimizer_and_schedule, take_weights
 from .run_record import run_record
-from .slices import (
-    IGNORED,
-    LANDMARK_LUMBOSACRAL,
-    LANDMARK_UNKNOWN,
-    SlicePatches,
-    TrainingCase,
-    tissues_and_landmark,
-)
+from .slices import IGNORED, LANDMARK_LUMBOSACRAL, LANDMARK_UNKNOWN, SlicePatches, TrainingCase, tissues_and_landmark
 
 TISSUE_COUNT = len(Tissue)
 SURE_PROBABILITY = 0.85

@@ -1,0 +1,383 @@
+"""The section Result: the table of discs, linked both ways with the slice views, and how the discs are shown there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...grading.result import DiscGrade
+from ...pfirrmann import DISC_LABELS, GROUPS, ROMAN_GRADES
+from ...report.missing_places import is_in_image, missing_places
+from ...report.tables import reader_verdict
+from ...scene.graded_case import GradedCase
+from ...scene.viewed_slice import center_views
+from ..shared.view_clicks import ViewClicks
+from .notices_section import CaseState
+from .probability_bars import PROBABILITIES_ROLE, ProbabilityBars
+
+LEVEL, GROUP, GRADE, PROBABILITY, HEIGHT, SIGNAL = range(6)
+ROW_HEIGHT_PX = 38
+MISSING_ROLE = PROBABILITIES_ROLE + 1
+"""The cell's level, where it was not found."""
+HIGHLIGHTED, SUBDUED = 1.0, 0.35
+"""Share of the fill's opacity of the selected disc and of the others."""
+
+
+class ResultSection:
+    """Shows a graded case.
+
+    Parameters
+    ----------
+    ui : object
+        The panel's widgets by name.
+    selected : callable
+        Called after another disc was selected.
+    chosen : callable
+        Called with the segmentation of the result that the user chose among several of a volume.
+    """
+
+    def __init__(self, ui: Any, selected: Callable[[], None], chosen: Callable[[Any], None]) -> None:
+        self.ui, self._selected, self._chosen = ui, selected, chosen
+        self.case: GradedCase | None = None
+        self.touched = False
+        self._state = CaseState()
+        self._showing = False
+        self._clicks = ViewClicks(self._view_clicked)
+        self._bars = ProbabilityBars()
+        self._set_up_table()
+        ui.resultTable.connect("itemSelectionChanged()", self._row_selected)
+        ui.showDiscsCheckBox.connect("toggled(bool)", self._shown_toggled)
+        ui.opacitySlider.connect("valueChanged(double)", self._opacity_slid)
+        ui.resultComboBox.connect("activated(int)", self._result_chosen)
+        ui.resultCollapsibleButton.connect("contentsCollapsed(bool)", self._folded)
+
+    def show(
+        self,
+        case: GradedCase | None,
+        level: str | None = None,
+        state: CaseState | None = None,
+        others: Sequence[Any] = (),
+    ) -> None:
+        """Show a case, or none, with the disc of a level selected; the one that was selected if none is given.
+
+        Parameters
+        ----------
+        state : CaseState, optional
+            What became of the case since it was graded.
+        others : sequence of vtkMRMLSegmentationNode
+            Those of all results of the volume, to be chosen from where there are several.
+        """
+        level = level or self.level
+        self.case, self._state = case, state or CaseState()
+        self._showing = True
+        self.ui.resultCollapsibleButton.enabled = case is not None
+        self._list_results(others)
+        self._fill_table()
+        self._show_summary()
+        self._show_display()
+        self._showing = False
+        self._select(level, center=False)
+
+    @property
+    def level(self) -> str | None:
+        """Level of the selected disc."""
+        row = self.ui.resultTable.currentRow()
+        item = self.ui.resultTable.item(row, LEVEL) if row >= 0 and self.ui.resultTable.selectedItems() else None
+        return item.data(PROBABILITIES_ROLE) if item is not None else None
+
+    def select(self, level: str | None) -> None:
+        """Select the disc of a level, as a click on its row does."""
+        self._select(level, center=True)
+
+    def watch_views(self) -> None:
+        """Select a disc when it is clicked in a slice view."""
+        self._clicks.watch()
+
+    def leave_views(self) -> None:
+        """Stop watching the slice views."""
+        self._clicks.leave()
+
+    def update_display(self) -> None:
+        """Show on the check box and the slider how the discs are shown by now, by whatever means."""
+        self._showing = True
+        self._show_display()
+        self._showing = False
+
+    def toggle_shown(self) -> None:
+        """Show the discs in the slice views if they are hidden there, by whatever means, else hide them."""
+        display = self.case.segmentationNode.GetDisplayNode() if self.case is not None else None
+        if display is not None:
+            display.SetVisibility(not display.GetVisibility())
+            self.update_display()
+
+    # -- what is shown
+
+    def _set_up_table(self) -> None:
+        import qt
+        from slicer.i18n import tr as _
+
+        table = self.ui.resultTable
+        table.setItemDelegateForColumn(PROBABILITY, self._bars)
+        header = table.horizontalHeader()
+        titles = (
+            (_("Level"), _("Disc level, counted from the lumbosacral junction.")),
+            (_("Group"), _("Mild: Pfirrmann I-II, moderate: III, serious: IV-V. A question mark: low confidence.")),
+            (_("Grade"), _("Pfirrmann grade.")),
+            (_("Probability"), _("Calibrated probabilities of mild, moderate and serious, from top to bottom.")),
+            (_("Height\nmm"), _("Mean height of the disc: its area over its anteroposterior diameter.")),
+            (_("Signal"), _("Median signal of the disc's central half over that of the fluid in the canal beside it.")),
+        )
+        table.columnCount = len(titles)
+        for column, (title, tip) in enumerate(titles):
+            item = qt.QTableWidgetItem(title)
+            item.setToolTip(tip)
+            table.setHorizontalHeaderItem(column, item)
+            mode = qt.QHeaderView.Stretch if column == PROBABILITY else qt.QHeaderView.ResizeToContents
+            header.setSectionResizeMode(column, mode)
+        header.setMinimumSectionSize(36)
+        header.setHighlightSections(False)
+        table.verticalHeader().visible = False
+        self._fit_height()
+
+    def _list_results(self, nodes: Sequence[Any]) -> None:
+        combo = self.ui.resultComboBox
+        combo.clear()
+        for node in nodes:
+            combo.addItem(node.GetName(), node.GetID())
+        if self.case is not None:
+            combo.setCurrentIndex(combo.findData(self.case.segmentationNode.GetID()))
+        combo.visible = len(nodes) > 1
+
+    def _folded(self, folded: bool) -> None:
+        if not folded:  # what is shown or hidden while a section is folded does not last
+            self.ui.resultComboBox.visible = self.ui.resultComboBox.count > 1
+
+    def _fill_table(self) -> None:
+        """Fill a row for each disc and for each level that was not found, head to feet."""
+        table = self.ui.resultTable
+        result = self.case.result if self.case is not None else None
+        levels = [disc.level for disc in result.discs] + list(result.missing_levels) if result is not None else []
+        levels.sort(key=list(DISC_LABELS).index)
+        table.clearSelection()
+        table.clearSpans()
+        table.clearContents()  # else a missing level keeps the cells of the disc that was in its row
+        table.rowCount = len(levels)
+        for row, level in enumerate(levels):
+            disc = result.disc(level)
+            if disc is not None:
+                self._fill_row(row, disc)
+            else:
+                self._fill_missing_row(row, level)
+        self._fit_height()
+
+    def _fill_missing_row(self, row: int, level: str) -> None:
+        import qt
+        from slicer.i18n import tr as _
+
+        name, text = qt.QTableWidgetItem(level), qt.QTableWidgetItem(_("not found: look at it"))
+        text.setSizeHint(qt.QSize(1, 1))  # it reaches over all columns and asks none for room
+        tip = _("{level} was not found, or lies outside the image: look there yourself.").format(level=level)
+        for column, item in ((LEVEL, name), (GROUP, text)):
+            item.setData(MISSING_ROLE, level)
+            item.setToolTip(tip)
+            self.ui.resultTable.setItem(row, column, item)
+        self.ui.resultTable.setSpan(row, GROUP, 1, SIGNAL)
+
+    def _fill_row(self, row: int, disc: DiscGrade) -> None:
+        import qt
+        from slicer.i18n import tr as _
+
+        m = disc.measurements
+        mark = (" !" if disc.level in self._state.drawn else "") + (" *" if disc.changes else "")
+        doubt = "" if disc.confident or not disc.assessable else " ?"
+        texts = {
+            LEVEL: disc.level + mark,
+            GROUP: _(disc.group_word).replace(" ", "\n") + doubt,  # two words in two lines: the column stays narrow
+            GRADE: ROMAN_GRADES[disc.pfirrmann] if disc.assessable else "-",
+            PROBABILITY: _("set by reader") if reader_verdict(disc) else "",
+            HEIGHT: f"{m.height_mm:.1f}" if _known(m.height_mm) else "-",
+            SIGNAL: f"{m.signal_to_canal:.2f}" if _known(m.signal_to_canal) else "-",
+        }
+        notes = [*(f"* {change}" for change in disc.changes), *disc.warnings]
+        if disc.level in self._state.drawn:
+            notes.insert(0, _("! The mask was changed since; grade and measurements are those of the mask before."))
+        tips = {
+            LEVEL: "\n".join(notes) or disc.level,
+            GROUP: "\n".join(notes) or disc.group_word,
+            GRADE: _("The network's probabilities of grades I to V: {p}").format(
+                p=", ".join(f"{100 * p:.0f}%" for p in disc.grade_probabilities)
+            ),
+            PROBABILITY: _("The network: {p}").format(
+                p=", ".join(
+                    f"{group.value} {100 * p:.0f}%" for group, p in zip(GROUPS, disc.group_probabilities, strict=True)
+                )
+            ),
+            HEIGHT: _measurement_tip(disc),
+            SIGNAL: _measurement_tip(disc),
+        }
+        for column, text in texts.items():
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(tips[column])
+            if column == LEVEL:
+                item.setData(PROBABILITIES_ROLE, disc.level)
+            if column == GROUP:
+                item.setIcon(color_chip(disc.color))
+            if column == PROBABILITY and not text:
+                item.setData(PROBABILITIES_ROLE, " ".join(f"{p:.4f}" for p in disc.group_probabilities))
+            if column in (GRADE, HEIGHT, SIGNAL):
+                item.setTextAlignment(qt.Qt.AlignCenter)
+            self.ui.resultTable.setItem(row, column, item)
+
+    def _fit_height(self) -> None:
+        """Make the table as high as its header and its rows are."""
+        table, line = self.ui.resultTable, self.ui.resultTable.fontMetrics().height()
+        header, rows = table.horizontalHeader(), table.verticalHeader()
+        header.setFixedHeight(2 * line + 8)
+        rows.setDefaultSectionSize(max(ROW_HEIGHT_PX, 2 * line + 6))
+        table.setFixedHeight(header.minimumHeight + rows.length() + 2 * table.frameWidth)
+
+    def _show_summary(self) -> None:
+        from slicer.i18n import tr as _
+
+        if self.case is None:
+            self.ui.summaryLabel.text = ""
+            return
+        result = self.case.result
+        self.ui.summaryLabel.text = _("{name}, slice {slice}: {reason}. Graded on {device}.").format(
+            name=self.case.volumeNode.GetName(),
+            slice=result.stored_slice_index,
+            reason=result.slice_reason,
+            device=_device_words(result.device),
+        )
+
+    def _show_display(self) -> None:
+        display = self.case.segmentationNode.GetDisplayNode() if self.case is not None else None
+        if display is not None:
+            self.ui.showDiscsCheckBox.checked = bool(display.GetVisibility())
+            self.ui.opacitySlider.value = round(100 * display.GetOpacity2DFill())
+
+    def _highlight(self, level: str | None) -> None:
+        display = self.case.segmentationNode.GetDisplayNode() if self.case is not None else None
+        if display is None:
+            return
+        for disc in self.case.result.discs:
+            share = HIGHLIGHTED if level in (None, disc.level) else SUBDUED
+            segment = self.case.segment_id(disc.level)
+            if segment and display.GetSegmentOpacity2DFill(segment) != share:
+                display.SetSegmentOpacity2DFill(segment, share)
+
+    # -- what the user does
+
+    def _select(self, level: str | None, center: bool) -> None:
+        table = self.ui.resultTable
+        levels = [table.item(row, LEVEL).data(PROBABILITIES_ROLE) for row in range(table.rowCount)]
+        rows = [row for row, name in enumerate(levels) if name is not None and name == level]
+        self._showing = True
+        if rows:
+            table.selectRow(rows[0])
+        else:
+            table.clearSelection()
+        self._showing = False
+        self._after_selection(center)
+
+    def _row_selected(self) -> None:
+        if not self._showing:
+            self.touched = True
+            self._after_selection(center=True)
+
+    def _result_chosen(self, index: int) -> None:
+        if not self._showing and self.case is not None:
+            scene = self.case.volumeNode.GetScene()
+            self._chosen(scene.GetNodeByID(self.ui.resultComboBox.itemData(index)))
+
+    def _after_selection(self, center: bool) -> None:
+        level = self.level
+        disc = self.case.result.disc(level) if self.case is not None and level else None
+        self._highlight(level if disc is not None else None)
+        if disc is not None and center:
+            center_views(self.case.volumeNode.GetScene(), disc.center_lps_mm)
+        elif center and self.case is not None:
+            self._show_missing_place()
+        self._selected()
+
+    def _show_missing_place(self) -> None:
+        """Centre the views where the level of the selected row must lie, if it was not found."""
+        item = self.ui.resultTable.item(self.ui.resultTable.currentRow(), LEVEL)
+        level = item.data(MISSING_ROLE) if item is not None else None
+        place = missing_places(self.case.result).get(level)
+        if place is not None and is_in_image(self.case.result, place):
+            result = self.case.result
+            center_views(self.case.volumeNode.GetScene(), result.volume.lps_mm(result.slice_index, *place))
+
+    def _view_clicked(self, lps_mm: tuple[float, float, float]) -> None:
+        if self.case is None or not self.case.is_alive():
+            return
+        level = self._level_at(lps_mm)
+        if level is None:
+            return
+        if level != self.level:
+            self._select(level, center=False)
+        self.ui.resultTable.setFocus()  # the keys that set a grade are those of the table
+
+    def _level_at(self, lps_mm: tuple[float, float, float]) -> str | None:
+        """Return the level of the disc at a point of the graded slice, None beside every disc and every slice."""
+        result = self.case.result
+        slice_index, row, column = np.linalg.inv(result.volume.index_to_lps)[:3] @ np.array([*lps_mm, 1.0])
+        place = round(float(row)), round(float(column))
+        inside = all(0 <= n < size for n, size in zip(place, result.label_slice.shape, strict=True))
+        if round(float(slice_index)) != result.slice_index or not inside:
+            return None
+        value = int(result.label_slice[place])
+        return next((disc.level for disc in result.discs if disc.label_value == value), None)
+
+    def _shown_toggled(self, shown: bool) -> None:
+        display = self.case.segmentationNode.GetDisplayNode() if self.case is not None else None
+        if display is not None and not self._showing:
+            display.SetVisibility(bool(shown))
+
+    def _opacity_slid(self, percent: float) -> None:
+        display = self.case.segmentationNode.GetDisplayNode() if self.case is not None else None
+        if display is not None and not self._showing:
+            display.SetOpacity2DFill(percent / 100)
+
+
+def _device_words(device: str) -> str:
+    from slicer.i18n import tr as _
+
+    name, _space, note = device.partition(" ")
+    words = {"cpu": _("the CPU"), "cuda": _("the graphics card"), "mps": _("the graphics processor")}
+    return " ".join([words.get(name.split(":")[0], name), note or (f"({name})" if ":" in name else "")]).rstrip()
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and bool(np.isfinite(value))
+
+
+def _measurement_tip(disc: DiscGrade) -> str:
+    from slicer.i18n import tr as _
+
+    m = disc.measurements
+    facts = (
+        (_("Height {value:.1f} mm: area over diameter"), m.height_mm),
+        (_("Diameter {value:.1f} mm: extent along the disc's axis, front to back"), m.diameter_mm),
+        (_("Area {value:.0f} mm2 on the slice"), m.area_mm2),
+        (
+            _("Disc height index {value:.2f}: height over that of the neighbouring vertebral bodies"),
+            m.disc_height_index,
+        ),
+        (_("Signal {value:.2f}: central half of the disc over fluid in the canal"), m.signal_to_canal),
+    )
+    return "\n".join(text.format(value=value) for text, value in facts if _known(value))
+
+
+def color_chip(color: tuple[int, int, int]) -> Any:
+    """Return a square of an RGB color (0-255) for a table."""
+    import qt
+
+    pixmap = qt.QPixmap(14, 14)
+    pixmap.fill(qt.QColor(*color))
+    icon = qt.QIcon(pixmap)
+    icon.addPixmap(pixmap, qt.QIcon.Selected)  # else the colour is tinted in the selected row
+    return icon

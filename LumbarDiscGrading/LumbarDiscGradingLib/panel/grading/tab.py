@@ -1,0 +1,700 @@
+"""`GradingPanel`: the mode *Grade Discs* - what its sections have to do with each other, the scene and the runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import vtk
+from slicer.util import VTKObservationMixin
+
+from ...grading.corrections import DiscAdded, MaskEdited
+from ...grading.device import available_devices
+from ...grading.plausibility import mask_question
+from ...imaging.volume import ImagingError
+from ...scene.evidence import remove_orphans
+from ...scene.graded_case import Fit, GradedCase, graded_cases, result_nodes, unreadable_cases
+from ...scene.sample import load_sample, sample_volume
+from ...scene.show import showGradedSlice
+from ...scene.shown_volume import ShownVolume, hide_until_shown, keep_visible, show_foreign_again, visible_discs
+from ...scene.volumes import EVIDENCE_ATTRIBUTE, copy_of_node
+from ..parameters import Parameters
+from ..shared.background_run import BackgroundRun, Progress
+from ..shared.criteria_section import CriteriaSection
+from ..shared.dependencies import DependencyError, installed
+from ..shared.run_section import RunSection
+from ..shared.view_note import ViewNote
+from ..shared.wrapped_labels import WrappedLabels
+from .correct_section import CorrectSection
+from .evidence_section import EvidenceSection
+from .input_section import InputSection
+from .notices_section import CaseState, NoticesSection
+from .result_section import ResultSection
+from .save_section import TakeAwaySection
+
+PICKS, PICK_AGAIN_MS = 10, 300
+"""A node that is added gets its voxels later; whether it is the sagittal T2 is looked at so often, at this interval."""
+WARM_UP_DELAY_MS = 600
+"""The networks are loaded when the user has looked at a selected volume for so long."""
+FIRST = 10.0
+"""Priority of an observer that is to be called before Slicer's own."""
+LOOK_MS = 250
+"""What is shown and what became of it are compared at this interval: other modules tell nobody what they do."""
+
+
+class GradingPanel(VTKObservationMixin):
+    """Controls the widgets of the panel.
+
+    While it is open one volume is chosen, that one is in the slice views, its result is in the table, and only its
+    discs are drawn (`look` sees to it).
+
+    Parameters
+    ----------
+    ui : object
+        The panel's widgets by name.
+    logic : LumbarDiscGradingLogic
+        Gives the parameters, the graders and the installation of what is missing.
+    """
+
+    def __init__(self, ui: Any, logic: Any) -> None:
+        import qt
+        import slicer
+
+        super().__init__()
+        self.ui, self.logic = ui, logic
+        self.case: GradedCase | None = None
+        self.state = CaseState()
+        self.entered = False
+        self._acted = False
+        self._graded_volume: Any = None
+        self._drawn: GradedCase | None = None
+        self._asked: dict[str, bytes] = {}
+        self._visible: dict[Any, tuple[str, ...]] = {}
+        self._warm = self._installing = False
+        self.run = RunSection(ui, self.grade, self._cancel_clicked)
+        self.input = InputSection(ui, self._input_chosen, lambda: logic.graders.forget())
+        self.result = ResultSection(ui, self._disc_selected, self._result_chosen)
+        self.notices = NoticesSection(ui, self.grade, self._regrade_drawn, self._take_masks_back, self._take_disc)
+        self.evidence = EvidenceSection(ui, self.compute_evidence)
+        self.correct = CorrectSection(ui, self._corrected, self.regrade)
+        self.take_away = TakeAwaySection(ui, self.correct.finish_first)
+        self.criteria = CriteriaSection(ui, self.load_sample)
+        self.views = ShownVolume(slicer.mrmlScene, self._views_changed)
+        self.note = ViewNote()
+        self._labels = WrappedLabels(
+            *(ui.inputDoubtsLabel, ui.statusLabel, ui.resultWarningsLabel),
+            *(ui.summaryLabel, ui.selectedDiscLabel, ui.changesLabel, ui.researchUseLabel),
+        )
+        self._show_key = qt.QShortcut(qt.QKeySequence("G"), ui.gradeDiscsButton.parent())
+        self._show_key.setContext(qt.Qt.WidgetWithChildrenShortcut)
+        self._show_key.connect("activated()", self.result.toggle_shown)
+        self._warm_up_timer = self._timer(WARM_UP_DELAY_MS, self._warm_up)
+        self._look_soon = self._timer(0, self.look)
+        self._look_timer = qt.QTimer()
+        self._look_timer.setInterval(LOOK_MS)
+        self._look_timer.connect("timeout()", self.look)
+        self._picks_left, self._only_arrived = 0, False
+        self._arrived: list[Any] = []
+        self._pick_timer = self._timer(0, self._pick_volume)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
+        self.addObserver(scene, scene.EndCloseEvent, self._scene_came)
+        self.addObserver(scene, scene.StartImportEvent, self._scene_loads)
+        self.addObserver(scene, scene.EndImportEvent, self._scene_came)
+        self.addObserver(scene, scene.NodeAddedEvent, self._node_added)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._node_goes, priority=FIRST)
+        self.addObserver(scene, scene.NodeRemovedEvent, self._node_removed)
+
+    @staticmethod
+    def _timer(interval_ms: int, slot: Any) -> Any:
+        import qt
+
+        timer = qt.QTimer()
+        timer.setSingleShot(True)
+        timer.setInterval(interval_ms)
+        timer.connect("timeout()", slot)
+        return timer
+
+    # -- the panel's life
+
+    def enter(self) -> None:
+        """Take up the scene when the user opens the module."""
+        self.entered = True
+        self._acted = self.result.touched = False
+        self.views.take()
+        self._follow_scene()
+        self.result.watch_views()
+        self._look_timer.start()
+        if self._arrived:
+            self._begin_to_pick()
+        self.look()
+
+    def exit(self) -> None:
+        """Leave views and keys to the module that the user goes to, as he had them; a run goes on."""
+        if not self.entered:
+            return
+        self.entered = False
+        for timer in (self._warm_up_timer, self._look_timer, self._look_soon):
+            timer.stop()
+        self._end_picking()
+        self.correct.stop_editing()
+        self.result.leave_views()
+        self.note.clear()
+        chosen_here = self._acted or self.result.touched or not self.input.may_pick
+        self.views.give_back(keep_volume=chosen_here)
+
+    def close(self) -> None:
+        """End with the panel (reload, quit): afterwards no thread works and nothing is observed."""
+        self.exit()
+        self.removeObservers()
+        self.views.forget()
+        self._labels.release()
+        self.run.close()
+        self.correct.close()
+        self._show_key.enabled = False
+        self.case = self._graded_volume = None
+        self.result.case = self.take_away.case = self.evidence.case = None
+        self.input.parameters = None
+
+    # -- runs
+
+    def grade(self) -> None:
+        """Grade the selected volume in the background."""
+        from slicer.i18n import tr as _
+
+        volumeNode = self.input.volumeNode
+        if self.run.running or volumeNode is None or self.correct.finish_first():
+            return
+        self.correct.stop_editing()
+        self._acted = True
+        if not self._install() or self.run.running or self.input.volumeNode is not volumeNode:
+            return
+        try:
+            voxels = copy_of_node(volumeNode)
+        except ImagingError as error:
+            self.run.say(str(error))
+            return
+        device, models = self.input.device, self._models()
+        slice_index, graders = self.input.slice_index, self.logic.graders
+
+        def work(progress: Progress) -> Any:
+            progress("prepare")
+            volume = voxels.sagittal_volume()
+            progress("load the networks")
+            return graders.grade(lambda grader: grader.grade(volume, slice_index, progress), device, *models)
+
+        self._start(work, volumeNode, self._graded)
+        self.run.say(_("Grading {name}.").format(name=volumeNode.GetName()))
+
+    def regrade(self, levels: tuple[str, ...]) -> bool:
+        """Grade some discs again with their masks as they are drawn in the scene; return whether that has begun."""
+        case = self.case
+        if self.run.running or case is None or not case.is_alive():
+            return False
+        masks = {level: case.drawn_mask(level) for level in levels}
+        return self._grade_masks(case, masks, MaskEdited)
+
+    def _grade_masks(self, case: GradedCase, masks: dict[str, Any], correction: Any) -> bool:
+        """Grade masks and correct the case by them; return whether that has begun."""
+        from slicer.i18n import tr as _
+
+        empty = [level for level, mask in masks.items() if not mask.any()]
+        if empty:
+            text = _("The mask of {levels} is empty on the graded slice: draw it there, or mark it not assessable.")
+            self.run.say(text.format(levels=", ".join(empty)))
+            return False
+        if case.fit() is Fit.CHANGED or not self._is_sure_of(case, masks):
+            return False
+        if not self._install() or self.run.running or self.case is not case or not case.is_alive():
+            return False
+        result, graders, device, models = case.result, self.logic.graders, self.input.device, self._models()
+
+        def work(progress: Progress) -> Any:
+            progress("load the networks")
+            return graders.regrade(
+                lambda grader: grader.regrade(result.volume, result.slice_index, masks, progress), device, *models
+            )
+
+        def done(run: BackgroundRun) -> None:
+            self._end()
+            if not case.is_alive():
+                return
+            if not self._failed(run):
+                try:
+                    for disc, mask in zip(run.value, masks.values(), strict=True):
+                        case.correct(correction(disc, mask))
+                    self.run.say("")
+                except ImagingError as error:
+                    self.run.say(str(error))
+            if self.case is case:
+                self._show_case(case)
+
+        self._start(work, case.volumeNode, done)
+        self._drawn = case
+        self.run.say(_("Grading {levels} again with the mask as it is drawn.").format(levels=", ".join(masks)))
+        return True
+
+    def _is_sure_of(self, case: GradedCase, masks: dict[str, Any]) -> bool:
+        """Ask once about a mask that is hardly that of a disc; what is asked for again is done."""
+        from slicer.i18n import tr as _
+
+        spacing = case.result.volume.spacing_mm[1:]
+        questions = []
+        for level, mask in masks.items():
+            question = mask_question(level, mask, spacing)
+            if question and self._asked.get(level) != mask.tobytes():
+                self._asked[level] = mask.tobytes()
+                questions.append(question)
+        if questions:
+            self.run.say(" ".join([*questions, _("Re-grade it once more to grade it as it is.")]))
+        return not questions
+
+    def _regrade_drawn(self) -> None:
+        """Grade what was drawn, here or elsewhere."""
+        if self.correct.editing:
+            self.correct.stop_editing()
+        elif self.state.drawn:
+            self.regrade(self.state.drawn)
+
+    def _take_masks_back(self) -> None:
+        if self.case is not None and not self.run.running:
+            self.correct.take_masks_back()
+
+    def _take_disc(self) -> None:
+        """Take somebody's segment that is named by a missing level for that disc."""
+        case = self.case
+        if case is None or not case.is_alive() or self.run.running or self.correct.finish_first():
+            return
+        offered = case.offered_discs()
+        self._grade_masks(case, {level: case.foreign_mask(name) for level, name in offered.items()}, DiscAdded)
+
+    def compute_evidence(self, case: GradedCase) -> bool:
+        """Compute in the background where the network looked; return whether that has begun."""
+        from slicer.i18n import tr as _
+
+        if self.run.running or not self._install() or self.run.running or not case.is_alive():
+            return False
+        result, graders, device, models = case.result, self.logic.graders, self.input.device, self._models()
+
+        def work(progress: Progress) -> Any:
+            progress("load the networks")
+            return graders.evidence(lambda grader: grader.evidence(result, progress=progress), device, *models)
+
+        def done(run: BackgroundRun) -> None:
+            sentence = _("The evidence could not be computed ({reason}); try the CPU.")
+            if not self._failed(run, sentence) and case.is_alive():
+                try:
+                    self.evidence.computed(case, run.value)
+                    self.run.say("")
+                except ImagingError as error:
+                    self.run.say(str(error))
+            self._end()
+
+        self._start(work, case.volumeNode, done)
+        self.run.say(_("Looking for the evidence."))
+        return True
+
+    def load_sample(self) -> None:
+        """Make the sample in the background and select it."""
+        from slicer.i18n import tr as _
+
+        if self.run.running:
+            return
+
+        def work(progress: Progress) -> Any:
+            progress("make the sample")
+            return sample_volume()
+
+        def done(run: BackgroundRun) -> None:
+            import slicer
+
+            self._end()
+            if self._failed(run) or self.input.parameters is None:
+                return
+            self.input.parameters.inputVolume = load_sample(slicer.mrmlScene, run.value)
+            self.input.parameters.sliceIndex = None
+            self.input.update()
+            self._input_changed()
+            self.run.say(_("The sample is loaded."))
+
+        self._start(work, None, done)
+
+    def _install(self) -> bool:
+        """Install what is missing and return whether everything is there.
+
+        The window lives meanwhile: what is clicked waits for the end, and who asked looks again at what it is about.
+        """
+        from slicer.i18n import tr as _
+
+        if self._installing:
+            self.run.say(_("Wait until the installation has ended."))
+            return False
+        self._installing = True
+        try:
+            self.logic.ensureDependencies()
+        except DependencyError as error:
+            self.run.say(str(error))
+            return False
+        finally:
+            self._installing = False
+        return True
+
+    def _start(self, work: Any, volumeNode: Any, done: Any) -> None:
+        self._warm_up_timer.stop()
+        self._graded_volume = volumeNode
+        self.run.run(work, done)
+        self.input.set_enabled(False)
+        self._show_selected()
+
+    def _end(self) -> None:
+        self._graded_volume = self._drawn = None
+        self.input.set_enabled(True)
+        self._show_selected()
+
+    def _cancel_clicked(self) -> None:
+        from slicer.i18n import tr as _
+
+        self._cancel(_("Canceled; nothing was changed."))
+
+    def _cancel(self, why: str) -> None:
+        if self.run.running:
+            self.run.cancel(why)
+            self._end()
+
+    def _graded(self, run: BackgroundRun) -> None:
+        from slicer.i18n import tr as _
+
+        volumeNode = self._graded_volume
+        self._end()
+        if self._failed(run) or volumeNode is None or volumeNode.GetScene() is None:
+            return
+        former = self.case if self.case is not None and self.case.volumeNode is volumeNode else None
+        if former is not None and former.fit() is Fit.CHANGED:  # its masks are of the image before, drawn ones as well
+            kept = former if former.corrections or former.segments_were_touched() else None
+        else:
+            kept = former if former is not None and former.corrections else None  # a reader's work stays
+        try:
+            case = GradedCase.write_new(volumeNode, run.value, None if kept else former)
+        except ImagingError as error:
+            self.run.say(str(error))
+            return
+        self._warm = True
+        self._end_picking()  # what was loaded before is chosen from; what comes now is the next
+        if self.input.parameters is not None:
+            self.input.parameters.segmentation = case.segmentationNode
+        if kept is not None:
+            hide_until_shown(kept.segmentationNode)
+        if self.entered:
+            self._show_discs(case)
+            showGradedSlice(case.result, volumeNode)
+        else:  # the views are those of another module
+            hide_until_shown(case.segmentationNode)
+        self._show_case(case)
+        self.run.say(
+            _("The corrected result of before is kept as {name}.").format(name=kept.segmentationNode.GetName())
+            if kept is not None
+            else ""
+        )
+
+    @staticmethod
+    def _show_discs(case: GradedCase) -> None:
+        """Show discs that were just graded, even if those of before were hidden."""
+        case.segmentationNode.CreateDefaultDisplayNodes()
+        case.segmentationNode.GetDisplayNode().SetVisibility(True)
+
+    def _failed(self, run: BackgroundRun, sentence: str = "") -> bool:
+        """Tell what went wrong; known errors carry their sentence, others name themselves."""
+        from slicer.i18n import tr as _
+
+        if run.error is None:
+            return run.value is None
+        if isinstance(run.error, ValueError):
+            self.run.say(str(run.error))
+        else:
+            reason = (str(run.error).splitlines() or [type(run.error).__name__])[0]
+            sentence = sentence or _("The discs could not be graded ({reason}); try the CPU.")
+            self.run.say(sentence.format(reason=reason))
+        return True
+
+    def _models(self) -> tuple[str, str]:
+        parameters = self.input.parameters
+        return (parameters.segmentationModel, parameters.gradingModel) if parameters is not None else ("", "")
+
+    # -- warm-up
+
+    def _warm_up(self) -> None:
+        """Load torch and the networks in the background while the user looks at the volume."""
+        if self._warm or self._installing or self.run.running or not self.entered:
+            return
+        if self.input.volumeNode is None or not installed():
+            return
+        self._warm = True
+        device, models, graders = self.input.device, self._models(), self.logic.graders
+
+        def work(progress: Progress) -> Any:
+            progress("load the networks")
+            graders.grader(device, *models)
+            return available_devices()
+
+        def done(run: BackgroundRun) -> None:
+            if run.value is not None:
+                self.input.show_devices(run.value)
+
+        self.run.run_silently(work, done)
+
+    # -- what changes
+
+    def _follow_scene(self) -> None:
+        """Take up the scene's parameters and the result that it keeps of the selected volume."""
+        self.input.follow(Parameters(self.logic.getParameterNode().node))
+        self._input_changed()
+
+    def _input_chosen(self) -> None:
+        """Follow what the user chose: a volume that he selects is not exchanged for one that was just loaded."""
+        if not self.input.may_pick:
+            self._stop_picking()
+        self._input_changed()
+
+    def _input_changed(self) -> None:
+        from slicer.i18n import tr as _
+
+        volumeNode = self.input.volumeNode
+        if volumeNode is None:
+            self.run.allow(False, _("Select a sagittal T2-weighted volume first."))
+        elif self.input.refusal:
+            self.run.allow(False, self.input.refusal)
+        else:
+            self.run.allow(True, _("Segment and grade the lumbar discs of the selected volume."))
+            if not self._warm and self.entered:
+                self._warm_up_timer.start()
+        shown = self.case.volumeNode if self.case is not None and self.case.is_alive() else None
+        if shown is None or shown is not volumeNode:
+            self._show_case(self._case_of(volumeNode))
+        self._show_in_views()
+
+    def _case_of(self, volumeNode: Any) -> GradedCase | None:
+        """Return the result that the scene keeps of a volume, the one shown last if there are several."""
+        if volumeNode is None:
+            return None
+        cases = graded_cases(volumeNode)
+        shown = self.input.parameters.segmentation if self.input.parameters is not None else None
+        return next((case for case in cases if case.segmentationNode is shown), cases[-1] if cases else None)
+
+    def _result_chosen(self, segmentationNode: Any) -> None:
+        """Show another result of the volume."""
+        if self.run.running or self.correct.finish_first() or self.case is None:
+            self._show_case(self.case)
+            return
+        self.correct.stop_editing()
+        self.input.parameters.segmentation = segmentationNode
+        self._acted = True
+        self._show_case(self._case_of(self.case.volumeNode))
+
+    def _show_case(self, case: GradedCase | None, level: str | None = None) -> None:
+        self.case = case
+        self._follow_volume()
+        if case is None:
+            self._asked = {}
+        self.state = self._state_of(case)
+        self._show_state(level)
+        if case is not None:
+            self.input.show_graded_slice(case.result.slice_index)
+        self._show_in_views()
+
+    def _show_state(self, level: str | None = None) -> None:
+        """Show the case and what became of it in all sections."""
+        case, volumeNode = self.case, self.input.volumeNode
+        others = result_nodes(case.volumeNode) if case is not None else ()
+        problems = unreadable_cases(volumeNode) if case is None and volumeNode is not None else []
+        self.result.show(case, level, self.state, others)
+        self.notices.show(case, self.state, problems[-1] if problems else "")
+        self.take_away.show(case if not self.state.is_stale else None)
+        self._show_selected()
+        self._labels.fit()
+
+    def _state_of(self, case: GradedCase | None) -> CaseState:
+        if case is None or not case.is_alive():
+            return CaseState()
+        if case.fit() is Fit.CHANGED:
+            return CaseState(is_stale=True)
+        drawn = () if self.correct.editing or self._drawn is case else case.drawn_levels()
+        return CaseState(drawn=drawn, offered=tuple(case.offered_discs()))
+
+    def _show_selected(self) -> None:
+        allowed = not self.run.running and not self.state.is_stale
+        self.correct.show(self.case, self.result.level, allowed=allowed)
+        self.evidence.show(self.case, allowed=allowed)
+
+    def _disc_selected(self) -> None:
+        if self.case is not None:
+            self._show_selected()
+
+    def _corrected(self, level: str | None) -> None:
+        self._acted = True
+        self._show_case(self.case, level)
+
+    # -- what is shown belongs together
+
+    def look(self) -> None:
+        """Compare what is shown with what there is, and show what follows from it."""
+        import slicer
+
+        scene = slicer.mrmlScene
+        if not self.entered or scene.IsBatchProcessing() or scene.IsClosing() or self.input.parameters is None:
+            return
+        self._look_at_views()
+        case = self.case
+        if case is None or not case.is_alive():
+            return
+        if self._follow_volume() or self._state_of(case) != self.state:
+            self._show_case(case)
+        self.result.update_display()
+
+    def _follow_volume(self) -> bool:
+        """Let the discs follow a volume that was moved, and return whether it was."""
+        case = self.case
+        if not self.entered or case is None or not case.is_alive() or self.run.running or self.correct.editing:
+            return False
+        if case.fit() is not Fit.MOVED:
+            return False
+        case.follow()
+        return True
+
+    def _look_at_views(self) -> None:
+        """Choose the volume that the user put into the views; put the chosen one back after others were loaded."""
+        chosen, viewed = self.input.volumeNode, self.views.viewed
+        if viewed is chosen or chosen is None:
+            self._show_in_views()
+            return
+        busy = self.run.running or self.correct.editing or bool(self._arrived) or bool(self.correct.drawn_levels)
+        if viewed is not None and not busy and self.input.choose(viewed):
+            self._acted = True
+            self._input_changed()
+        else:
+            self._show_in_views()
+
+    def _show_in_views(self) -> None:
+        """Show the chosen volume with its discs, those of a changed volume hidden."""
+        if not self.entered or self.input.volumeNode is None:
+            return
+        case = self.case if self.case is not None and self.case.is_alive() else None
+        fits = case is not None and not self.state.is_stale
+        self.views.show(self.input.volumeNode, case.segmentationNode if fits else None, case.result if fits else None)
+        doubts = case.result.doubts if fits else ()
+        self.note.show("\n".join(doubts), self.input.volumeNode)
+        self.result.update_display()
+
+    def _views_changed(self) -> None:
+        self._look_soon.start()
+
+    # -- what happens to the scene
+
+    def _scene_closes(self, caller: Any, event: Any) -> None:
+        from slicer.i18n import tr as _
+
+        self.run.say("")
+        self._cancel(_("Canceled: the scene was closed."))
+        self._let_go()
+        self.views.forget()
+        self.input.follow(None)
+        self.run.allow(False, "")
+
+    def _scene_loads(self, caller: Any, event: Any) -> None:
+        from slicer.i18n import tr as _
+
+        self._cancel(_("Canceled: a scene is loaded."))
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget the case before its nodes go; nothing is written into a scene that goes."""
+        if self.case is not None:
+            self.case.abandon()
+        self._end_picking()
+        self._forget_case()
+
+    def _forget_case(self) -> None:
+        self.note.clear()
+        self.case, self.state = None, CaseState()
+        self._show_state()
+
+    def _scene_came(self, caller: Any, event: Any) -> None:
+        import slicer
+
+        if slicer.mrmlScene.IsClosing():
+            return
+        if self.entered:
+            self.views.watch()
+            self._follow_scene()
+        else:
+            show_foreign_again(slicer.mrmlScene)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _node_added(self, caller: Any, event: Any, node: Any) -> None:
+        if node.IsA("vtkMRMLSliceCompositeNode") and self.entered:
+            self.views.watch()
+        if node.IsA("vtkMRMLScalarVolumeNode") and not node.GetAttribute(EVIDENCE_ATTRIBUTE):
+            self._arrived.append(node)
+            if self.entered:
+                self._begin_to_pick()
+
+    def _begin_to_pick(self) -> None:
+        if not self._picks_left:  # what is graded is done with: the next study may take its place
+            self._only_arrived = self.case is not None
+        self._picks_left = PICKS
+        self._pick_timer.start(0)  # when the volume has got its voxels and its name
+
+    def _stop_picking(self) -> None:
+        self._pick_timer.stop()
+        self._end_picking()
+
+    def _pick_volume(self) -> None:
+        """Choose among the volumes that were loaded: of several series the sagittal T2 may come last."""
+        import slicer
+
+        if not self.entered or self.input.parameters is None:
+            self._end_picking()
+            return
+        if not slicer.mrmlScene.IsBatchProcessing():
+            self._pick_among_arrived()
+            self.look()
+        self._picks_left -= 1
+        if self._picks_left > 0:
+            self._pick_timer.start(PICK_AGAIN_MS)
+        else:
+            self._end_picking()
+
+    def _pick_among_arrived(self) -> None:
+        if self.run.running or self.correct.editing or self.correct.drawn_levels:
+            return
+        arrived = [node for node in self._arrived if node.GetScene() is not None]
+        if self.input.pick(arrived if self._only_arrived else None):
+            self._input_changed()
+
+    def _end_picking(self) -> None:
+        self._pick_timer.stop()
+        self._arrived, self._picks_left = [], 0
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _node_goes(self, caller: Any, event: Any, node: Any) -> None:
+        if node.IsA("vtkMRMLSegmentationNode") and not caller.IsClosing():
+            self._visible = visible_discs(caller)
+
+    def _node_removed(self, caller: Any, event: Any) -> None:
+        import slicer
+        from slicer.i18n import tr as _
+
+        scene, visible = slicer.mrmlScene, self._visible
+        self._visible = {}
+        if scene.IsClosing():
+            return
+        keep_visible(visible)
+        if self._graded_volume is not None and not scene.IsNodePresent(self._graded_volume):
+            self._cancel(_("Canceled: the volume was deleted."))
+        if self.case is not None and not self.case.is_alive():
+            self.case.abandon()
+            self._forget_case()
+        if not scene.IsBatchProcessing():
+            remove_orphans(scene)
+        self._show_selected()
+        if self.entered and self.input.parameters is not None:
+            self.input.update()
+            self._input_changed()

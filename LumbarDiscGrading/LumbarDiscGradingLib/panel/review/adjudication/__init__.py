@@ -1,0 +1,1 @@
+"""A case that is adjudicated."""

@@ -1,0 +1,1 @@
+"""What reading and adjudicating a case share."""

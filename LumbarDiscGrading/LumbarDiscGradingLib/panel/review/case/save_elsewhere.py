@@ -1,0 +1,38 @@
+"""The last resort: Slicer ends while the study cannot be written, so the work goes to the user's home folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ....annotation.errors import StudyError
+from ..reading.work import Work
+
+RESCUE_FOLDER = "LumbarDiscGrading-unsaved"
+RESCUED_SETTING = "LumbarDiscGrading/Unsaved"
+
+
+def rescue(work: Work) -> None:
+    """Write what is not saved into the home folder and remember that."""
+    import qt
+
+    folder = Path.home() / RESCUE_FOLDER
+    try:
+        work.save_elsewhere(folder)
+    except StudyError:
+        return  # nowhere to write: there is nobody to be told any more
+    qt.QSettings().setValue(RESCUED_SETTING, str(folder))
+
+
+def rescued_note() -> str:
+    """Return a sentence on what was rescued last time, once; empty where nothing was."""
+    import qt
+    from slicer.i18n import tr as _
+
+    settings = qt.QSettings()
+    folder = str(settings.value(RESCUED_SETTING, "") or "")
+    if not folder:
+        return ""
+    settings.remove(RESCUED_SETTING)
+    return _(
+        "When Slicer was closed last time, the study could not be written; what was not saved is in {folder}."
+    ).format(folder=folder)

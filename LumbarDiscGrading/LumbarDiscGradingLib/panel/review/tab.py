@@ -1,0 +1,271 @@
+"""`ReviewPanel`: the mode *Annotation Review* - a reader, a study, a work list, and the case that is open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import vtk
+from slicer.util import VTKObservationMixin
+
+from ...annotation.errors import StudyError
+from ...annotation.session import Duty, ReaderSession, WorkItem
+from ..shared.criteria_section import CriteriaSection
+from ..shared.scroll_to_top import scroll_to_top
+from .adjudication.section import AdjudicationSection
+from .agreement.section import AgreementSection
+from .keys import Keys
+from .reading.section import ReadingSection
+from .reading.work import open_work, plain
+from .study_section import StudySection
+from .work_list_section import WorkSection
+
+GOING = "going"
+"""Group of keys that change the case; the Segment Editor uses neither of them."""
+
+
+class ReviewPanel(VTKObservationMixin):
+    """Controls the widgets of the mode; needs neither torch nor a graphics card.
+
+    Parameters
+    ----------
+    ui : object
+        The widgets of ``AnnotationReview.ui`` by name.
+    logic : LumbarDiscGradingLogic
+        Its graders pre-fill masks where the protocol of a study allows it; nothing else is asked of it.
+    """
+
+    def __init__(self, ui: Any, logic: Any) -> None:
+        import qt
+        import slicer
+
+        super().__init__()
+        self.ui = ui
+        self.session: ReaderSession | None = None
+        self.entered = False
+        self._resumed: WorkItem | None = None
+        self._left = False
+        widget = ui.caseCollapsibleButton.parent()
+        self.work = WorkSection(ui, self.open_item)
+        self.reading = ReadingSection(ui, logic, widget, self._signed, self.go)
+        self.adjudication = AdjudicationSection(ui.adjudicationContainer, self._signed)
+        self.agreement = AgreementSection(ui.agreementContainer)
+        self.criteria = CriteriaSection(ui)
+        self.study = StudySection(ui, self.put_away, self._study_opened)
+        self.keys = Keys(widget, {GOING: {"N": self.open_next, "P": lambda: self.go(-1)}})
+        self._scene_timer = qt.QTimer()
+        self._scene_timer.setSingleShot(True)
+        self._scene_timer.setInterval(0)
+        self._scene_timer.connect("timeout()", self._scene_lost)
+        self._top_timer = qt.QTimer()  # when the layout of what has just been shown is done
+        self._top_timer.setSingleShot(True)
+        self._top_timer.setInterval(0)
+        self._top_timer.connect("timeout()", self._show_top)
+        ui.nextToDoButton.connect("clicked()", self.open_next)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
+        self.addObserver(scene, scene.EndCloseEvent, self._scene_closed)
+        self.addObserver(scene, scene.StartImportEvent, self._scene_loads)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._node_goes)
+
+    # -- the panel's life
+
+    def enter(self) -> None:
+        """Go on where the reader left."""
+        self.entered = True
+        self.reading.enter()
+        self.adjudication.enter()
+        self._show_keys()
+        if self._left and self.session is not None:
+            self.agreement.show(self.session)
+        self._left = False
+        item, self._resumed = self._resumed, None
+        if item is not None:
+            self.open_item(item)
+        elif self.session is not None and self.item is None:
+            self.work.refresh()
+
+    def exit(self) -> None:
+        """Leave views and keys to another module; everything is saved, the case stays open."""
+        self.entered = False
+        self.reading.exit()
+        self.adjudication.exit()
+        self._show_keys()
+
+    def leave(self) -> bool:
+        """Put the case away for another mode of this module; returns whether that was possible."""
+        item = self.item
+        if not self.put_away():
+            return False
+        self._resumed = item
+        self.exit()
+        self.agreement.clear()
+        self._left = True
+        return True
+
+    def close(self) -> None:
+        """End with the panel (reload, quit): everything is saved and nothing is observed."""
+        self.exit()
+        self.removeObservers()
+        self._scene_timer.stop()
+        self._top_timer.stop()
+        self.reading.close()
+        self.adjudication.dispose()
+        self.agreement.dispose()
+        self.keys.close()
+        self.session = None
+
+    # -- cases
+
+    @property
+    def item(self) -> WorkItem | None:
+        """What is open."""
+        work = self.reading.work or self.adjudication.work
+        return work.item if work is not None else None
+
+    def open_item(self, item: WorkItem) -> None:
+        """Open a case; the one that is open is saved and put away first."""
+        if self.session is None or not self.put_away():
+            return
+        item = self.work.now(item)
+        self.work.say("")
+        try:
+            if item.duty is Duty.ADJUDICATE:
+                self.adjudication.open(self.session, item)
+                if self.entered:
+                    self.adjudication.enter()
+            else:
+                self._open_reading(item)
+        except StudyError as error:
+            self.work.say(plain(item, str(error)))
+            return
+        self.ui.workCollapsibleButton.collapsed = True
+        self.work.select(item)
+        self._top_timer.start()
+
+    def _show_top(self) -> None:
+        """Show a case that was opened from its top, wherever the panel was scrolled to in the one before."""
+        if self.item is not None:
+            scroll_to_top(self.ui.saveStateWidget if self.reading.work is not None else self.adjudication.widget)
+
+    def _open_reading(self, item: WorkItem) -> None:
+        from slicer.i18n import tr as _
+
+        work = open_work(self.session, item)
+        try:
+            work.volume  # noqa: B018 - reading the image may fail
+            total = self.session.progress(item.task, item.duty).total
+        except StudyError:
+            work.close(discard=True)
+            raise
+        self.reading.open(work, _("{number} of {total}").format(number=item.number, total=total))
+        self.ui.discTable.setFocus()
+
+    def open_next(self) -> None:
+        """Open the next case that is not done."""
+        if self.session is not None:
+            self._open_after(self.item)
+
+    def go(self, step: int) -> None:
+        """Open the next case that is not done, or the previous one of the list."""
+        from slicer.i18n import tr as _
+
+        if step > 0 or self.item is None:
+            self.open_next()
+            return
+        previous = self.work.previous_item(self.item)
+        if previous is None:
+            self._say(_("This is the first case of the list."))
+        else:
+            self.open_item(previous)
+
+    def put_away(self) -> bool:
+        """Save and close what is open; returns whether that was possible."""
+        return self.reading.put_away() and self.adjudication.close()
+
+    # -- what happens
+
+    def _study_opened(self, session: ReaderSession) -> None:
+        self.session = session
+        self._resumed = None
+        self._show_keys()
+        self.work.show(session)
+        self.agreement.show(session)
+        self.ui.workCollapsibleButton.collapsed = False
+        self.ui.workTable.setFocus()
+
+    def _signed(self) -> None:
+        self._open_after(self.item)
+
+    def _open_after(self, item: WorkItem | None) -> None:
+        from slicer.i18n import tr as _
+
+        self.work.refresh()
+        try:
+            following = self.work.next_item(after=item)
+        except StudyError as error:
+            self._say(str(error))
+            return
+        if following is not None:
+            self.open_item(following)
+            return
+        work = self.reading.work or self.adjudication.work
+        if work is not None and not work.is_signed:
+            self._say(_("There is no other case to do in this list."))
+        elif self.put_away():
+            self.reading.rest()
+            self.work.say(_("Nothing is left to do in this list."))
+
+    def _say(self, text: str) -> None:
+        """Tell the reader a sentence where the eyes are."""
+        if self.reading.work is not None:
+            self.reading.say(text)
+        elif self.adjudication.work is not None:
+            self.adjudication.say(text)
+        else:
+            self.work.say(text)
+
+    def _show_keys(self) -> None:
+        if self.entered and self.session is not None:
+            self.keys.enable(GOING)
+        else:
+            self.keys.enable()
+
+    # -- what happens to the scene
+
+    def _scene_closes(self, caller: Any, event: Any) -> None:
+        self.reading.lose_scene()
+        self.adjudication.lose_scene()
+
+    def _scene_loads(self, caller: Any, event: Any) -> None:
+        self.reading.flush()
+        self.adjudication.flush()
+
+    def _scene_closed(self, caller: Any, event: Any) -> None:
+        if self.item is not None:
+            self._scene_timer.start()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _node_goes(self, caller: Any, event: Any, node: Any) -> None:
+        import slicer
+
+        if slicer.mrmlScene.IsClosing():
+            return
+        for part in (self.reading, self.adjudication):
+            if part.scene is not None and part.scene.has(node):
+                part.lose_scene()
+                self._scene_timer.start()
+
+    def _scene_lost(self) -> None:
+        """Put a case away whose nodes are gone; where it could not be saved it is shown again."""
+        from slicer.i18n import tr as _
+
+        lost = [p for p in (self.reading, self.adjudication) if p.scene is not None and not p.scene.is_alive()]
+        if not lost or self.item is None:
+            return
+        if self.put_away():
+            self.reading.rest()
+            self.work.refresh()
+            self.work.say(_("The case was closed with the scene; everything is saved."))
+        else:
+            for part in lost:
+                part.restore_scene()

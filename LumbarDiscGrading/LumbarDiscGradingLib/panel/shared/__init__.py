@@ -1,0 +1,1 @@
+"""What both tabs of the panel use."""

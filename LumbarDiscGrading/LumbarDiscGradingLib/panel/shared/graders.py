@@ -1,0 +1,87 @@
+"""`Graders`: networks loaded once and kept, for the panel's worker threads and for scripts."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...grading.fallback import grade_or_fall_back, regrade_or_fall_back, run_or_fall_back
+from ...grading.result import DiscGrade, GradingResult
+
+if TYPE_CHECKING:
+    from ...grading.evidence import EvidenceMap
+    from ...grading.grader import DiscGrader
+
+
+def _leave_removed_folder() -> None:
+    """Go to the home folder if the working folder is no more (after a broken scene bundle): torch would end Slicer."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        os.chdir(Path.home())
+
+
+class Graders:
+    """Graders by device and models. Safe to be asked from several threads; one of them computes at a time."""
+
+    def __init__(self) -> None:
+        self._graders: dict[tuple[str, str, str], DiscGrader] = {}
+        self._loading, self._computing = threading.Lock(), threading.Lock()
+
+    def grader(self, device: str, segmentation_model: str = "", grading_model: str = "") -> DiscGrader:
+        """Return the grader of a device and two models (names; empty for the built-in defaults), loaded if need be.
+
+        Raises
+        ------
+        DeviceError, ModelError
+            If the device or a model cannot be used.
+        """
+        key = device, segmentation_model, grading_model
+        with self._loading:
+            _leave_removed_folder()
+            if key not in self._graders:
+                from ...grading.grader import DiscGrader
+
+                self._graders[key] = DiscGrader(device, segmentation_model or None, grading_model or None)
+            return self._graders[key]
+
+    def forget(self) -> None:
+        """Load networks anew from now on: a model was installed, perhaps over one of the same name."""
+        with self._loading:
+            self._graders.clear()
+
+    def grade(
+        self,
+        work: Callable[[DiscGrader], GradingResult],
+        device: str,
+        segmentation_model: str = "",
+        grading_model: str = "",
+    ) -> GradingResult:
+        """Grade a volume, on the CPU if the graphics card fails; see `grading.fallback`."""
+        with self._computing:
+            return grade_or_fall_back(lambda name: self.grader(name, segmentation_model, grading_model), device, work)
+
+    def regrade(
+        self,
+        work: Callable[[DiscGrader], tuple[DiscGrade, ...]],
+        device: str,
+        segmentation_model: str = "",
+        grading_model: str = "",
+    ) -> tuple[DiscGrade, ...]:
+        """Grade given masks, on the CPU if the graphics card fails; see `grading.fallback`."""
+        with self._computing:
+            return regrade_or_fall_back(lambda name: self.grader(name, segmentation_model, grading_model), device, work)
+
+    def evidence(
+        self,
+        work: Callable[[DiscGrader], EvidenceMap],
+        device: str,
+        segmentation_model: str = "",
+        grading_model: str = "",
+    ) -> EvidenceMap:
+        """Compute evidence, on the CPU if the graphics card fails; see `grading.fallback`."""
+        with self._computing:
+            return run_or_fall_back(lambda name: self.grader(name, segmentation_model, grading_model), device, work)[0]
