@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from LumbarDiscGradingLib.annotation.protocol import Protocol, Reader, Role, Task
-from LumbarDiscGradingLib.annotation.session import ReaderSession
-from LumbarDiscGradingLib.annotation.study import Study
+from LumbarDiscGradingLib.annotation.study.study.study import Study
+from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.imaging.volume import SagittalVolume
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS
 

@@ -175,8 +175,8 @@ def sample_study(folder: Path) -> Path:
     import numpy as np
 
     from LumbarDiscGradingLib.annotation.protocol import Protocol, Reader, Role, Task
-    from LumbarDiscGradingLib.annotation.session import ReaderSession
-    from LumbarDiscGradingLib.annotation.study import Study
+    from LumbarDiscGradingLib.annotation.study.study.study import Study
+    from LumbarDiscGradingLib.annotation.work.session import ReaderSession
     from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
     from LumbarDiscGradingLib.pfirrmann import LEVELS_BY_LABEL
 

@@ -12,13 +12,18 @@ import numpy as np
 import pytest
 from example_studies import make_study, protocol, read_grades, read_masks, truth_masks
 
+from LumbarDiscGradingLib.annotation.active_learning.informativeness import disagreement_rates, most_informative_first
+from LumbarDiscGradingLib.annotation.active_learning.ranking import (
+    CaseRanking,
+    CaseScores,
+    RankingModel,
+    latest_ranking,
+)
 from LumbarDiscGradingLib.annotation.errors import StudyError, WorkflowError
-from LumbarDiscGradingLib.annotation.informativeness import disagreement_rates, most_informative_first
 from LumbarDiscGradingLib.annotation.protocol import Task
-from LumbarDiscGradingLib.annotation.ranking import CaseRanking, CaseScores, RankingModel, latest_ranking
-from LumbarDiscGradingLib.annotation.session import ReaderSession
-from LumbarDiscGradingLib.annotation.study import Study
-from LumbarDiscGradingLib.annotation.verification import verify_study
+from LumbarDiscGradingLib.annotation.study.study.study import Study
+from LumbarDiscGradingLib.annotation.study.study.verification import verify_study
+from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.models.store import default_model_names
 from LumbarDiscGradingLib.pfirrmann import LUMBAR_LEVELS
@@ -278,9 +283,9 @@ def test_once_ranked_the_order_needs_no_torch(folder):
     code = (
         "import sys\n"
         "for name in ('torch', 'safetensors', 'slicer'): sys.modules[name] = None\n"
-        "from LumbarDiscGradingLib.annotation.informativeness import most_informative_first\n"
+        "from LumbarDiscGradingLib.annotation.active_learning.informativeness import most_informative_first\n"
         "from LumbarDiscGradingLib.annotation.protocol import Task\n"
-        "from LumbarDiscGradingLib.annotation.session import ReaderSession\n"
+        "from LumbarDiscGradingLib.annotation.work.session import ReaderSession\n"
         f"session = ReaderSession.open({str(folder)!r}, 'carl')\n"
         "print(session.next_item(Task.GRADES, priority=most_informative_first(session, Task.GRADES)).case)\n"
     )

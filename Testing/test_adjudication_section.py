@@ -12,11 +12,11 @@ import pytest
 from example_studies import READERS, make_study, read_grades, read_masks, truth_masks
 from test_study import eroded
 
-from LumbarDiscGradingLib.annotation.consensus import consensus_grades, consensus_masks
 from LumbarDiscGradingLib.annotation.errors import StudyError, WorkflowError
 from LumbarDiscGradingLib.annotation.protocol import Reader, Role, Task
-from LumbarDiscGradingLib.annotation.session import Duty, ReaderSession
-from LumbarDiscGradingLib.annotation.states import CaseState
+from LumbarDiscGradingLib.annotation.study.study.reference import consensus_grades, consensus_masks
+from LumbarDiscGradingLib.annotation.study.study.states import CaseState
+from LumbarDiscGradingLib.annotation.work.session import Duty, ReaderSession
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS
 
 slicer = pytest.importorskip("slicer")

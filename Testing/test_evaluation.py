@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from LumbarDiscGradingLib.annotation.export import export_study
+from LumbarDiscGradingLib.annotation.exchange.export import export_study
 from LumbarDiscGradingLib.annotation.protocol import Role
-from LumbarDiscGradingLib.annotation.study import Study
+from LumbarDiscGradingLib.annotation.study.study.study import Study
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
 from LumbarDiscGradingLib.dataset.writing import CaseToWrite, write_dataset

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from example_studies import READERS, image, make_study, read_grades, read_masks, truth_masks
 
+from LumbarDiscGradingLib.annotation.active_learning.ranking import CaseRanking, CaseScores, RankingModel
 from LumbarDiscGradingLib.annotation.protocol import Reader, Role, Task
-from LumbarDiscGradingLib.annotation.ranking import CaseRanking, CaseScores, RankingModel
-from LumbarDiscGradingLib.annotation.session import Duty, ReaderSession
-from LumbarDiscGradingLib.annotation.states import CaseState
-from LumbarDiscGradingLib.annotation.study import Study
+from LumbarDiscGradingLib.annotation.study.study.states import CaseState
+from LumbarDiscGradingLib.annotation.study.study.study import Study
+from LumbarDiscGradingLib.annotation.work.session import Duty, ReaderSession
 from LumbarDiscGradingLib.models.store import default_model_names
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS
 

@@ -19,6 +19,7 @@ PACKAGES_OF_ROOM = {
     "__init__": set(),
     **{room: set() for room in FOUNDATIONS},
     "imaging": IMAGE,
+    "measures": {"numpy", "scipy"},
     "dataset": IMAGE,
     "annotation": IMAGE,
     "networks": IMAGE | {"torch"},
@@ -31,7 +32,7 @@ PACKAGES_OF_ROOM = {
     "panel": IMAGE | MRML | {"qt", "ctk", "PyTorchUtils", "SampleData", "DICOMLib"},
     "cli": IMAGE | {"rich", "tqdm"},
 }
-WITHOUT_TORCH = (*FOUNDATIONS, "imaging", "dataset", "annotation", "report")
+WITHOUT_TORCH = (*FOUNDATIONS, "imaging", "measures", "dataset", "annotation", "report")
 """Rooms whose every module is imported without torch."""
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from example_studies import make_study, read_masks, truth_masks
 
-from LumbarDiscGradingLib.annotation.durable_files import append_line, write_durable
 from LumbarDiscGradingLib.annotation.errors import NotSavedError
-from LumbarDiscGradingLib.annotation.events import valid_events
+from LumbarDiscGradingLib.annotation.log.events import valid_events
 from LumbarDiscGradingLib.annotation.protocol import Task
-from LumbarDiscGradingLib.annotation.session import ReaderSession
-from LumbarDiscGradingLib.annotation.study import Study
-from LumbarDiscGradingLib.annotation.verification import verify_study
+from LumbarDiscGradingLib.annotation.storage.durable_files import append_line, write_durable
+from LumbarDiscGradingLib.annotation.study.study.study import Study
+from LumbarDiscGradingLib.annotation.study.study.verification import verify_study
+from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS
 
 TESTING = Path(__file__).resolve().parent
@@ -47,7 +47,7 @@ def test_readers_killed_while_saving_lose_nothing_that_was_confirmed() -> None:
 
 SAVER = """
     import sys, time
-    from LumbarDiscGradingLib.annotation.session import ReaderSession
+    from LumbarDiscGradingLib.annotation.work.session import ReaderSession
     from LumbarDiscGradingLib.pfirrmann import LUMBAR_LEVELS
     folder, reader, case, seconds = *sys.argv[1:4], float(sys.argv[4])
     session, count, end = ReaderSession.open(folder, reader), 0, time.monotonic() + float(seconds)
@@ -92,7 +92,7 @@ def test_on_a_full_disk_the_reader_is_told_and_keeps_the_work(tmp_path: Path) ->
         from example_studies import truth_masks
         from LumbarDiscGradingLib.annotation.errors import NotSavedError
         from LumbarDiscGradingLib.annotation.protocol import Task
-        from LumbarDiscGradingLib.annotation.session import ReaderSession
+        from LumbarDiscGradingLib.annotation.work.session import ReaderSession
         place = Path(sys.argv[1])
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
@@ -138,7 +138,7 @@ def test_on_a_full_disk_a_peer_reviewer_is_told_and_keeps_the_correction(tmp_pat
         from pathlib import Path
         from example_studies import truth_masks
         from LumbarDiscGradingLib.annotation.errors import NotSavedError
-        from LumbarDiscGradingLib.annotation.session import ReaderSession
+        from LumbarDiscGradingLib.annotation.work.session import ReaderSession
         from LumbarDiscGradingLib.pfirrmann import DISC_LABELS
         place = Path(sys.argv[1])
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -181,7 +181,7 @@ def test_in_a_read_only_study_the_reader_is_told_and_keeps_the_work() -> None:
             from pathlib import Path
             from LumbarDiscGradingLib.annotation.errors import NotSavedError
             from LumbarDiscGradingLib.annotation.protocol import Task
-            from LumbarDiscGradingLib.annotation.session import ReaderSession
+            from LumbarDiscGradingLib.annotation.work.session import ReaderSession
             if os.geteuid() == 0:
                 os.setuid(65534)  # to the superuser nothing is read-only
             place = Path(sys.argv[1])

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 from example_studies import make_study, read_grades, read_masks, truth_masks
 
-from LumbarDiscGradingLib.annotation import documents
-from LumbarDiscGradingLib.annotation.deidentification import Mapping, MappingRow
-from LumbarDiscGradingLib.annotation.documents import migrated, parse_document, schema_of
+from LumbarDiscGradingLib.annotation.active_learning.ranking import CaseRanking, CaseScores, RankingModel
 from LumbarDiscGradingLib.annotation.errors import StudyError
-from LumbarDiscGradingLib.annotation.export import export_study
-from LumbarDiscGradingLib.annotation.export_import import import_export
+from LumbarDiscGradingLib.annotation.exchange.deidentification import Mapping, MappingRow
+from LumbarDiscGradingLib.annotation.exchange.export import export_study
+from LumbarDiscGradingLib.annotation.exchange.export_import import import_export
 from LumbarDiscGradingLib.annotation.protocol import Task
-from LumbarDiscGradingLib.annotation.ranking import CaseRanking, CaseScores, RankingModel
-from LumbarDiscGradingLib.annotation.session import ReaderSession
-from LumbarDiscGradingLib.annotation.study import Study
-from LumbarDiscGradingLib.annotation.verification import verify_export
+from LumbarDiscGradingLib.annotation.storage import documents
+from LumbarDiscGradingLib.annotation.storage.documents import migrated, parse_document, schema_of
+from LumbarDiscGradingLib.annotation.study.study.study import Study
+from LumbarDiscGradingLib.annotation.study.study.verification import verify_export
+from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.json_schema import first_violation
 
 links = pytest.mark.skipif(os.name == "nt", reason="links need rights there")
@@ -208,7 +208,7 @@ def test_an_import_takes_no_file_that_is_not_part_of_a_reading(folder, tmp_path)
     out = exported(folder, tmp_path / "out")
     bad = out / "readings" / "readers" / "carl" / "C0001" / "run-me.sh"
     bad.write_text("x")
-    from LumbarDiscGradingLib.annotation.verification import list_files
+    from LumbarDiscGradingLib.annotation.study.study.verification import list_files
 
     change_json(out / "manifest.json", files=list_files(out))  # the attacker keeps the manifest true
     study = Study.create(tmp_path / "again", Study.open(folder).protocol)

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from example_studies import READERS
 
-from LumbarDiscGradingLib.annotation.agreement import ALL_LEVELS, study_agreement
-from LumbarDiscGradingLib.annotation.consensus import consensus_grades
-from LumbarDiscGradingLib.annotation.export import export_study
-from LumbarDiscGradingLib.annotation.importing import import_sources
+from LumbarDiscGradingLib.annotation.agreement.agreement.agreement import ALL_LEVELS, study_agreement
+from LumbarDiscGradingLib.annotation.exchange.export import export_study
+from LumbarDiscGradingLib.annotation.exchange.importing import import_sources
 from LumbarDiscGradingLib.annotation.protocol import Protocol, Task
-from LumbarDiscGradingLib.annotation.session import Duty, ReaderSession
-from LumbarDiscGradingLib.annotation.states import CaseState, StudyStates
-from LumbarDiscGradingLib.annotation.study import Study
-from LumbarDiscGradingLib.annotation.verification import verify_export, verify_study
+from LumbarDiscGradingLib.annotation.study.study.reference import consensus_grades
+from LumbarDiscGradingLib.annotation.study.study.states import CaseState, StudyStates
+from LumbarDiscGradingLib.annotation.study.study.study import Study
+from LumbarDiscGradingLib.annotation.study.study.verification import verify_export, verify_study
+from LumbarDiscGradingLib.annotation.work.session import Duty, ReaderSession
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS

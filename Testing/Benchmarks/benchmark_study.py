@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from LumbarDiscGradingLib.annotation.importing import import_grades, import_masks
+from LumbarDiscGradingLib.annotation.exchange.importing import import_grades, import_masks
 from LumbarDiscGradingLib.annotation.protocol import Protocol, Reader, Role, Task
-from LumbarDiscGradingLib.annotation.study import Study
+from LumbarDiscGradingLib.annotation.study.study.study import Study
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS
 
@@ -63,7 +63,7 @@ def make_study(folder: Path, cases: int, unread: int) -> None:
 
 def measure(folder: Path) -> None:
     """Measure in a fresh process, so that nothing is known from making the study; prints one JSON object."""
-    from LumbarDiscGradingLib.annotation.session import ReaderSession
+    from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 
     found: dict[str, float] = {}
     since = time.perf_counter()
@@ -88,7 +88,7 @@ def measure(folder: Path) -> None:
 
 def saving_seconds(folder: Path) -> dict[str, float]:
     """Return how long a reader waits for a grade and for a stroke to be on the disk, median of 20."""
-    from LumbarDiscGradingLib.annotation.session import ReaderSession
+    from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 
     found = {}
     for reader, task, name in (("carl", Task.GRADES, "grade"), ("anna", Task.MASKS, "stroke")):

@@ -34,7 +34,7 @@ def add_rank(commands: argparse._SubParsersAction) -> None:
 
 
 def _rank(arguments: argparse.Namespace) -> int:
-    from ..annotation.study import Study
+    from ..annotation.study.study import Study
 
     study = Study.open(arguments.study)
     if not study.protocol.active_learning:

@@ -15,9 +15,9 @@ from .rank_command import add_rank
 from .study_work import guarded, with_progress
 
 if TYPE_CHECKING:
-    from ..annotation.importing import ImportReport
-    from ..annotation.kappa import Estimate
+    from ..annotation.exchange.importing import ImportReport
     from ..annotation.protocol import Protocol, Reader
+    from ..measures.kappa import Estimate
 
 ROLES = {"annotator": "annotator", "reviewer": "peer reviewer", "grader": "grader", "adjudicator": "adjudicator"}
 """Words on the command line for the roles."""
@@ -145,7 +145,7 @@ def _add_verify(commands: argparse._SubParsersAction) -> None:
 
 
 def _create(arguments: argparse.Namespace) -> int:
-    from ..annotation.study import Study
+    from ..annotation.study.study import Study
 
     study = Study.create(arguments.study, _protocol(arguments))
     print(f"{study.protocol.name}: made in {arguments.study} for {len(study.protocol.readers)} readers; import images.")
@@ -183,10 +183,10 @@ def _protocol(arguments: argparse.Namespace) -> Protocol:
 
 
 def _protocol_of(folder: Path) -> Protocol:
-    from ..annotation.documents import read_document
     from ..annotation.protocol import Protocol
-    from ..annotation.study import STUDY_NAME
-    from ..annotation.verification import READINGS_FOLDER
+    from ..annotation.storage.documents import read_document
+    from ..annotation.study.study import STUDY_NAME
+    from ..annotation.study.verification import READINGS_FOLDER
 
     for path in (folder / STUDY_NAME, folder / READINGS_FOLDER / STUDY_NAME):
         if path.is_file():
@@ -208,9 +208,9 @@ def _reader(text: str) -> Reader:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from ..annotation.export_import import import_export, is_export
-    from ..annotation.importing import import_sources
-    from ..annotation.study import Study
+    from ..annotation.exchange.export_import import import_export, is_export
+    from ..annotation.exchange.importing import import_sources
+    from ..annotation.study.study import Study
 
     study = Study.open(arguments.study)
     reports = [import_export(study, path, with_progress("Importing")) for path in arguments.sources if is_export(path)]
@@ -242,9 +242,9 @@ def _print_import(report: ImportReport) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from ..annotation.session import Duty, ReaderSession
-    from ..annotation.states import CaseState, StudyStates
-    from ..annotation.study import Study
+    from ..annotation.study.states import CaseState, StudyStates
+    from ..annotation.study.study import Study
+    from ..annotation.work.session import Duty, ReaderSession
 
     study = Study.open(arguments.study)
     states = StudyStates(study)
@@ -271,9 +271,9 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _agreement(arguments: argparse.Namespace) -> int:
-    from ..annotation.agreement import ALL_LEVELS, study_agreement
-    from ..annotation.study import Study
-    from ..annotation.tables import write_agreement_tables
+    from ..annotation.agreement.agreement import ALL_LEVELS, study_agreement
+    from ..annotation.agreement.tables import write_agreement_tables
+    from ..annotation.study.study import Study
 
     study = Study.open(arguments.study)
     agreement = study_agreement(study, arguments.resamples, arguments.seed, with_progress("Comparing"))
@@ -314,9 +314,9 @@ def _interval(estimate: Estimate) -> str:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from ..annotation.export import export_study
-    from ..annotation.export_layouts import Layout
-    from ..annotation.study import Study
+    from ..annotation.exchange.export import export_study
+    from ..annotation.exchange.layouts import Layout
+    from ..annotation.study.study import Study
 
     report = export_study(
         Study.open(arguments.study),
@@ -347,9 +347,9 @@ def _proportions(text: str) -> dict[str, float]:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from ..annotation.deidentification import Mapping
-    from ..annotation.study import STUDY_NAME, Study
-    from ..annotation.verification import verify_export, verify_study
+    from ..annotation.exchange.deidentification import Mapping
+    from ..annotation.study.study import STUDY_NAME, Study
+    from ..annotation.study.verification import verify_export, verify_study
 
     if (arguments.folder / STUDY_NAME).is_file():
         study = Study.open(arguments.folder)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..annotation.cases import StudyCase
+from ..annotation.active_learning.ranking import CaseRanking, CaseScores, RankingModel
 from ..annotation.errors import StudyError, WorkflowError
-from ..annotation.ranking import CaseRanking, CaseScores, RankingModel
-from ..annotation.study import Study
+from ..annotation.study.cases import StudyCase
+from ..annotation.study.study import Study
 from ..imaging.volume import ImagingError
 from ..pfirrmann import Tissue
 

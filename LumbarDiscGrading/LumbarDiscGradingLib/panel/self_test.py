@@ -325,9 +325,9 @@ class SelfTest:
 
     def test_13_a_disagreement_is_adjudicated(self) -> None:
         """Two readers disagree on one disc; an adjudicator settles it, and the consensus is as decided."""
-        from ..annotation.consensus import consensus_grades
         from ..annotation.protocol import Protocol, Reader, Role, Task
-        from ..annotation.session import ReaderSession
+        from ..annotation.study.reference import consensus_grades
+        from ..annotation.work.session import ReaderSession
         from ..pfirrmann import LUMBAR_LEVELS
 
         user = self._open_panel()
@@ -450,7 +450,7 @@ class SelfTest:
 
     def _study(self, folder: str, protocol: Any) -> str:
         """Make a study of one case and return its folder."""
-        from ..annotation.study import Study
+        from ..annotation.study.study import Study
 
         study = Study.create(f"{folder}/study", protocol)
         study.add_case(self._sample())

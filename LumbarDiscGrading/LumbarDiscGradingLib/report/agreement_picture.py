@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from ..annotation.agreement import ALL_LEVELS, GradeAgreement, MaskAgreement, Spread, StudyAgreement
+from ..annotation.agreement.agreement import ALL_LEVELS, GradeAgreement, MaskAgreement, Spread, StudyAgreement
 from ..pfirrmann import ROMAN_GRADES
 from .atomic_file import replacing
 from .drawing import Color, draw_text, shortened

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..annotation.segmentation_files import mask_levels
+from ..annotation.storage.segmentation_files import mask_levels
 from ..imaging.volume import SagittalVolume
 from ..imaging.window import automatic_window
 from ..pfirrmann import DISC_LABELS, NOT_GRADED_COLOR

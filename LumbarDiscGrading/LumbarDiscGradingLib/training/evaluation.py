@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..annotation.comparison import dice, mean_surface_distance_mm
+from ..annotation.log.comparison import dice, mean_surface_distance_mm
 from ..dataset.labelled import LabelledCase, is_disc, slices_with_discs
 from ..grading.discs import components
 from ..grading.grader import DiscGrader, NoDiscsError

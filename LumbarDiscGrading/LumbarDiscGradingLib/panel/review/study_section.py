@@ -7,8 +7,8 @@ from typing import Any
 
 from ...annotation.errors import StudyError
 from ...annotation.protocol import Reader
-from ...annotation.session import ReaderSession
-from ...annotation.study import Study
+from ...annotation.study.study import Study
+from ...annotation.work.session import ReaderSession
 from .case.save_elsewhere import rescued_note
 
 STUDY_SETTING, READER_SETTING = "LumbarDiscGrading/Study", "LumbarDiscGrading/Reader"

@@ -8,7 +8,7 @@ import vtk
 from slicer.util import VTKObservationMixin
 
 from ...annotation.errors import StudyError
-from ...annotation.session import Duty, ReaderSession, WorkItem
+from ...annotation.work.session import Duty, ReaderSession, WorkItem
 from ..shared.criteria_section import CriteriaSection
 from ..shared.scroll_to_top import scroll_to_top
 from .adjudication.section import AdjudicationSection

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ...annotation.active_learning.informativeness import most_informative_first
 from ...annotation.errors import StudyError
-from ...annotation.informativeness import most_informative_first
 from ...annotation.protocol import AdjudicationRule, Role, Task
-from ...annotation.session import CasePriority, Duty, ReaderSession, WorkItem
-from ...annotation.states import CaseState
+from ...annotation.study.states import CaseState
+from ...annotation.work.session import CasePriority, Duty, ReaderSession, WorkItem
 
 TITLE, STATE, TIME = range(3)
 DONE, BEGUN, TO_DO = "\N{CHECK MARK}", "\N{BLACK CIRCLE}", "\N{WHITE CIRCLE}"

@@ -7,8 +7,8 @@ from typing import Any
 
 from ....annotation.errors import StudyError
 from ....annotation.protocol import Task
-from ....annotation.readings import NOT_ASSESSABLE
-from ....annotation.session import ReaderSession, WorkItem
+from ....annotation.storage.grade_files import NOT_ASSESSABLE
+from ....annotation.work.session import ReaderSession, WorkItem
 from ....pfirrmann import GRADES
 from ....resources import resource_path
 from ....scene.adjudication_scene import AdjudicationScene, SideBySideLayout

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ....annotation.adjudicating import Adjudication
 from ....annotation.errors import WorkflowError
 from ....annotation.protocol import Task
-from ....annotation.session import ReaderSession, WorkItem
-from ....annotation.states import Disagreement
+from ....annotation.study.states import Disagreement
+from ....annotation.work.adjudication import Adjudication
+from ....annotation.work.session import ReaderSession, WorkItem
 from ....imaging.volume import SagittalVolume
 from ....pfirrmann import DISC_LABELS
 from ..reading.work import Work

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ....annotation.agreement import StudyAgreement, require_agreement_sight, study_agreement
+from ....annotation.agreement.agreement import StudyAgreement, require_agreement_sight, study_agreement
+from ....annotation.agreement.tables import write_agreement_tables
 from ....annotation.errors import StudyError
-from ....annotation.session import ReaderSession
-from ....annotation.study import Study
-from ....annotation.tables import write_agreement_tables
+from ....annotation.study.study import Study
+from ....annotation.work.session import ReaderSession
 from ....report.agreement_picture import save_agreement_picture
 from ....resources import resource_path
 from ....scene.agreement_chart import AgreementChart

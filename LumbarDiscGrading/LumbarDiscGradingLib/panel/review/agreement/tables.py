@@ -6,8 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ....annotation.agreement import ALL_LEVELS, GradeAgreement, MaskAgreement, ReadingTime, Spread, StudyAgreement
-from ....annotation.kappa import Estimate
+from ....annotation.agreement.agreement import (
+    ALL_LEVELS,
+    GradeAgreement,
+    MaskAgreement,
+    ReadingTime,
+    Spread,
+    StudyAgreement,
+)
+from ....measures.kappa import Estimate
 from ....pfirrmann import ROMAN_GRADES
 
 Pair = Sequence[GradeAgreement] | Sequence[MaskAgreement]

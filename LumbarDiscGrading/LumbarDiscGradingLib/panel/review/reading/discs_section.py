@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ....annotation.errors import StudyError
-from ....annotation.readings import CONFIDENCES, DiscGrading
+from ....annotation.storage.grade_files import CONFIDENCES, DiscGrading
 from ....pfirrmann import GRADES, NOT_GRADED_COLOR, ROMAN_GRADES, group_of_grade
 from ...grading.result_section import color_chip
 from ..case.save_state import SaveState

@@ -7,7 +7,7 @@ from typing import Any
 
 from ....annotation.errors import StudyError
 from ....annotation.protocol import Task
-from ....annotation.session import Duty
+from ....annotation.work.session import Duty
 from ....pfirrmann import GRADES
 from ....scene.reading_layout import ReadingLayout
 from ....scene.reading_scene import ReadingScene

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....annotation.errors import StudyError
-from ....annotation.marks import Mark
-from ....annotation.open_case import OpenCase
 from ....annotation.protocol import Task
-from ....annotation.readings import DiscGrading
-from ....annotation.reviewing import PeerReview
-from ....annotation.segmentation_files import mask_levels
-from ....annotation.session import Duty, ReaderSession, WorkItem
+from ....annotation.storage.grade_files import DiscGrading
+from ....annotation.storage.segmentation_files import mask_levels
+from ....annotation.work.open_case import OpenCase
+from ....annotation.work.peer_review import PeerReview
+from ....annotation.work.reading_now import Mark
+from ....annotation.work.session import Duty, ReaderSession, WorkItem
 from ....imaging.volume import SagittalVolume
 from ....pfirrmann import DISC_LABELS, NOT_GRADED_COLOR, group_of_grade
 

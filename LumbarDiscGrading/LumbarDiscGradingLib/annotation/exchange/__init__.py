@@ -1,0 +1,1 @@
+"""Into a study and out of it."""

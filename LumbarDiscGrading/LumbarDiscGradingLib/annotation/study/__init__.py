@@ -1,0 +1,1 @@
+"""What is in a study, and what follows from its logs."""

@@ -1,0 +1,58 @@
+"""What counts as the reference of a case: agreed readings, peer-reviewed masks, and what an adjudicator decided."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...pfirrmann import DISC_LABELS
+from ..errors import StudyError
+from ..protocol import Task
+from ..storage.grade_files import NOT_ASSESSABLE
+from .states import CaseState, StudyStates
+
+
+def consensus_grades(states: StudyStates, case_id: str) -> dict[str, int]:
+    """Return the reference Pfirrmann grade by level; discs that could not be assessed or settled are left out.
+
+    Empty while the grades of the case are not finished.
+    """
+    if not states.is_finished(case_id, Task.GRADES):
+        return {}
+    readings = states.signed_readings(case_id, Task.GRADES)
+    settled = dict(readings[0].grades)
+    adjudication = states.adjudication(case_id, Task.GRADES)
+    for disagreement in states.disagreements(case_id, Task.GRADES):
+        decision = adjudication[1].decisions.get(disagreement.level, {}) if adjudication else {}
+        settled[disagreement.level] = decision.get("grade", NOT_ASSESSABLE)
+    levels = states.study.protocol.levels
+    return {level: settled[level] for level in levels if settled.get(level, NOT_ASSESSABLE) != NOT_ASSESSABLE}
+
+
+def consensus_masks(states: StudyStates, case_id: str) -> NDArray[np.uint8] | None:
+    """Return the reference masks of a case in canonical order, None while they are not finished.
+
+    Of two agreeing readings that of the reader with more years of experience is taken. Under the rule ``leave out``
+    the discs on which readings disagree are left out.
+
+    Raises
+    ------
+    StudyError
+        If a file is missing or damaged.
+    """
+    if not states.is_finished(case_id, Task.MASKS):
+        return None
+    study = states.study
+    readings = states.signed_readings(case_id, Task.MASKS)
+    adjudication = states.adjudication(case_id, Task.MASKS)
+    if adjudication is not None:
+        adjudicator, record = adjudication
+        if record.sha256 is None:
+            raise StudyError(f"The adjudicated masks of case {case_id} are missing; adjudicate the case again.")
+        return study.masks(study.adjudication_path(adjudicator, case_id), case_id, record.sha256).voxels
+    chosen = max(readings, key=lambda reading: study.protocol.reader(reading.reader).years_of_experience)
+    labels = study.masks(chosen.path, case_id, chosen.sha256).voxels
+    if states.state(case_id, Task.MASKS) is CaseState.DISCORDANT:
+        disputed = [DISC_LABELS[found.level] for found in states.disagreements(case_id, Task.MASKS)]
+        labels = np.where(np.isin(labels, disputed), 0, labels).astype(np.uint8)
+    return labels

@@ -1,0 +1,1 @@
+"""Measures of agreement and of errors: arrays in, numbers out."""
