@@ -9,13 +9,20 @@ import pytest
 import torch
 from distributed_worker import sample
 
+from LumbarDiscGradingLib.evaluation.scores import DiscScore
 from LumbarDiscGradingLib.grading.classifier import disc_input
 from LumbarDiscGradingLib.imaging.crop import MaskUse
-from LumbarDiscGradingLib.training import cross_validation
-from LumbarDiscGradingLib.training.disc_crops import MARGIN_PX, VARIATIONS, DiscCrops, Variation, crops_of, wide_crop
-from LumbarDiscGradingLib.training.evaluation import DiscScore
-from LumbarDiscGradingLib.training.feature_baseline import FEATURES, features_of
-from LumbarDiscGradingLib.training.grading import train_grading
+from LumbarDiscGradingLib.training.grading.train import cross_validation
+from LumbarDiscGradingLib.training.grading.train.disc_crops import (
+    MARGIN_PX,
+    VARIATIONS,
+    DiscCrops,
+    Variation,
+    crops_of,
+    wide_crop,
+)
+from LumbarDiscGradingLib.training.grading.train.feature_baseline import FEATURES, features_of
+from LumbarDiscGradingLib.training.grading.train.train import train_grading
 from LumbarDiscGradingLib.training.recipes import GRADING_PRESETS, SEGMENTATION_PRESETS, changed_recipe
 
 RECIPE = GRADING_PRESETS["default"]

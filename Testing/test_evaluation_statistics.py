@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from LumbarDiscGradingLib.training import evaluation_statistics as statistics
-from LumbarDiscGradingLib.training.evaluation_statistics import Average
+from LumbarDiscGradingLib.measures import classification as statistics
+from LumbarDiscGradingLib.measures.classification import Average
 
 SEEDS = st.integers(0, 10_000)
 RANDOM_TABLES = st.tuples(SEEDS, st.integers(12, 60))

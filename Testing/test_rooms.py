@@ -26,6 +26,7 @@ PACKAGES_OF_ROOM = {
     "models": IMAGE | TORCH,
     "grading": IMAGE | TORCH,
     "report": IMAGE | {"PIL"},
+    "evaluation": IMAGE | {"PIL", "torch", "monai", "sklearn", "matplotlib"},
     "training": IMAGE | TORCH | {"PIL", "lightning", "monai", "sklearn", "matplotlib", "rich", "tqdm"},
     "headless": IMAGE | MRML,
     "scene": IMAGE | MRML,

@@ -150,7 +150,7 @@ def test_training_starts_from_the_export(rehearsed, shared_data, tmp_path, monke
     from test_training import TINY
 
     from LumbarDiscGradingLib.training import recipes
-    from LumbarDiscGradingLib.training.disc_samples import collect_samples
+    from LumbarDiscGradingLib.training.grading.train.disc_samples import collect_samples
 
     study, _ = rehearsed
     report = export_study(study, tmp_path / "out", seed=2)

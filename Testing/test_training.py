@@ -14,6 +14,7 @@ from scipy.ndimage import distance_transform_edt
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
 from LumbarDiscGradingLib.dataset.writing import CaseToWrite, write_dataset
+from LumbarDiscGradingLib.evaluation.scores import read_scores
 from LumbarDiscGradingLib.grading.segmenter import Segmenter
 from LumbarDiscGradingLib.imaging.canvas import Grid
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
@@ -21,20 +22,14 @@ from LumbarDiscGradingLib.imaging.volume import SagittalVolume
 from LumbarDiscGradingLib.models.folder import TrainedModel
 from LumbarDiscGradingLib.models.store import find_model
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, Tissue
-from LumbarDiscGradingLib.training import ablation, disc_samples, recipes, segmentation_folds
-from LumbarDiscGradingLib.training.contour_offset import best_offset, take_off_disc_logit
-from LumbarDiscGradingLib.training.evaluation import read_scores
-from LumbarDiscGradingLib.training.grading import fit_temperature, ordinal_loss, ordinal_target
+from LumbarDiscGradingLib.training import ablation, recipes
+from LumbarDiscGradingLib.training.grading.train import disc_samples
+from LumbarDiscGradingLib.training.grading.train.train import fit_temperature, ordinal_loss, ordinal_target
 from LumbarDiscGradingLib.training.model_export import record_metrics
 from LumbarDiscGradingLib.training.run_folder import moving_average
-from LumbarDiscGradingLib.training.segmentation import (
-    SegmentationData,
-    SegmentationModule,
-    read_labels,
-    train_segmentation,
-    write_labels,
-)
-from LumbarDiscGradingLib.training.slices import (
+from LumbarDiscGradingLib.training.segmentation.train import folds as segmentation_folds
+from LumbarDiscGradingLib.training.segmentation.train.contour_offset import best_offset, take_off_disc_logit
+from LumbarDiscGradingLib.training.segmentation.train.slices import (
     IGNORED,
     LANDMARK_LUMBOSACRAL,
     LANDMARK_OTHER,
@@ -42,6 +37,13 @@ from LumbarDiscGradingLib.training.slices import (
     SlicePatches,
     TrainingCase,
     tissues_and_landmark,
+)
+from LumbarDiscGradingLib.training.segmentation.train.train import (
+    SegmentationData,
+    SegmentationModule,
+    read_labels,
+    train_segmentation,
+    write_labels,
 )
 
 SPLITS = {"train": ["a", "b"], "tune": ["c"], "test": ["d"]}
@@ -128,7 +130,7 @@ def test_ablations_undo_the_choices_of_a_recipe_one_by_one_and_go_on_where_they_
     arguments += ["--only", "gentle_share"]
 
     # what was measured is not measured again
-    monkeypatch.setattr("LumbarDiscGradingLib.training.segmentation.train_segmentation", None)
+    monkeypatch.setattr("LumbarDiscGradingLib.training.segmentation.train.train_segmentation", None)
     assert main([*arguments, "--set", "epochs=2"]) == 0
 
 
@@ -433,7 +435,7 @@ def test_gradings_by_networks_that_saw_the_tuning_patients_are_not_trained_on(
 @pytest.fixture
 def tiny_segmentation_model(phantoms, tmp_path):
     from LumbarDiscGradingLib.training.model_export import save_segmentation_model
-    from LumbarDiscGradingLib.training.segmentation import SegmentationModule
+    from LumbarDiscGradingLib.training.segmentation.train.train import SegmentationModule
 
     datasets = [LabelledDataset.open(phantoms)]
     return save_segmentation_model(SegmentationModule(TINY), tmp_path / "unet", "tiny", "0", datasets).folder

@@ -15,20 +15,21 @@ from test_training import TINY
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
 from LumbarDiscGradingLib.dataset.writing import CaseToWrite, write_dataset
+from LumbarDiscGradingLib.evaluation.scores import DiscScore
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.models import store
 from LumbarDiscGradingLib.models.folder import TrainedModel, rewrite_manifest
-from LumbarDiscGradingLib.training import ablation, cross_validation, recipes
-from LumbarDiscGradingLib.training.disc_crops import DiscCrops
-from LumbarDiscGradingLib.training.evaluation import DiscScore
-from LumbarDiscGradingLib.training.grading import GradingModule, train_grading
+from LumbarDiscGradingLib.training import ablation, recipes
+from LumbarDiscGradingLib.training.grading.train import cross_validation
+from LumbarDiscGradingLib.training.grading.train.disc_crops import DiscCrops
+from LumbarDiscGradingLib.training.grading.train.train import GradingModule, train_grading
 from LumbarDiscGradingLib.training.model_export import (
     model_card,
     record_metrics,
     save_grading_model,
     save_segmentation_model,
 )
-from LumbarDiscGradingLib.training.segmentation import SegmentationModule
+from LumbarDiscGradingLib.training.segmentation.train.train import SegmentationModule
 
 DISCS = [sample(number) for number in range(8)]
 RECIPE = replace(
@@ -203,7 +204,7 @@ def test_processes_are_devices_times_nodes(phantoms, tmp_path, monkeypatch, caps
         assert main([*arguments, "--devices", devices, "--nodes", nodes]) == 1
         assert "devices x nodes" in the_one_line(capsys)
     monkeypatch.setenv("WORLD_SIZE", "6")
-    monkeypatch.setattr("LumbarDiscGradingLib.training.disc_samples.collect_samples", lambda *_: [])
+    monkeypatch.setattr("LumbarDiscGradingLib.training.grading.disc_samples.collect_samples", lambda *_: [])
     assert main([*arguments, "--devices", "3", "--nodes", "2"]) == 1
     assert "--out-of-fold" in the_one_line(capsys)  # goes on to the next question
 
@@ -214,7 +215,7 @@ def test_a_graphics_card_that_is_not_there_is_told_before_anything_is_read(
 ):
     for kind in (CUDAAccelerator, MPSAccelerator):
         monkeypatch.setattr(kind, "is_available", staticmethod(lambda: False))
-    monkeypatch.setattr("LumbarDiscGradingLib.training.disc_samples.collect_samples", None)
+    monkeypatch.setattr("LumbarDiscGradingLib.training.grading.disc_samples.collect_samples", None)
     for name in ("gpu", "cuda"):
         arguments = [*command, "--data", str(phantoms), "--output", str(tmp_path / "run"), "--accelerator", name]
         assert main(arguments) == 1

@@ -13,8 +13,8 @@ from .training_options import TASKS, add_training_options, guarded
 
 if TYPE_CHECKING:
     from ..dataset.labelled import LabelledDataset
+    from ..evaluation.scores import DiscScore
     from ..models.folder import TrainedModel
-    from ..training.evaluation import DiscScore
     from ..training.recipes import GradingRecipe, SegmentationRecipe
 
 
@@ -94,8 +94,8 @@ def _start(arguments: argparse.Namespace) -> TrainedModel | None:
 def _grading_measure(
     arguments: argparse.Namespace, datasets: Sequence[LabelledDataset]
 ) -> Callable[[GradingRecipe, Path], list[DiscScore]]:
-    from ..training.cross_validation import cross_validate
-    from ..training.disc_samples import collect_samples
+    from ..training.grading.cross_validation import cross_validate
+    from ..training.grading.disc_samples import collect_samples
 
     samples = collect_samples(datasets, arguments.segmentation_model)
 
@@ -110,9 +110,9 @@ def _grading_measure(
 def _segmentation_measure(
     arguments: argparse.Namespace, datasets: Sequence[LabelledDataset]
 ) -> Callable[[SegmentationRecipe, Path], list[DiscScore]]:
-    from ..training.evaluation import scored_cases
+    from ..evaluation.scores import scored_cases
     from ..training.model_export import save_segmentation_model
-    from ..training.segmentation import train_segmentation
+    from ..training.segmentation.train import train_segmentation
     from .grade_command import make_grader
 
     start = _start(arguments)

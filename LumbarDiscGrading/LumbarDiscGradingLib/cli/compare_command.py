@@ -13,8 +13,8 @@ from .evaluate_command import SPLIT_CHOICES, add_running_options, open_datasets,
 from .grade_command import make_grader
 
 if TYPE_CHECKING:
+    from ..evaluation.scores import DiscScore
     from ..models.folder import TrainedModel
-    from ..training.evaluation import DiscScore
 
 WORSE_EXIT, USAGE_EXIT = 1, 2
 
@@ -43,7 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def _compare(arguments: argparse.Namespace) -> int:
     try:
-        from ..training.evaluation_comparison import Verdict, compare_scores, comparison_text
+        from ..evaluation.comparison import Verdict, compare_scores, comparison_text
     except ImportError as error:
         return complain(f"Comparing needs {error.name}; install the extra 'train'.", USAGE_EXIT)
     try:
@@ -67,9 +67,9 @@ def _scores_of_both(arguments: argparse.Namespace) -> list[list[DiscScore]]:
     ValueError
         One sentence: what is neither a model nor an evaluation, models of two tasks, or no data to measure on.
     """
+    from ..evaluation.files import DISCS_NAME
+    from ..evaluation.scores import read_scores
     from ..models.store import open_model
-    from ..training.evaluation import read_scores
-    from ..training.evaluation_files import DISCS_NAME
 
     names = (arguments.old, arguments.new)
     stored = [Path(name) / DISCS_NAME for name in names]
@@ -88,7 +88,7 @@ def _scores_of_both(arguments: argparse.Namespace) -> list[list[DiscScore]]:
 
 def _measured(name: str, word: str, datasets: Sequence[Any], arguments: argparse.Namespace) -> list[DiscScore]:
     """Measure a model; with an output folder what was measured is kept there."""
-    from ..training.evaluation_files import write_tables
+    from ..evaluation.files import write_tables
 
     grader = make_grader(arguments.device, [name])
     evaluation = run_evaluation(grader, datasets, arguments.split, arguments.degrade)

@@ -11,7 +11,7 @@ from .training_options import TASKS, add_training_options, guarded
 
 if TYPE_CHECKING:
     from ..dataset.labelled import LabelledDataset
-    from ..training.evaluation import DiscScore
+    from ..evaluation.scores import DiscScore
     from ..training.recipes import GradingRecipe, SegmentationRecipe
 
 
@@ -69,8 +69,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _cross_validate(arguments: argparse.Namespace) -> int:
+    from ..evaluation.scores import write_scores
     from ..training import recipes
-    from ..training.evaluation import write_scores
     from ..training.run_folder import require_devices
 
     if not 0 < arguments.share <= 1:
@@ -107,8 +107,8 @@ def _run_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 def _grading_scores(
     arguments: argparse.Namespace, recipe: GradingRecipe, datasets: list[LabelledDataset]
 ) -> list[DiscScore]:
-    from ..training.cross_validation import cross_validate
-    from ..training.disc_samples import collect_samples
+    from ..training.grading.cross_validation import cross_validate
+    from ..training.grading.disc_samples import collect_samples
 
     samples = collect_samples(datasets, arguments.segmentation_model)
     if arguments.training_alone:
@@ -126,7 +126,7 @@ def _grading_scores(
 def _segmentation_scores(
     arguments: argparse.Namespace, recipe: SegmentationRecipe, datasets: list[LabelledDataset]
 ) -> list[DiscScore]:
-    from ..training.segmentation_folds import cross_validate_segmentation
+    from ..training.segmentation.folds import cross_validate_segmentation
 
     return cross_validate_segmentation(
         datasets,

@@ -13,11 +13,11 @@ from .complaint import complain
 
 if TYPE_CHECKING:
     from ..dataset.labelled import LabelledCase, LabelledDataset
+    from ..evaluation.files import Evaluation
+    from ..evaluation.pictures import PictureStore
+    from ..evaluation.scores import Degradation
     from ..grading.grader import DiscGrader
     from ..models.folder import TrainedModel
-    from ..training.evaluation import Degradation
-    from ..training.evaluation_files import Evaluation
-    from ..training.evaluation_pictures import PictureStore
 
 ALL_PATIENTS = "all"
 SPLIT_CHOICES = ("train", "tune", "test", ALL_PATIENTS)
@@ -118,8 +118,8 @@ def run_evaluation(
     from tqdm import tqdm
 
     from ..dataset.labelled import person_count
-    from ..training.evaluation import scored_cases
-    from ..training.evaluation_files import Evaluation
+    from ..evaluation.files import Evaluation
+    from ..evaluation.scores import scored_cases
 
     degrade, in_words = degradation_of(degradation)
     scores, data, problems = [], [], []
@@ -166,9 +166,9 @@ def _evaluate(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
     if arguments.predictions and (arguments.model or arguments.write_cards or arguments.degrade):
         parser.error("--predictions runs no network: --model, --write-cards and --degrade do not go with it")
     try:
-        from ..training.evaluation_files import STORED_ROWS, Evaluation, read_stored
-        from ..training.evaluation_pictures import PictureStore
-        from ..training.evaluation_report import write_report
+        from ..evaluation.files import STORED_ROWS, Evaluation, read_stored
+        from ..evaluation.pictures import PictureStore
+        from ..evaluation.report import write_report
         from ..training.model_export import record_metrics
     except ImportError as error:
         return complain(f"Evaluation needs {error.name}; install the extra 'train'.")

@@ -95,7 +95,7 @@ def _run_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noqa: ANN001
     from ..training.model_export import save_segmentation_model
-    from ..training.segmentation import train_segmentation
+    from ..training.segmentation.train import train_segmentation
 
     module = train_segmentation(datasets, recipe, **_run_settings(arguments))
     if not module.trainer.is_global_zero:
@@ -113,11 +113,11 @@ def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noq
 
 
 def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: ANN001
+    from ..evaluation.scores import read_scores
     from ..models.store import find_model
-    from ..training.cross_validation import first_round, informed
-    from ..training.disc_samples import collect_samples, split_samples
-    from ..training.evaluation import read_scores
-    from ..training.grading import fit_temperature, groups_of, predict, train_grading
+    from ..training.grading.cross_validation import first_round, informed
+    from ..training.grading.disc_samples import collect_samples, split_samples
+    from ..training.grading.train import fit_temperature, groups_of, predict, train_grading
     from ..training.model_export import save_grading_model
 
     scores = read_scores(arguments.out_of_fold) if arguments.out_of_fold else []

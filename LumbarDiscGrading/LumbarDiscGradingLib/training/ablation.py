@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .evaluation import DiscScore, read_scores, write_scores
-from .evaluation_comparison import Difference, compare_scores
-from .evaluation_files import DISCS_NAME
-from .evaluation_measures import ALL_DISCS
+from ..evaluation.comparison import Difference, compare_scores
+from ..evaluation.files import DISCS_NAME
+from ..evaluation.measures import ALL_DISCS
+from ..evaluation.scores import DiscScore, read_scores, write_scores
 from .recipes import Recipe, changed_recipe, recipe_settings
 from .run_record import RECIPE, require_same, write_record
 

@@ -16,9 +16,9 @@ from ..imaging.canvas import CANVAS_SHAPE
 from ..imaging.crop import CROP_PIXEL_SIZE_MM, CROP_SHAPE
 from ..models.folder import TrainedModel, rewrite_manifest, save_model
 from ..pfirrmann import GROUPS, ROMAN_GRADES, Tissue
-from .grading import GradingModule
+from .grading.train import GradingModule
 from .recipes import recipe_settings
-from .segmentation import SegmentationModule
+from .segmentation.train import SegmentationModule
 
 WEIGHTS_LICENCE = "CC BY 4.0"
 

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dataset.labelled import LabelledCase, LabelledDataset
-from ..grading.discs import find_regions
-from ..grading.grader import segmented
-from ..grading.levels import name_levels
-from ..grading.measurements import fluid_signal
-from ..grading.segmenter import Segmenter
-from ..imaging.crop import DiscAxis
-from ..imaging.volume import SagittalVolume
-from ..pfirrmann import DISC_LABELS, Tissue
-from .recipes import GradingRecipe
-from .slices import tissues_and_landmark
+from ...dataset.labelled import LabelledCase, LabelledDataset
+from ...grading.discs import find_regions
+from ...grading.grader import segmented
+from ...grading.levels import name_levels
+from ...grading.measurements import fluid_signal
+from ...grading.segmenter import Segmenter
+from ...imaging.crop import DiscAxis
+from ...imaging.volume import SagittalVolume
+from ...pfirrmann import DISC_LABELS, Tissue
+from ..recipes import GradingRecipe
+from ..segmentation.slices import tissues_and_landmark
 
 if TYPE_CHECKING:
-    from .evaluation import DiscScore
+    from ...evaluation.scores import DiscScore
 
 BESIDE_MM = 3.0
 """Distance from the middle slice of the further views of a disc in a volume of thin slices."""
@@ -160,8 +160,8 @@ def collect_samples(datasets: Sequence[LabelledDataset], segmentation_model: str
     """
     from tqdm import tqdm
 
-    from ..grading.device import choose_device
-    from ..models.store import find_model
+    from ...grading.device import choose_device
+    from ...models.store import find_model
 
     cases = [case for dataset in datasets for split in ("train", "tune") for case in dataset.cases_in(split)]
     cases = [case for case in cases if case.grades]

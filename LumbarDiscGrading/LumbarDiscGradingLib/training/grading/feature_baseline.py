@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from ..grading.discs import pixels_of
-from ..pfirrmann import DISC_LABELS, GROUPS, group_of_grade
+from ...grading.discs import pixels_of
+from ...pfirrmann import DISC_LABELS, GROUPS, group_of_grade
 from .disc_samples import DiscSample
 
 FEATURES = (

@@ -14,14 +14,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from ..models.folder import TrainedModel
-from ..networks import SpineNet
-from ..pfirrmann import GRADES, GROUPS, group_of_grade
+from ...models.folder import TrainedModel
+from ...networks import SpineNet
+from ...pfirrmann import GRADES, GROUPS, group_of_grade
+from ..recipes import GradingRecipe
+from ..run_folder import LOADER_WORKERS, RunFolder, optimizer_and_schedule, take_weights
+from ..run_record import run_record
 from .disc_crops import DiscCrops
 from .disc_samples import DiscSample
-from .recipes import GradingRecipe
-from .run_folder import LOADER_WORKERS, RunFolder, optimizer_and_schedule, take_weights
-from .run_record import run_record
 
 
 class GradingModule(L.LightningModule):

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..dataset.labelled import person_count
-from .evaluation import DiscScore, EvaluationError, read_scores, write_scores
-from .evaluation_failures import Failure, failures_of
-from .evaluation_measures import PAPER_FIGURES, PAPER_QUARTILES, PAPER_TABLE_2
-from .evaluation_metrics import Figure, confusion, figures_of, metrics_of, sources_of
+from .failures import Failure, failures_of
+from .measures import PAPER_FIGURES, PAPER_QUARTILES, PAPER_TABLE_2
+from .metrics import Figure, confusion, figures_of, metrics_of, sources_of
+from .scores import DiscScore, EvaluationError, read_scores, write_scores
 
 DISCS_NAME = "discs.csv"
 METRICS_NAME = "metrics.json"

@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, label
 
-from ..imaging.canvas import Grid, normalized_slice
-from ..pfirrmann import Tissue
+from ...imaging.canvas import Grid, normalized_slice
+from ...pfirrmann import Tissue
 from .slices import TrainingCase, tissues_and_landmark
 
 if TYPE_CHECKING:
-    from .segmentation import SegmentationModule
+    from .train import SegmentationModule
 
 OFFSETS = np.arange(-1.0, 2.01, 0.25)
 LEAST_PIXELS = 30

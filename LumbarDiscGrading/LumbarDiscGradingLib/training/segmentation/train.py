@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from ..dataset.labelled import LabelledDataset
-from ..imaging.canvas import Grid, normalized_slice
-from ..models.folder import TrainedModel
-from ..networks import UNet
-from ..pfirrmann import Tissue
+from ...dataset.labelled import LabelledDataset
+from ...imaging.canvas import Grid, normalized_slice
+from ...models.folder import TrainedModel
+from ...networks import UNet
+from ...pfirrmann import Tissue
+from ..recipes import SegmentationRecipe
+from ..run_folder import LOADER_WORKERS, RunFolder, optimizer_and_schedule, take_weights
+from ..run_record import run_record
 from .contour_offset import best_offset, take_off_disc_logit
-from .recipes import SegmentationRecipe
-from .run_folder import LOADER_WORKERS, RunFolder, optimizer_and_schedule, take_weights
-from .run_record import run_record
 from .slices import IGNORED, LANDMARK_LUMBOSACRAL, LANDMARK_UNKNOWN, SlicePatches, TrainingCase, tissues_and_landmark
 
 TISSUE_COUNT = len(Tissue)

@@ -18,14 +18,14 @@ import numpy as np
 import torch
 from sklearn.model_selection import GroupKFold
 
-from ..dataset.labelled import person_count, person_of
-from ..grading.grader import CONFIDENT_PROBABILITY
-from ..pfirrmann import GRADES, GROUPS, group_of_grade
+from ...dataset.labelled import person_count, person_of
+from ...evaluation.scores import DiscScore
+from ...grading.grader import CONFIDENT_PROBABILITY
+from ...pfirrmann import GRADES, GROUPS, group_of_grade
+from ..recipes import GradingRecipe
 from .disc_samples import DiscSample, disc_of
-from .evaluation import DiscScore
 from .feature_baseline import group_probabilities_by_features
-from .grading import by_group, predict, train_grading
-from .recipes import GradingRecipe
+from .train import by_group, predict, train_grading
 
 IMPROBABLE = 0.05
 """A reference group with less probability than this, out of fold, is doubtful."""

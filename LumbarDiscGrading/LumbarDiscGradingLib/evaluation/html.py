@@ -8,7 +8,7 @@ from html import escape
 from numpy.typing import NDArray
 
 from ..pfirrmann import GROUPS, Group
-from .evaluation_metrics import BOOTSTRAP_ROUNDS
+from .metrics import BOOTSTRAP_ROUNDS
 
 DEFINITIONS: Mapping[str, str] = {
     "Patients and intervals": "Intervals are percentile bootstraps: patients, not discs, are drawn with replacement "

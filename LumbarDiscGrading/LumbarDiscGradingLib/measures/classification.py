@@ -13,7 +13,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..measures.kappa import Weights, weighted_kappa
+from .kappa import Weights, weighted_kappa
 
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 Tables = NDArray[np.float64]

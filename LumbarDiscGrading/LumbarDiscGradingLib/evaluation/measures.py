@@ -9,10 +9,10 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..measures import classification as statistics
+from ..measures.classification import Average, Statistic
 from ..pfirrmann import GRADES, GROUPS, LUMBAR_LEVELS
-from . import evaluation_statistics as statistics
-from .evaluation import DiscScore
-from .evaluation_statistics import Average, Statistic
+from .scores import DiscScore
 
 ALL_DISCS = ""
 """Part of the discs that a figure is about: all of them."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ..dataset.labelled import person_count, person_of
 from ..pfirrmann import GRADES, GROUPS
-from .evaluation import DiscScore
-from .evaluation_measures import ALL_DISCS, MEASURES, Measure, chosen_scores, graded_scores, measured_parts
+from .measures import ALL_DISCS, MEASURES, Measure, chosen_scores, graded_scores, measured_parts
+from .scores import DiscScore
 
 BOOTSTRAP_ROUNDS = 2000
 CONFIDENCE = 0.95

@@ -27,7 +27,7 @@ from ..report.drawing import (
     smooth_field,
     spread,
 )
-from .evaluation import DiscScore, ScoredCase
+from .scores import DiscScore, ScoredCase
 
 BACKGROUND: Color = (13, 15, 18)
 TEXT: Color = (236, 239, 242)

@@ -8,8 +8,8 @@ from enum import Enum
 from typing import Any
 
 from ..pfirrmann import ROMAN_GRADES, group_of_grade
-from .evaluation import DiscScore
-from .evaluation_measures import LUMBAR
+from .measures import LUMBAR
+from .scores import DiscScore
 
 LOW_DICE = 0.8
 """Below this a contour has to be drawn anew; two careful readers of a lumbar disc reach about 0.9."""

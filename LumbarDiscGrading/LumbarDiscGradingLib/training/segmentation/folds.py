@@ -10,14 +10,14 @@ import numpy as np
 from sklearn.model_selection import KFold
 from tqdm import tqdm
 
-from ..dataset.labelled import LabelledCase, LabelledDataset, person_of
-from ..grading.grader import DiscGrader
-from ..models.folder import TrainedModel
-from .evaluation import DiscScore, scored_cases
-from .model_export import save_segmentation_model
-from .recipes import SegmentationRecipe
-from .run_record import RECORD_NAME, TRAINING_PATIENTS, patient_names, recorded
-from .segmentation import train_segmentation
+from ...dataset.labelled import LabelledCase, LabelledDataset, person_of
+from ...evaluation.scores import DiscScore, scored_cases
+from ...grading.grader import DiscGrader
+from ...models.folder import TrainedModel
+from ..model_export import save_segmentation_model
+from ..recipes import SegmentationRecipe
+from ..run_record import RECORD_NAME, TRAINING_PATIENTS, patient_names, recorded
+from .train import train_segmentation
 
 
 def cross_validate_segmentation(

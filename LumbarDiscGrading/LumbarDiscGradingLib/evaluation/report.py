@@ -10,13 +10,13 @@ from string import Template
 import numpy as np
 
 from ..dataset.labelled import person_count
+from ..measures.classification import Average, calibration_error_by_chance
 from ..pfirrmann import GROUPS, ROMAN_GRADES
 from ..resources import resource_path
-from .evaluation import DiscScore
-from .evaluation_failures import Error, Failure, one_for_shifted_levels
-from .evaluation_files import FAILURES_NAME, PICTURES_FOLDER, REPORT_NAME, Evaluation, write_tables
-from .evaluation_html import coloured, confusion_table, definitions, group_word, plural, sentence_case, table
-from .evaluation_measures import (
+from .failures import Error, Failure, one_for_shifted_levels
+from .files import FAILURES_NAME, PICTURES_FOLDER, REPORT_NAME, Evaluation, write_tables
+from .html import coloured, confusion_table, definitions, group_word, plural, sentence_case, table
+from .measures import (
     ALL_DISCS,
     CONFIDENT,
     LUMBAR,
@@ -29,10 +29,10 @@ from .evaluation_measures import (
     graded_scores,
     table_2_name,
 )
-from .evaluation_metrics import Figure, confusion, sources_of
-from .evaluation_pictures import PictureStore, disc_thumbnail, jpeg_data_url, side_by_side
-from .evaluation_plots import dice_plot, inline_svg, reliability_plot, roc_plot, save_png
-from .evaluation_statistics import Average, calibration_error_by_chance
+from .metrics import Figure, confusion, sources_of
+from .pictures import PictureStore, disc_thumbnail, jpeg_data_url, side_by_side
+from .plots import dice_plot, inline_svg, reliability_plot, roc_plot, save_png
+from .scores import DiscScore
 
 TITLE = "Lumbar disc grading: evaluation"
 SHOWN_FAILURES = 36

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..dataset.labelled import LabelledCase, is_disc, slices_with_discs
-from ..imaging.canvas import HIGH_PERCENTILE, LOW_PERCENTILE, Grid
-from ..pfirrmann import DISC_LABELS, Tissue
-from . import augmentation
-from .recipes import SegmentationRecipe
+from ...dataset.labelled import LabelledCase, is_disc, slices_with_discs
+from ...imaging.canvas import HIGH_PERCENTILE, LOW_PERCENTILE, Grid
+from ...pfirrmann import DISC_LABELS, Tissue
+from .. import augmentation
+from ..recipes import SegmentationRecipe
 
 IGNORED = 255
 """Label of pixels that no loss is computed on (unsure pixels of the network's own predictions)."""

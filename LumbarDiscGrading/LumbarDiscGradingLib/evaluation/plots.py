@@ -14,10 +14,10 @@ from matplotlib.figure import Figure as Plot
 from scipy.stats import binom
 from sklearn.metrics import roc_curve
 
+from ..measures.classification import CALIBRATION_BINS, calibration_bins, pairwise_score
 from ..pfirrmann import GROUPS, Group
-from .evaluation import DiscScore
-from .evaluation_measures import LUMBAR, auc_name, graded_scores
-from .evaluation_statistics import CALIBRATION_BINS, calibration_bins, pairwise_score
+from .measures import LUMBAR, auc_name, graded_scores
+from .scores import DiscScore
 
 INK, ACCENT = "#1b1e21", "#0072b2"
 """Replaced by the page's own where a plot stands in a page, so that they are seen on dark pages too."""

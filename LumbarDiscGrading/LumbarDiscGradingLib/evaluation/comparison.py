@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..dataset.labelled import person_count, person_of
-from .evaluation import DiscScore, EvaluationError
-from .evaluation_measures import ALL_DISCS, LOWER_IS_BETTER, chosen_scores, measured_parts
-from .evaluation_metrics import ALL_SOURCES, Drawn, interval, sources_of
+from .measures import ALL_DISCS, LOWER_IS_BETTER, chosen_scores, measured_parts
+from .metrics import ALL_SOURCES, Drawn, interval, sources_of
+from .scores import DiscScore, EvaluationError
 
 GATE_FIGURES = (
     "median disc Dice",

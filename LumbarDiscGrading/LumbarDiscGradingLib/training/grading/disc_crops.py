@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from ..imaging.crop import CROP_PIXEL_SIZE_MM, CROP_SHAPE, MaskUse, disc_grid, referenced_crop
-from ..pfirrmann import GRADES, GROUPS, group_of_grade
+from ...imaging.crop import CROP_PIXEL_SIZE_MM, CROP_SHAPE, MaskUse, disc_grid, referenced_crop
+from ...pfirrmann import GRADES, GROUPS, group_of_grade
+from ..recipes import GradingRecipe
 from .disc_samples import DiscSample
-from .recipes import GradingRecipe
 
 MARGIN_PX = 32
 """Pixels around the crop that are cut along, so that it can be turned and shifted."""

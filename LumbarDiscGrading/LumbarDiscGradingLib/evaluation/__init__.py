@@ -1,0 +1,1 @@
+"""Results against references: tables, figures, comparisons of two models."""
