@@ -20,7 +20,7 @@ from example_studies import READERS, make_study, truth_masks
 from LumbarDiscGradingLib.annotation.protocol import Reader, Role, Task
 from LumbarDiscGradingLib.annotation.study.study.study import Study
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS
-from LumbarDiscGradingLib.scene.reading_levels import NAMES
+from LumbarDiscGradingLib.scene.study.levels import NAMES
 
 slicer = pytest.importorskip("slicer")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ....annotation.errors import StudyError
 from ....pfirrmann import DISC_LABELS
-from ....scene.adjudication_scene import AdjudicationScene
+from ....scene.study.adjudication import AdjudicationScene
 from ...shared.mask_editor import MaskEditor
 from ..case.save_state import SaveState
 from ..reading.masks_section import EFFECTS, READY_EFFECT, SAVE_DELAY_MS

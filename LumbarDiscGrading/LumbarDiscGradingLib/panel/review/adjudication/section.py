@@ -11,7 +11,7 @@ from ....annotation.storage.grade_files import NOT_ASSESSABLE
 from ....annotation.work.session import ReaderSession, WorkItem
 from ....pfirrmann import GRADES
 from ....resources import resource_path
-from ....scene.adjudication_scene import AdjudicationScene, SideBySideLayout
+from ....scene.study.adjudication import AdjudicationScene, SideBySideLayout
 from ..case.ask_reason import ask_reason
 from ..case.confirm_empty import confirm_empty
 from ..case.save_state import SaveState

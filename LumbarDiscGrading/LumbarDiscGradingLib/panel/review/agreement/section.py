@@ -13,7 +13,7 @@ from ....annotation.study.study import Study
 from ....annotation.work.session import ReaderSession
 from ....report.agreement_picture import save_agreement_picture
 from ....resources import resource_path
-from ....scene.agreement_chart import AgreementChart
+from ....scene.study.agreement_chart import AgreementChart
 from ...shared.background_run import BackgroundRun, Progress
 from .tables import AgreementTables, pair_text, pairs_of
 

@@ -10,8 +10,8 @@ import numpy as np
 from ....annotation.errors import StudyError
 from ....grading.corrections import CorrectionError
 from ....pfirrmann import DISC_LABELS
-from ....scene.reading_levels import NAMES, moved_levels, relabeled
-from ....scene.reading_scene import ReadingScene
+from ....scene.study.levels import NAMES, moved_levels, relabeled
+from ....scene.study.reading import ReadingScene
 from ...shared.mask_editor import MaskEditor
 from ..case.save_state import SaveState
 from .prefill import Prefill

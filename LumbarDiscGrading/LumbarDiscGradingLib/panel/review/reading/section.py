@@ -9,8 +9,8 @@ from ....annotation.errors import StudyError
 from ....annotation.protocol import Task
 from ....annotation.work.session import Duty
 from ....pfirrmann import GRADES
-from ....scene.reading_layout import ReadingLayout
-from ....scene.reading_scene import ReadingScene
+from ....scene.study.layout import ReadingLayout
+from ....scene.study.reading import ReadingScene
 from ...shared.view_clicks import ViewClicks
 from ..case.ask_reason import ask_reason
 from ..case.confirm_empty import confirm_empty

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .show import showReadingLayout
+from ..show import showReadingLayout
 
 
 class ReadingLayout:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..annotation.agreement.agreement import ALL_LEVELS, GradeAgreement, MaskAgreement
+from ...annotation.agreement.agreement import ALL_LEVELS, GradeAgreement, MaskAgreement
 
 PLACE, LEVEL, VALUE, INTERVAL = "Place", "Level", "Value", "Interval"
 """Columns of the table. Each level has three rows: its value, both ends of its interval, and a gap."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grading.corrections import FIVE_LUMBAR_UPWARD, SIX_LUMBAR_LEVELS, SIX_LUMBAR_UPWARD, CorrectionError
-from ..pfirrmann import DISC_LABELS, LUMBAR_LEVELS
+from ...grading.corrections import FIVE_LUMBAR_UPWARD, SIX_LUMBAR_LEVELS, SIX_LUMBAR_UPWARD, CorrectionError
+from ...pfirrmann import DISC_LABELS, LUMBAR_LEVELS
 
 NAMES = tuple(level for level in DISC_LABELS if level in ("T12-L1", *LUMBAR_LEVELS, *SIX_LUMBAR_LEVELS))
 """Levels that a disc may be given, head to feet."""

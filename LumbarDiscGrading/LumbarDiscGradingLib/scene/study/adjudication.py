@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..imaging.volume import SagittalVolume
-from ..pfirrmann import DISC_LABELS
-from .reading_layout import ReadingLayout
-from .reading_scene import ReadingScene
-from .results import _oriented_image
-from .show import READING_VIEW, fit_views
-from .viewed_slice import center_views
+from ...imaging.volume import SagittalVolume
+from ...pfirrmann import DISC_LABELS
+from ..results import _oriented_image
+from ..show import READING_VIEW, fit_views
+from ..viewed_slice import center_views
+from .layout import ReadingLayout
+from .reading import ReadingScene
 
 VIEWS = {"A": "Red", "B": READING_VIEW}
 """The slice view of each reading: left and right in Slicer's layout of two slice views side by side."""

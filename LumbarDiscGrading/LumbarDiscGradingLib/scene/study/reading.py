@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..annotation.storage.segmentation_files import mask_levels
-from ..imaging.volume import SagittalVolume
-from ..imaging.window import automatic_window
-from ..pfirrmann import DISC_LABELS, NOT_GRADED_COLOR
-from .results import GEOMETRY_TOLERANCE_MM, _oriented_image, _set_display, segment_array
-from .show import fit_views, show_volume
-from .terminology import disc_terminology_entry
-from .viewed_slice import center_views, show_slice, viewed_slice
-from .volumes import LPS_TO_RAS, volume_node_from
+from ...annotation.storage.segmentation_files import mask_levels
+from ...imaging.volume import SagittalVolume
+from ...imaging.window import automatic_window
+from ...pfirrmann import DISC_LABELS, NOT_GRADED_COLOR
+from ..results import GEOMETRY_TOLERANCE_MM, _oriented_image, _set_display, segment_array
+from ..show import fit_views, show_volume
+from ..terminology import disc_terminology_entry
+from ..viewed_slice import center_views, show_slice, viewed_slice
+from ..volumes import LPS_TO_RAS, volume_node_from
 
 HIGHLIGHTED, SUBDUED = 1.0, 0.35
 """Share of the fill's opacity of the selected disc and of the others."""

@@ -1,0 +1,1 @@
+"""An annotation study's case in the scene."""
