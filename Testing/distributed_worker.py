@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from LumbarDiscGradingLib.imaging.crop import DiscAxis
-from LumbarDiscGradingLib.training.grading.train.disc_samples import DiscSample
-from LumbarDiscGradingLib.training.grading.train.train import GradingData, GradingModule
+from LumbarDiscGradingLib.training.grading.disc_samples import DiscSample
+from LumbarDiscGradingLib.training.grading.train import GradingData, GradingModule
 from LumbarDiscGradingLib.training.recipes import GRADING_PRESETS
 from LumbarDiscGradingLib.training.run_folder import RunFolder
 from LumbarDiscGradingLib.training.run_record import run_record

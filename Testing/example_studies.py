@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from LumbarDiscGradingLib.annotation.protocol import Protocol, Reader, Role, Task
-from LumbarDiscGradingLib.annotation.study.study.study import Study
+from LumbarDiscGradingLib.annotation.study.study import Study
 from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.imaging.volume import SagittalVolume
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS

@@ -21,8 +21,8 @@ import numpy as np
 from example_studies import make_study, truth_masks
 
 from LumbarDiscGradingLib.annotation.protocol import Reader, Role, Task
-from LumbarDiscGradingLib.annotation.study.study.study import Study
-from LumbarDiscGradingLib.annotation.study.study.verification import verify_study
+from LumbarDiscGradingLib.annotation.study.study import Study
+from LumbarDiscGradingLib.annotation.study.verification import verify_study
 from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS
 

@@ -175,7 +175,7 @@ def sample_study(folder: Path) -> Path:
     import numpy as np
 
     from LumbarDiscGradingLib.annotation.protocol import Protocol, Reader, Role, Task
-    from LumbarDiscGradingLib.annotation.study.study.study import Study
+    from LumbarDiscGradingLib.annotation.study.study import Study
     from LumbarDiscGradingLib.annotation.work.session import ReaderSession
     from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
     from LumbarDiscGradingLib.pfirrmann import LEVELS_BY_LABEL

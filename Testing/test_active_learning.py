@@ -21,8 +21,8 @@ from LumbarDiscGradingLib.annotation.active_learning.ranking import (
 )
 from LumbarDiscGradingLib.annotation.errors import StudyError, WorkflowError
 from LumbarDiscGradingLib.annotation.protocol import Task
-from LumbarDiscGradingLib.annotation.study.study.study import Study
-from LumbarDiscGradingLib.annotation.study.study.verification import verify_study
+from LumbarDiscGradingLib.annotation.study.study import Study
+from LumbarDiscGradingLib.annotation.study.verification import verify_study
 from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.models.store import default_model_names

@@ -14,8 +14,8 @@ from test_study import eroded
 
 from LumbarDiscGradingLib.annotation.errors import StudyError, WorkflowError
 from LumbarDiscGradingLib.annotation.protocol import Reader, Role, Task
-from LumbarDiscGradingLib.annotation.study.study.reference import consensus_grades, consensus_masks
-from LumbarDiscGradingLib.annotation.study.study.states import CaseState
+from LumbarDiscGradingLib.annotation.study.reference import consensus_grades, consensus_masks
+from LumbarDiscGradingLib.annotation.study.states import CaseState
 from LumbarDiscGradingLib.annotation.work.session import Duty, ReaderSession
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS
 

@@ -12,8 +12,8 @@ from distributed_worker import sample
 from LumbarDiscGradingLib.evaluation.scores import DiscScore
 from LumbarDiscGradingLib.grading.classifier import disc_input
 from LumbarDiscGradingLib.imaging.crop import MaskUse
-from LumbarDiscGradingLib.training.grading.train import cross_validation
-from LumbarDiscGradingLib.training.grading.train.disc_crops import (
+from LumbarDiscGradingLib.training.grading import cross_validation
+from LumbarDiscGradingLib.training.grading.disc_crops import (
     MARGIN_PX,
     VARIATIONS,
     DiscCrops,
@@ -21,8 +21,8 @@ from LumbarDiscGradingLib.training.grading.train.disc_crops import (
     crops_of,
     wide_crop,
 )
-from LumbarDiscGradingLib.training.grading.train.feature_baseline import FEATURES, features_of
-from LumbarDiscGradingLib.training.grading.train.train import train_grading
+from LumbarDiscGradingLib.training.grading.feature_baseline import FEATURES, features_of
+from LumbarDiscGradingLib.training.grading.train import train_grading
 from LumbarDiscGradingLib.training.recipes import GRADING_PRESETS, SEGMENTATION_PRESETS, changed_recipe
 
 RECIPE = GRADING_PRESETS["default"]

@@ -19,7 +19,7 @@ from PIL import Image
 
 from LumbarDiscGradingLib.annotation.exchange.export import export_study
 from LumbarDiscGradingLib.annotation.protocol import Role
-from LumbarDiscGradingLib.annotation.study.study.study import Study
+from LumbarDiscGradingLib.annotation.study.study import Study
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
 from LumbarDiscGradingLib.dataset.writing import CaseToWrite, write_dataset
@@ -40,7 +40,7 @@ from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.models import store
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS, Tissue, group_probabilities
 from LumbarDiscGradingLib.training import recipes
-from LumbarDiscGradingLib.training.grading.train.disc_samples import samples_of_case
+from LumbarDiscGradingLib.training.grading.disc_samples import samples_of_case
 
 SPACING_MM = (0.7, 0.7)
 """Pixels of the phantom."""
@@ -571,8 +571,8 @@ def test_discs_to_train_on_know_the_person(phantoms):
 
 
 def test_people_are_segmented_by_a_network_that_saw_none_of_their_cases(phantoms, tmp_path, monkeypatch):
-    from LumbarDiscGradingLib.training.segmentation.train import folds as segmentation_folds
-    from LumbarDiscGradingLib.training.segmentation.train.train import SegmentationModule
+    from LumbarDiscGradingLib.training.segmentation import folds as segmentation_folds
+    from LumbarDiscGradingLib.training.segmentation.train import SegmentationModule
 
     dataset = LabelledDataset.open(phantoms)
     a, b, c, no_mask = dataset.cases
@@ -617,7 +617,7 @@ def test_an_untrained_network_is_caught_and_a_measured_model_is_installed_with_i
 ):
     """The gate on real networks: an untrained U-Net against the built-in one; then its way into the list of models."""
     from LumbarDiscGradingLib.training.model_export import save_segmentation_model
-    from LumbarDiscGradingLib.training.segmentation.train.train import SegmentationModule
+    from LumbarDiscGradingLib.training.segmentation.train import SegmentationModule
 
     recipe = replace(recipes.SEGMENTATION_PRESETS["default"], base_width=4)
     datasets = [LabelledDataset.open(phantoms)]

@@ -18,7 +18,7 @@ import pytest
 from example_studies import READERS, make_study, truth_masks
 
 from LumbarDiscGradingLib.annotation.protocol import Reader, Role, Task
-from LumbarDiscGradingLib.annotation.study.study.study import Study
+from LumbarDiscGradingLib.annotation.study.study import Study
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS
 from LumbarDiscGradingLib.scene.study.levels import NAMES
 

@@ -16,8 +16,8 @@ from example_studies import READERS, image, make_study, read_grades, read_masks,
 
 from LumbarDiscGradingLib.annotation.active_learning.ranking import CaseRanking, CaseScores, RankingModel
 from LumbarDiscGradingLib.annotation.protocol import Reader, Role, Task
-from LumbarDiscGradingLib.annotation.study.study.states import CaseState
-from LumbarDiscGradingLib.annotation.study.study.study import Study
+from LumbarDiscGradingLib.annotation.study.states import CaseState
+from LumbarDiscGradingLib.annotation.study.study import Study
 from LumbarDiscGradingLib.annotation.work.session import Duty, ReaderSession
 from LumbarDiscGradingLib.models.store import default_model_names
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS

@@ -15,7 +15,7 @@ from LumbarDiscGradingLib.annotation.errors import StudyError
 from LumbarDiscGradingLib.annotation.protocol import Reader, Role, Task
 from LumbarDiscGradingLib.annotation.storage.nrrd_files import nrrd_bytes, parse_nrrd
 from LumbarDiscGradingLib.annotation.storage.segmentation_files import parse_segmentation, segmentation_bytes
-from LumbarDiscGradingLib.annotation.study.study.study import Study
+from LumbarDiscGradingLib.annotation.study.study import Study
 from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.imaging.volume import SagittalVolume
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS, NOT_GRADED_COLOR, Group

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from LumbarDiscGradingLib.annotation.errors import BlindedError, ChangedElsewhereError, StudyError, WorkflowError
 from LumbarDiscGradingLib.annotation.log.events import now
 from LumbarDiscGradingLib.annotation.protocol import AdjudicationRule, Reader, Role, Task
-from LumbarDiscGradingLib.annotation.study.study.reference import consensus_grades, consensus_masks
-from LumbarDiscGradingLib.annotation.study.study.states import CaseState
-from LumbarDiscGradingLib.annotation.study.study.study import Study
-from LumbarDiscGradingLib.annotation.study.study.verification import verify_study
+from LumbarDiscGradingLib.annotation.study.reference import consensus_grades, consensus_masks
+from LumbarDiscGradingLib.annotation.study.states import CaseState
+from LumbarDiscGradingLib.annotation.study.study import Study
+from LumbarDiscGradingLib.annotation.study.verification import verify_study
 from LumbarDiscGradingLib.annotation.work.session import MODEL, Duty, ReaderSession
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS
 

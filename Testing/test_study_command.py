@@ -132,7 +132,7 @@ def test_real_label_maps_are_imported_read_agreed_and_exported(shared_data, tmp_
     assert main(["study", "create", study, *readers, "--no-peer-review", "--leave-out-disagreements"]) == 0
     assert main(["study", "import", study, str(source), "--reader", "first"]) == 0
     from LumbarDiscGradingLib.annotation.protocol import Task
-    from LumbarDiscGradingLib.annotation.study.study.study import Study
+    from LumbarDiscGradingLib.annotation.study.study import Study
 
     opened, random, wrong = Study.open(study), np.random.default_rng(0), 0
     for case in opened.case_ids:

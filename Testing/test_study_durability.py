@@ -16,8 +16,8 @@ from LumbarDiscGradingLib.annotation.errors import NotSavedError
 from LumbarDiscGradingLib.annotation.log.events import valid_events
 from LumbarDiscGradingLib.annotation.protocol import Task
 from LumbarDiscGradingLib.annotation.storage.durable_files import append_line, write_durable
-from LumbarDiscGradingLib.annotation.study.study.study import Study
-from LumbarDiscGradingLib.annotation.study.study.verification import verify_study
+from LumbarDiscGradingLib.annotation.study.study import Study
+from LumbarDiscGradingLib.annotation.study.verification import verify_study
 from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS
 

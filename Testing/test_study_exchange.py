@@ -18,17 +18,17 @@ from dicom_files import SAGITTAL, T2_TIMES, Series, write_series
 from example_studies import make_study, protocol, read_grades, read_masks, truth_masks
 from test_study import eroded
 
-from LumbarDiscGradingLib.annotation.agreement.agreement.agreement import study_agreement
+from LumbarDiscGradingLib.annotation.agreement.agreement import study_agreement
 from LumbarDiscGradingLib.annotation.errors import StudyError
 from LumbarDiscGradingLib.annotation.exchange.export import export_study, split_cases
 from LumbarDiscGradingLib.annotation.exchange.export_import import import_export
 from LumbarDiscGradingLib.annotation.exchange.importing import import_sources
 from LumbarDiscGradingLib.annotation.exchange.layouts import Layout
 from LumbarDiscGradingLib.annotation.protocol import Reader, Role, Task
-from LumbarDiscGradingLib.annotation.study.study.reference import consensus_grades, consensus_masks
-from LumbarDiscGradingLib.annotation.study.study.states import CaseState, StudyStates
-from LumbarDiscGradingLib.annotation.study.study.study import Study
-from LumbarDiscGradingLib.annotation.study.study.verification import verify_export, verify_study
+from LumbarDiscGradingLib.annotation.study.reference import consensus_grades, consensus_masks
+from LumbarDiscGradingLib.annotation.study.states import CaseState, StudyStates
+from LumbarDiscGradingLib.annotation.study.study import Study
+from LumbarDiscGradingLib.annotation.study.verification import verify_export, verify_study
 from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset, person_of
 from LumbarDiscGradingLib.dataset.splits import STUDY_PROPORTIONS

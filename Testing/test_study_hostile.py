@@ -18,8 +18,8 @@ from LumbarDiscGradingLib.annotation.exchange.export_import import import_export
 from LumbarDiscGradingLib.annotation.protocol import Task
 from LumbarDiscGradingLib.annotation.storage import documents
 from LumbarDiscGradingLib.annotation.storage.documents import migrated, parse_document, schema_of
-from LumbarDiscGradingLib.annotation.study.study.study import Study
-from LumbarDiscGradingLib.annotation.study.study.verification import verify_export
+from LumbarDiscGradingLib.annotation.study.study import Study
+from LumbarDiscGradingLib.annotation.study.verification import verify_export
 from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.json_schema import first_violation
 
@@ -208,7 +208,7 @@ def test_an_import_takes_no_file_that_is_not_part_of_a_reading(folder, tmp_path)
     out = exported(folder, tmp_path / "out")
     bad = out / "readings" / "readers" / "carl" / "C0001" / "run-me.sh"
     bad.write_text("x")
-    from LumbarDiscGradingLib.annotation.study.study.verification import list_files
+    from LumbarDiscGradingLib.annotation.study.verification import list_files
 
     change_json(out / "manifest.json", files=list_files(out))  # the attacker keeps the manifest true
     study = Study.create(tmp_path / "again", Study.open(folder).protocol)

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from example_studies import READERS
 
-from LumbarDiscGradingLib.annotation.agreement.agreement.agreement import ALL_LEVELS, study_agreement
+from LumbarDiscGradingLib.annotation.agreement.agreement import ALL_LEVELS, study_agreement
 from LumbarDiscGradingLib.annotation.exchange.export import export_study
 from LumbarDiscGradingLib.annotation.exchange.importing import import_sources
 from LumbarDiscGradingLib.annotation.protocol import Protocol, Task
-from LumbarDiscGradingLib.annotation.study.study.reference import consensus_grades
-from LumbarDiscGradingLib.annotation.study.study.states import CaseState, StudyStates
-from LumbarDiscGradingLib.annotation.study.study.study import Study
-from LumbarDiscGradingLib.annotation.study.study.verification import verify_export, verify_study
+from LumbarDiscGradingLib.annotation.study.reference import consensus_grades
+from LumbarDiscGradingLib.annotation.study.states import CaseState, StudyStates
+from LumbarDiscGradingLib.annotation.study.study import Study
+from LumbarDiscGradingLib.annotation.study.verification import verify_export, verify_study
 from LumbarDiscGradingLib.annotation.work.session import Duty, ReaderSession
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
@@ -150,7 +150,7 @@ def test_training_starts_from_the_export(rehearsed, shared_data, tmp_path, monke
     from test_training import TINY
 
     from LumbarDiscGradingLib.training import recipes
-    from LumbarDiscGradingLib.training.grading.train.disc_samples import collect_samples
+    from LumbarDiscGradingLib.training.grading.disc_samples import collect_samples
 
     study, _ = rehearsed
     report = export_study(study, tmp_path / "out", seed=2)

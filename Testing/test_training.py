@@ -23,13 +23,13 @@ from LumbarDiscGradingLib.models.folder import TrainedModel
 from LumbarDiscGradingLib.models.store import find_model
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, Tissue
 from LumbarDiscGradingLib.training import ablation, recipes
-from LumbarDiscGradingLib.training.grading.train import disc_samples
-from LumbarDiscGradingLib.training.grading.train.train import fit_temperature, ordinal_loss, ordinal_target
+from LumbarDiscGradingLib.training.grading import disc_samples
+from LumbarDiscGradingLib.training.grading.train import fit_temperature, ordinal_loss, ordinal_target
 from LumbarDiscGradingLib.training.model_export import record_metrics
 from LumbarDiscGradingLib.training.run_folder import moving_average
-from LumbarDiscGradingLib.training.segmentation.train import folds as segmentation_folds
-from LumbarDiscGradingLib.training.segmentation.train.contour_offset import best_offset, take_off_disc_logit
-from LumbarDiscGradingLib.training.segmentation.train.slices import (
+from LumbarDiscGradingLib.training.segmentation import folds as segmentation_folds
+from LumbarDiscGradingLib.training.segmentation.contour_offset import best_offset, take_off_disc_logit
+from LumbarDiscGradingLib.training.segmentation.slices import (
     IGNORED,
     LANDMARK_LUMBOSACRAL,
     LANDMARK_OTHER,
@@ -38,7 +38,7 @@ from LumbarDiscGradingLib.training.segmentation.train.slices import (
     TrainingCase,
     tissues_and_landmark,
 )
-from LumbarDiscGradingLib.training.segmentation.train.train import (
+from LumbarDiscGradingLib.training.segmentation.train import (
     SegmentationData,
     SegmentationModule,
     read_labels,
@@ -435,7 +435,7 @@ def test_gradings_by_networks_that_saw_the_tuning_patients_are_not_trained_on(
 @pytest.fixture
 def tiny_segmentation_model(phantoms, tmp_path):
     from LumbarDiscGradingLib.training.model_export import save_segmentation_model
-    from LumbarDiscGradingLib.training.segmentation.train.train import SegmentationModule
+    from LumbarDiscGradingLib.training.segmentation.train import SegmentationModule
 
     datasets = [LabelledDataset.open(phantoms)]
     return save_segmentation_model(SegmentationModule(TINY), tmp_path / "unet", "tiny", "0", datasets).folder

@@ -20,16 +20,16 @@ from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.models import store
 from LumbarDiscGradingLib.models.folder import TrainedModel, rewrite_manifest
 from LumbarDiscGradingLib.training import ablation, recipes
-from LumbarDiscGradingLib.training.grading.train import cross_validation
-from LumbarDiscGradingLib.training.grading.train.disc_crops import DiscCrops
-from LumbarDiscGradingLib.training.grading.train.train import GradingModule, train_grading
+from LumbarDiscGradingLib.training.grading import cross_validation
+from LumbarDiscGradingLib.training.grading.disc_crops import DiscCrops
+from LumbarDiscGradingLib.training.grading.train import GradingModule, train_grading
 from LumbarDiscGradingLib.training.model_export import (
     model_card,
     record_metrics,
     save_grading_model,
     save_segmentation_model,
 )
-from LumbarDiscGradingLib.training.segmentation.train.train import SegmentationModule
+from LumbarDiscGradingLib.training.segmentation.train import SegmentationModule
 
 DISCS = [sample(number) for number in range(8)]
 RECIPE = replace(
@@ -241,9 +241,9 @@ def test_more_cards_than_there_are_are_refused(phantoms, tmp_path, monkeypatch, 
 @pytest.mark.parametrize(
     ("command", "where"),
     [
-        (["train", "segmentation"], "segmentation.train_segmentation"),
-        (["cross-validate", "segmentation", "--folds", "2"], "segmentation_folds.train_segmentation"),
-        (["ablate", "segmentation"], "segmentation.train_segmentation"),
+        (["train", "segmentation"], "segmentation.train.train_segmentation"),
+        (["cross-validate", "segmentation", "--folds", "2"], "segmentation.folds.train_segmentation"),
+        (["ablate", "segmentation"], "segmentation.train.train_segmentation"),
     ],
 )
 def test_a_full_card_is_told_in_one_line_and_other_errors_are_not_hidden(

@@ -23,7 +23,7 @@ sys.path.insert(0, str(TESTING))
 from slicer_host.application import SlicerHost  # noqa: E402 - found by the line above
 
 from LumbarDiscGradingLib.annotation.protocol import Protocol, Reader, Role  # noqa: E402
-from LumbarDiscGradingLib.annotation.study.study.study import Study  # noqa: E402
+from LumbarDiscGradingLib.annotation.study.study import Study  # noqa: E402
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom  # noqa: E402
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS  # noqa: E402
 

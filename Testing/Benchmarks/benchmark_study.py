@@ -19,7 +19,7 @@ import numpy as np
 
 from LumbarDiscGradingLib.annotation.exchange.importing import import_grades, import_masks
 from LumbarDiscGradingLib.annotation.protocol import Protocol, Reader, Role, Task
-from LumbarDiscGradingLib.annotation.study.study.study import Study
+from LumbarDiscGradingLib.annotation.study.study import Study
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS
 

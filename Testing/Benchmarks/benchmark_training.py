@@ -24,11 +24,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
-from LumbarDiscGradingLib.training.grading.train.disc_samples import collect_samples
-from LumbarDiscGradingLib.training.grading.train.train import GradingData, GradingModule
+from LumbarDiscGradingLib.training.grading.disc_samples import collect_samples
+from LumbarDiscGradingLib.training.grading.train import GradingData, GradingModule
 from LumbarDiscGradingLib.training.recipes import GRADING_PRESETS, SEGMENTATION_PRESETS
 from LumbarDiscGradingLib.training.run_folder import LOADER_WORKERS
-from LumbarDiscGradingLib.training.segmentation.train.train import SegmentationData, SegmentationModule
+from LumbarDiscGradingLib.training.segmentation.train import SegmentationData, SegmentationModule
 
 WARM_UP_STEPS = 3
 
