@@ -572,7 +572,7 @@ def test_discs_to_train_on_know_the_person(phantoms):
 
 def test_people_are_segmented_by_a_network_that_saw_none_of_their_cases(phantoms, tmp_path, monkeypatch):
     from LumbarDiscGradingLib.training.segmentation import folds as segmentation_folds
-    from LumbarDiscGradingLib.training.segmentation.train import SegmentationModule
+    from LumbarDiscGradingLib.training.segmentation.module import SegmentationModule
 
     dataset = LabelledDataset.open(phantoms)
     a, b, c, no_mask = dataset.cases
@@ -617,7 +617,7 @@ def test_an_untrained_network_is_caught_and_a_measured_model_is_installed_with_i
 ):
     """The gate on real networks: an untrained U-Net against the built-in one; then its way into the list of models."""
     from LumbarDiscGradingLib.training.model_export import save_segmentation_model
-    from LumbarDiscGradingLib.training.segmentation.train import SegmentationModule
+    from LumbarDiscGradingLib.training.segmentation.module import SegmentationModule
 
     recipe = replace(recipes.SEGMENTATION_PRESETS["default"], base_width=4)
     datasets = [LabelledDataset.open(phantoms)]

@@ -435,7 +435,7 @@ def test_gradings_by_networks_that_saw_the_tuning_patients_are_not_trained_on(
 @pytest.fixture
 def tiny_segmentation_model(phantoms, tmp_path):
     from LumbarDiscGradingLib.training.model_export import save_segmentation_model
-    from LumbarDiscGradingLib.training.segmentation.train import SegmentationModule
+    from LumbarDiscGradingLib.training.segmentation.module import SegmentationModule
 
     datasets = [LabelledDataset.open(phantoms)]
     return save_segmentation_model(SegmentationModule(TINY), tmp_path / "unet", "tiny", "0", datasets).folder

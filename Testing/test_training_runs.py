@@ -29,7 +29,7 @@ from LumbarDiscGradingLib.training.model_export import (
     save_grading_model,
     save_segmentation_model,
 )
-from LumbarDiscGradingLib.training.segmentation.train import SegmentationModule
+from LumbarDiscGradingLib.training.segmentation.module import SegmentationModule
 
 DISCS = [sample(number) for number in range(8)]
 RECIPE = replace(

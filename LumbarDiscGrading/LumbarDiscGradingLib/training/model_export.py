@@ -18,7 +18,7 @@ from ..models.folder import TrainedModel, rewrite_manifest, save_model
 from ..pfirrmann import GROUPS, ROMAN_GRADES, Tissue
 from .grading.train import GradingModule
 from .recipes import recipe_settings
-from .segmentation.train import SegmentationModule
+from .segmentation.module import SegmentationModule
 
 WEIGHTS_LICENCE = "CC BY 4.0"
 

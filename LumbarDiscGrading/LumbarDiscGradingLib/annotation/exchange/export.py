@@ -8,21 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...atomic_folder import building
 from ...dataset.manifest import SPLITS, DatasetError
 from ...dataset.splits import STUDY_PROPORTIONS, split_patients
-from ...dataset.writing import CaseToWrite, Reading, write_dataset
+from ...dataset.writing import CaseToWrite, write_dataset
 from ...pfirrmann import LEVELS_BY_LABEL
 from ..errors import StudyError
 from ..log.events import LOG_NAME, event_line, valid_events
 from ..protocol import Task
 from ..storage.documents import read_document, write_document
 from ..storage.durable_files import make_folder, not_saved, read_limited, write_durable
-from ..storage.grade_files import NOT_ASSESSABLE
-from ..study.cases import CASE_NAME, LARGEST_IMAGE_BYTES, SURROUNDINGS_NAME, StudyCase
-from ..study.reference import consensus_grades, consensus_masks
+from ..study.cases import CASE_NAME, LARGEST_IMAGE_BYTES, SURROUNDINGS_NAME
+from ..study.reference import ReferenceCase, reference_case
 from ..study.states import StudyStates
 from ..study.study import LARGEST_READING_BYTES, STUDY_NAME, Study
 from ..study.verification import MANIFEST_NAME, READINGS_FOLDER, identity_problems, list_files
@@ -54,16 +52,6 @@ class ExportReport:
     masks: int
     grades: int
     unfinished: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ReferenceCase:
-    """A case with what counts as its reference."""
-
-    case: StudyCase
-    masks: NDArray[np.uint8] | None
-    grades: dict[str, int]
-    readings: tuple[Reading, ...]
 
 
 def export_study(
@@ -164,26 +152,6 @@ def split_cases(
         by_patient.setdefault(study.case(case).patient, []).append(case)
     parted = split_patients(by_patient, None, seed, proportions)
     return {split: sorted(case for p in patients for case in by_patient[p]) for split, patients in parted.items()}
-
-
-def reference_case(states: StudyStates, case_id: str) -> ReferenceCase:
-    """Return a case with its reference masks and grades and the single readings.
-
-    Raises
-    ------
-    StudyError
-        If a file is missing or damaged.
-    """
-    study = states.study
-    masks = consensus_masks(states, case_id) if Task.MASKS in study.protocol.tasks else None
-    grades = consensus_grades(states, case_id) if Task.GRADES in study.protocol.tasks else {}
-    readings = tuple(
-        Reading(level, code, reading.reader)
-        for reading in states.signed_readings(case_id, Task.GRADES)
-        for level, code in reading.grades.items()
-        if code != NOT_ASSESSABLE
-    )
-    return ReferenceCase(study.case(case_id), masks, grades, readings)
 
 
 def _write_dataset(

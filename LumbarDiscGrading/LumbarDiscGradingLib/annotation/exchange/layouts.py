@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +18,7 @@ from ...dataset.image_files import write_stored
 from ...pfirrmann import DISC_LABELS
 from ..errors import StudyError
 from ..storage.durable_files import write_durable
-
-if TYPE_CHECKING:
-    from .export import ReferenceCase
+from ..study.reference import ReferenceCase
 
 FILE_ENDING = ".nii.gz"
 DATALIST_NAME = "datalist.json"

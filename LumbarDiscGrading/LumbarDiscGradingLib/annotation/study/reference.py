@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ...dataset.writing import Reading
 from ...pfirrmann import DISC_LABELS
 from ..errors import StudyError
 from ..protocol import Task
 from ..storage.grade_files import NOT_ASSESSABLE
+from .cases import StudyCase
 from .states import CaseState, StudyStates
+
+
+@dataclass(frozen=True)
+class ReferenceCase:
+    """A case with what counts as its reference."""
+
+    case: StudyCase
+    masks: NDArray[np.uint8] | None
+    grades: dict[str, int]
+    readings: tuple[Reading, ...]
 
 
 def consensus_grades(states: StudyStates, case_id: str) -> dict[str, int]:
@@ -56,3 +70,23 @@ def consensus_masks(states: StudyStates, case_id: str) -> NDArray[np.uint8] | No
         disputed = [DISC_LABELS[found.level] for found in states.disagreements(case_id, Task.MASKS)]
         labels = np.where(np.isin(labels, disputed), 0, labels).astype(np.uint8)
     return labels
+
+
+def reference_case(states: StudyStates, case_id: str) -> ReferenceCase:
+    """Return a case with its reference masks and grades and the single readings.
+
+    Raises
+    ------
+    StudyError
+        If a file is missing or damaged.
+    """
+    study = states.study
+    masks = consensus_masks(states, case_id) if Task.MASKS in study.protocol.tasks else None
+    grades = consensus_grades(states, case_id) if Task.GRADES in study.protocol.tasks else {}
+    readings = tuple(
+        Reading(level, code, reading.reader)
+        for reading in states.signed_readings(case_id, Task.GRADES)
+        for level, code in reading.grades.items()
+        if code != NOT_ASSESSABLE
+    )
+    return ReferenceCase(study.case(case_id), masks, grades, readings)

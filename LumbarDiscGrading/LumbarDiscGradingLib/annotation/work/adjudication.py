@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +16,7 @@ from ..storage.grade_files import NOT_ASSESSABLE
 from ..study.assignment import draw
 from ..study.states import CaseState, Disagreement, SignedReading
 from .decisions import Decisions, decision_of, with_disc
-
-if TYPE_CHECKING:
-    from .session import ReaderSession
+from .seat import ReaderSeat
 
 
 class Adjudication(Decisions):
@@ -35,7 +32,7 @@ class Adjudication(Decisions):
 
     saved_kind, signed_kind = "adjudication saved", "adjudicated"
 
-    def __init__(self, session: ReaderSession, case_id: str, task: Task) -> None:
+    def __init__(self, session: ReaderSeat, case_id: str, task: Task) -> None:
         name, states = session.reader.id, session.states
         if session.study.protocol.adjudication is AdjudicationRule.LEAVE_OUT:
             raise WorkflowError("The protocol leaves disagreements out of the reference; there is no adjudication.")

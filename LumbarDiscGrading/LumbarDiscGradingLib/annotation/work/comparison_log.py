@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
 
 from ..protocol import Task
-
-if TYPE_CHECKING:
-    from .session import ReaderSession
+from .seat import ReaderSeat
 
 
-def log_comparisons(session: ReaderSession, case_id: str) -> None:
+def log_comparisons(session: ReaderSeat, case_id: str) -> None:
     """Note in this reader's log how the signed masks of a case agree: two readers', and this reader's repeat.
 
     Raises

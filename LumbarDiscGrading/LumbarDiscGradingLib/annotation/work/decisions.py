@@ -7,7 +7,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,7 @@ from ..storage.segmentation_files import fitting_labels, segmentation_bytes
 from ..study.states import CaseState
 from .comparison_log import log_comparisons
 from .reading_now import Mark, open_in_another_window, remove_mark, set_mark
-
-if TYPE_CHECKING:
-    from .session import ReaderSession
+from .seat import ReaderSeat
 
 
 class Decisions(ABC):
@@ -44,7 +42,7 @@ class Decisions(ABC):
 
     saved_kind, signed_kind = "", ""
 
-    def __init__(self, session: ReaderSession, case_id: str, task: Task, against: tuple[str, ...]) -> None:
+    def __init__(self, session: ReaderSeat, case_id: str, task: Task, against: tuple[str, ...]) -> None:
         self._session = session
         self.case = session.study.case(case_id)
         self.task = task

@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +24,7 @@ from ..study.states import CaseState
 from ..study.study import LARGEST_READING_BYTES
 from .comparison_log import log_comparisons
 from .reading_now import Mark, open_in_another_window, remove_mark, set_mark
-
-if TYPE_CHECKING:
-    from .session import ReaderSession
+from .seat import ReaderSeat
 
 
 class OpenCase:
@@ -59,7 +56,7 @@ class OpenCase:
         Why nothing can be written, if that is so already on opening; empty else.
     """
 
-    def __init__(self, session: ReaderSession, case_id: str, round_number: int, tasks: tuple[Task, ...]) -> None:
+    def __init__(self, session: ReaderSeat, case_id: str, round_number: int, tasks: tuple[Task, ...]) -> None:
         self._session = session
         self.case = session.study.case(case_id)
         self.round = round_number

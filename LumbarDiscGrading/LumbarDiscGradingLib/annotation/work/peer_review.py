@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,7 @@ from ..log.history import DecisionRecord
 from ..protocol import Role, Task
 from ..storage.segmentation_files import mask_levels
 from .decisions import Decisions, decision_of, with_disc
-
-if TYPE_CHECKING:
-    from .session import ReaderSession
+from .seat import ReaderSeat
 
 
 class PeerReview(Decisions):
@@ -32,7 +29,7 @@ class PeerReview(Decisions):
 
     saved_kind, signed_kind = "review saved", "review signed"
 
-    def __init__(self, session: ReaderSession, case_id: str, annotator: str) -> None:
+    def __init__(self, session: ReaderSeat, case_id: str, annotator: str) -> None:
         self._annotator = session.study.protocol.reader(annotator).id
         name, study = session.reader.id, session.study
         record = study.histories[annotator].reading(case_id, Task.MASKS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -12,18 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BlindedError, WorkflowError
-from ..log.events import Event, now, required_reason
-from ..log.history import ReaderHistory
+from ..log.events import required_reason
 from ..protocol import READING_ROLE, Role, Task
-from ..storage.durable_files import make_folder, one_writer
 from ..study.assignment import is_repeated, place_in_order
 from ..study.reference import consensus_masks
-from ..study.states import CaseState, SignedReading, StudyStates
+from ..study.states import CaseState, SignedReading
 from ..study.study import Study
 from .adjudication import Adjudication
 from .open_case import OpenCase
 from .peer_review import PeerReview
 from .reading_now import Mark, read_mark
+from .seat import ReaderSeat
 
 MODEL = "model"
 """Stands for a trained model where the name of a reader is asked for."""
@@ -94,7 +92,7 @@ class Progress:
     seconds: float
 
 
-class ReaderSession:
+class ReaderSession(ReaderSeat):
     """A study as one reader works in it.
 
     Parameters
@@ -117,38 +115,10 @@ class ReaderSession:
     ...     case.grade("L4-L5", 3, seconds=2.5)
     """
 
-    def __init__(self, study: Study, reader: str, states: StudyStates | None = None) -> None:
-        self.study = study
-        self.reader = study.protocol.reader(reader)
-        self.states = states or StudyStates(study)
-        self.folder = study.reader_folder(reader)
-        self.window = uuid.uuid4().hex
-
     @classmethod
     def open(cls, folder: Path | str, reader: str) -> ReaderSession:
         """Open a study as a reader; nothing is written until something is to be saved."""
         return cls(Study.open(folder), reader)
-
-    @property
-    def history(self) -> ReaderHistory:
-        """What this reader did."""
-        return self.study.histories[self.reader.id]
-
-    def refresh(self) -> None:
-        """Take in what other readers did since the last call."""
-        self.study.refresh()
-
-    def log(self, event: Event) -> None:
-        """Add the time to an event of this reader and log it durably.
-
-        Raises
-        ------
-        NotSavedError
-            If it could not be written.
-        """
-        make_folder(self.folder)
-        with one_writer(self.folder):
-            self.history.append({"at": now(), **event})
 
     def tasks(self) -> tuple[Task, ...]:
         """Return the tasks that this reader reads."""

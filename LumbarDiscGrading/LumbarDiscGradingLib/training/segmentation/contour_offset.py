@@ -7,7 +7,6 @@ measurements here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,10 +15,8 @@ from scipy.ndimage import binary_dilation, label
 
 from ...imaging.canvas import Grid, normalized_slice
 from ...pfirrmann import Tissue
+from .module import SegmentationModule
 from .slices import TrainingCase, tissues_and_landmark
-
-if TYPE_CHECKING:
-    from .train import SegmentationModule
 
 OFFSETS = np.arange(-1.0, 2.01, 0.25)
 LEAST_PIXELS = 30
