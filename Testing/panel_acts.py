@@ -80,9 +80,9 @@ def paint(segmentation_node: Any, segment_id: str, volume_node: Any, array: np.n
     """Put a mask, shape (k, j, i) of a volume's grid, into a segment, as the Segment Editor does: in its own image."""
     import slicer
 
-    from LumbarDiscGradingLib.scene.results import _oriented_image
+    from LumbarDiscGradingLib.scene.segments import oriented_image
 
-    image = _oriented_image(array, volume_node)
+    image = oriented_image(array, volume_node)
     segmentation = segmentation_node.GetSegmentation()
     segment = segmentation.GetSegment(segment_id)
     segmentation.SeparateSegmentLabelmap(segment_id)

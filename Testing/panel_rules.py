@@ -259,7 +259,7 @@ def _the_table_is_that_of_the_case(host: Any, case: Any) -> Iterator[str]:
 
 
 def _segments_are_those_of_the_table(host: Any, case: Any, mine: Mine) -> Iterator[str]:
-    from LumbarDiscGradingLib.scene.results import own_segments, segment_tag
+    from LumbarDiscGradingLib.scene.segments import own_segments, segment_tag
 
     node, rows = case.segmentationNode, {cells[0].split()[0]: cells for cells in table(host)}
     own, display, romans = own_segments(node), node.GetDisplayNode(), ("-", "I", "II", "III", "IV", "V")

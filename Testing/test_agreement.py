@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from test_study import eroded, two_annotators
 
 from LumbarDiscGradingLib.annotation.agreement.agreement import ALL_LEVELS, study_agreement
-from LumbarDiscGradingLib.annotation.agreement.tables import csv_bytes, write_agreement_tables
+from LumbarDiscGradingLib.annotation.agreement.tables import write_agreement_tables
 from LumbarDiscGradingLib.annotation.log.comparison import compare_masks, dice, mean_surface_distance_mm
 from LumbarDiscGradingLib.annotation.protocol import Task
+from LumbarDiscGradingLib.annotation.storage.csv_files import csv_bytes
 from LumbarDiscGradingLib.annotation.study.study import Study
 from LumbarDiscGradingLib.measures.kappa import Weights, confusion_table, kappa_with_interval, weighted_kappa
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS

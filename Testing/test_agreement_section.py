@@ -15,11 +15,7 @@ from example_studies import READERS, make_study, read_grades, read_masks, truth_
 from PIL import Image
 from test_study import eroded
 
-from LumbarDiscGradingLib.annotation.agreement.agreement import (
-    ALL_LEVELS,
-    require_agreement_sight,
-    study_agreement,
-)
+from LumbarDiscGradingLib.annotation.agreement.agreement import ALL_LEVELS, require_agreement_sight, study_agreement
 from LumbarDiscGradingLib.annotation.errors import BlindedError
 from LumbarDiscGradingLib.annotation.protocol import Reader, Role
 from LumbarDiscGradingLib.annotation.study.study import Study

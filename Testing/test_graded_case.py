@@ -19,7 +19,7 @@ from LumbarDiscGradingLib.headless.core import SlicerCore
 from LumbarDiscGradingLib.imaging.volume import ImagingError
 from LumbarDiscGradingLib.report.tables import grade_rows
 from LumbarDiscGradingLib.scene.graded_case import Fit, GradedCase, graded_cases, unreadable_cases
-from LumbarDiscGradingLib.scene.results import _oriented_image
+from LumbarDiscGradingLib.scene.segments import oriented_image
 from LumbarDiscGradingLib.scene.volumes import volume_node_from
 
 LABELMAP = "Binary labelmap"
@@ -94,7 +94,7 @@ def draw(case: GradedCase, segment_id: str, mask: np.ndarray) -> None:
     segment = segmentation.GetSegment(segment_id)
     segmentation.SeparateSegmentLabelmap(segment_id)
     segment.SetLabelValue(1)
-    segment.AddRepresentation(LABELMAP, _oriented_image(case.result.volume.to_stored(labels), case.volumeNode))
+    segment.AddRepresentation(LABELMAP, oriented_image(case.result.volume.to_stored(labels), case.volumeNode))
 
 
 MOVES = {

@@ -127,11 +127,11 @@ class Desk:
 
     def draw(self, level: str, disc: np.ndarray, wait: bool = True) -> None:
         """Set a segment as an effect of the Segment Editor does at the end of a stroke (canonical order)."""
-        from LumbarDiscGradingLib.scene.results import _oriented_image
+        from LumbarDiscGradingLib.scene.segments import oriented_image
 
         scene = self.panel.reading.scene
         stored = scene.volume.to_stored(disc.astype(np.uint8))
-        stroke = _oriented_image(stored, scene.volumeNode)
+        stroke = oriented_image(stored, scene.volumeNode)
         logic = slicer.vtkSlicerSegmentationsModuleLogic
         logic.SetBinaryLabelmapToSegment(stroke, self.segmentation, level, logic.MODE_REPLACE, stroke.GetExtent())
         if wait:
@@ -140,7 +140,7 @@ class Desk:
 
     def drawn(self, segment: str) -> np.ndarray:
         """Return the mask of a segment in canonical order."""
-        from LumbarDiscGradingLib.scene.results import segment_array
+        from LumbarDiscGradingLib.scene.segments import segment_array
 
         scene = self.panel.reading.scene
         stored = segment_array(self.segmentation, segment, scene.volumeNode)

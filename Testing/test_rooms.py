@@ -33,6 +33,7 @@ PACKAGES_OF_ROOM = {
     "panel": IMAGE | MRML | {"qt", "ctk", "PyTorchUtils", "SampleData", "DICOMLib"},
     "cli": IMAGE | {"rich", "tqdm"},
 }
+MOST_FILES_IN_A_FOLDER = 20
 WITHOUT_TORCH = (*FOUNDATIONS, "imaging", "measures", "dataset", "annotation", "report")
 """Rooms whose every module is imported without torch."""
 
@@ -96,3 +97,53 @@ def test_standalone_starts_on_the_bare_standard_library(library: Path) -> None:
     code = f"import runpy; runpy.run_path({str(library / 'standalone.py')!r})"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def modules_imported(path: Path, library: Path, modules: dict[str, Path]) -> set[str]:
+    """Return the files of the library that a file imports anywhere, in functions and for typing too."""
+    own = list(path.relative_to(library).with_suffix("").parts)
+    package = own[:-1]  # also of an __init__
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = [*package[: len(package) - (node.level - 1)], *(node.module.split(".") if node.module else [])]
+            for alias in node.names:
+                whole = ".".join([*base, alias.name])
+                found.add(whole if whole in modules else ".".join(base))
+    return found & set(modules)
+
+
+def circles(graph: dict[str, set[str]]) -> list[set[str]]:
+    """Return the groups of files that import each other, directly or through others."""
+
+    def reached(start: str) -> set[str]:
+        seen, waiting = set(), [start]
+        while waiting:
+            for following in graph[waiting.pop()] - seen:
+                seen.add(following)
+                waiting.append(following)
+        return seen
+
+    reach = {name: reached(name) for name in graph}
+    found = [{other for other in graph if other in reach[name] and name in reach[other]} for name in graph]
+    return [group for n, group in enumerate(found) if group and group not in found[:n]]
+
+
+def test_no_files_import_each_other_in_a_circle(library: Path) -> None:
+    paths = {
+        ".".join(path.relative_to(library).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in library.rglob("*.py")
+        if path.parent != library or path.stem != "__init__"
+    }
+    graph = {name: modules_imported(path, library, paths) for name, path in paths.items()}
+    assert sum(len(targets) for targets in graph.values()) > len(graph)
+    assert circles(graph) == []
+
+
+def test_a_circle_is_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [{"a", "b", "c"}]
+
+
+def test_no_folder_holds_more_files_than_can_be_looked_over(library: Path) -> None:
+    folders = {path.parent for path in library.rglob("*.py")}
+    assert {str(f.relative_to(library)) for f in folders if len(list(f.glob("*.py"))) > MOST_FILES_IN_A_FOLDER} == set()

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..grading.result import GradingResult
-from .nodes import nodes_of_class
-from .results import SEGMENTATION_REFERENCE_ROLE, TAG_PREFIX, VOLUME_REFERENCE_ROLE, array_on_node, place_beside
+from .nodes import SEGMENTATION_REFERENCE_ROLE, TAG_PREFIX, VOLUME_REFERENCE_ROLE, nodes_of_class, place_beside
 from .show import showGradedSlice
-from .volumes import EVIDENCE_ATTRIBUTE
+from .volumes import EVIDENCE_ATTRIBUTE, array_on_node
 
 if TYPE_CHECKING:
     from ..grading.evidence import EvidenceMap

@@ -13,18 +13,17 @@ from numpy.typing import NDArray
 from ..grading.corrections import Correction, corrected, origins
 from ..grading.result import DiscGrade, GradingResult
 from ..imaging.volume import ImagingError, SagittalVolume
-from .nodes import nodes_of_class
-from .results import (
-    GEOMETRY_TOLERANCE_MM,
-    TABLE_REFERENCE_ROLE,
-    TAG_PREFIX,
-    LumbarDiscGradingResults,
-    own_segments,
-    segment_array,
-    segment_image,
-)
+from .nodes import TABLE_REFERENCE_ROLE, TAG_PREFIX, nodes_of_class
+from .results import LumbarDiscGradingResults
+from .segments import own_segments, segment_array, segment_image
 from .stored_result import from_text, placed_on, to_text
-from .volumes import LPS_TO_RAS, parent_to_world, sagittal_geometry_of_node, sagittal_volume_from_node
+from .volumes import (
+    GEOMETRY_TOLERANCE_MM,
+    LPS_TO_RAS,
+    parent_to_world,
+    sagittal_geometry_of_node,
+    sagittal_volume_from_node,
+)
 
 STORED_RESULT_ATTRIBUTE = TAG_PREFIX + "Result"
 """Attribute of the segmentation node: the result as graded and all corrections, see `stored_result`."""

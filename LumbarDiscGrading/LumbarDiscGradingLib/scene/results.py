@@ -10,33 +10,17 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..grading.result import DiscGrade, GradingResult
-from ..imaging.volume import ImagingError, SagittalVolume
+from ..imaging.volume import ImagingError
 from ..report.research_use import RESEARCH_USE
 from ..report.tables import GRADE_COLUMNS, MEASUREMENT_COLUMNS, grade_rows
+from .evidence import evidence_node, fits, follow_result, hide_evidence, show_evidence_of, write_evidence
+from .nodes import SEGMENTATION_REFERENCE_ROLE, TABLE_REFERENCE_ROLE, TAG_PREFIX, VOLUME_REFERENCE_ROLE, place_beside
+from .segments import SEGMENT_ID_TAG, free_id, oriented_image, own_segments, show_as_discs
 from .terminology import disc_terminology_entry
-from .volumes import sagittal_geometry_of_node
+from .volumes import array_on_node
 
 if TYPE_CHECKING:
     from ..grading.grader import DiscGrader
-
-TAG_PREFIX = "LumbarDiscGrading."
-"""Segment tags and node attributes of this extension start with it."""
-
-TABLE_REFERENCE_ROLE = "LumbarDiscGrading.table"
-"""Node reference from the segmentation to its table."""
-SEGMENTATION_REFERENCE_ROLE = "LumbarDiscGrading.segmentation"
-"""Node reference from the table to its segmentation."""
-VOLUME_REFERENCE_ROLE = "LumbarDiscGrading.volume"
-"""Node reference from the table to the graded volume."""
-
-FILL_OPACITY = 0.25
-"""The disc's own signal stays readable under the fill."""
-OUTLINE_WIDTH_PX = 2
-LEVEL_TAG, SEGMENT_ID_TAG = TAG_PREFIX + "Level", TAG_PREFIX + "SegmentID"
-"""Tags by which a disc's segment is told from what others put into the segmentation; a copy of it has another ID."""
-
-GEOMETRY_TOLERANCE_MM = 0.01
-"""A result fits a volume node when no matrix element differs by more; far below a voxel."""
 
 
 class LumbarDiscGradingResults:
@@ -123,7 +107,6 @@ class LumbarDiscGradingResults:
         tableNode.SetNodeReferenceID(SEGMENTATION_REFERENCE_ROLE, segmentationNode.GetID())
         tableNode.SetNodeReferenceID(VOLUME_REFERENCE_ROLE, volumeNode.GetID())
         self._segmentationNode, self._tableNode = segmentationNode, tableNode
-        from .evidence import follow_result
 
         follow_result(segmentationNode, self.result, volumeNode)
         return segmentationNode, tableNode
@@ -131,8 +114,6 @@ class LumbarDiscGradingResults:
     @property
     def evidenceNode(self) -> Any:
         """The volume node of the discs' evidence, None where it was not computed or does not fit any more."""
-        from .evidence import evidence_node, fits
-
         node = evidence_node(self._segmentationNode)
         return node if fits(node, self.result) else None
 
@@ -154,8 +135,6 @@ class LumbarDiscGradingResults:
         ImagingError
             If nothing was written yet, or the discs were graded by another model.
         """
-        from .evidence import show_evidence_of, write_evidence
-
         if self._segmentationNode is None:
             raise ImagingError("The result is not in the scene yet; write it first.")
         role = self._segmentationNode.GetReferenceImageGeometryReferenceRole()
@@ -168,8 +147,6 @@ class LumbarDiscGradingResults:
 
     def hideEvidence(self) -> None:
         """Take the evidence out of the slice views; it stays in the scene."""
-        from .evidence import hide_evidence
-
         if self.evidenceNode is not None:
             hide_evidence(self.evidenceNode)
 
@@ -204,14 +181,14 @@ class LumbarDiscGradingResults:
             segmentationNode.GetReferenceImageGeometryReferenceRole(), volumeNode.GetID()
         )
         segmentationNode.SetSourceRepresentationToBinaryLabelmap()
-        image = _oriented_image(labels, volumeNode)  # one layer for all discs, as Slicer shares it
+        image = oriented_image(labels, volumeNode)  # one layer for all discs, as Slicer shares it
         added = []
         for place, disc in enumerate(self.result.discs):
             name = ids.get(disc.level, "")
             segment = segmentation.GetSegment(name) if name else None
             is_new = segment is None
             if is_new:
-                segment, name = slicer.vtkSegment(), _free_id(segmentation, disc.level)
+                segment, name = slicer.vtkSegment(), free_id(segmentation, disc.level)
                 added.append(name)
             self._describe(segment, disc, name)
             if is_new or disc.level not in keep_masks:
@@ -225,7 +202,7 @@ class LumbarDiscGradingResults:
         if has_surface and self.result.discs:
             segmentation.CreateRepresentation(surface, True)
         segmentationNode.EndModify(modified)
-        _set_display(segmentationNode)
+        show_as_discs(segmentationNode)
         for name in added:  # Slicer's slice controllers hide a segment whose ID they have not seen
             segmentationNode.GetDisplayNode().SetSegmentVisibility(name, True)
 
@@ -294,151 +271,6 @@ class LumbarDiscGradingResults:
         node.SetDescription(RESEARCH_USE)
 
 
-def own_segments(segmentationNode: Any) -> dict[str, str]:
-    """Return the IDs of the segments that stand for graded discs, by level; others are somebody else's."""
-    segmentation = segmentationNode.GetSegmentation()
-    found: dict[str, str] = {}
-    for n in range(segmentation.GetNumberOfSegments()):
-        name = segmentation.GetNthSegmentID(n)
-        segment = segmentation.GetSegment(name)
-        level, written_as = segment_tag(segment, LEVEL_TAG), segment_tag(segment, SEGMENT_ID_TAG)
-        if level and written_as in ("", name):
-            found.setdefault(level, name)
-    return found
-
-
-def segment_tag(segment: Any, tag: str) -> str:
-    """Return a tag of a segment, empty where it has none."""
-    import vtk
-
-    value = vtk.reference("")
-    return str(value) if segment.GetTag(tag, value) else ""
-
-
-def _free_id(segmentation: Any, level: str) -> str:
-    """Return the level as ID of a new segment, or one made from it where somebody's segment has that."""
-    return level if segmentation.GetSegment(level) is None else segmentation.GenerateUniqueSegmentID(level)
-
-
-def array_on_node(volume: SagittalVolume, volumeNode: Any, canonical: NDArray) -> NDArray:
-    """Return an array of canonical order (slices, rows, columns) in a node's voxel order, not always that of the file.
-
-    Raises
-    ------
-    ImagingError
-        If the array's volume does not lie where the node does.
-    """
-    node_volume = sagittal_geometry_of_node(volumeNode)
-    if node_volume.voxels.shape != volume.voxels.shape or not np.allclose(
-        node_volume.index_to_lps, volume.index_to_lps, rtol=0, atol=GEOMETRY_TOLERANCE_MM
-    ):
-        raise ImagingError(
-            f"The result of {volume.source.name} does not lie on the volume {volumeNode.GetName()} "
-            "(changed or moved since); grade it again."
-        )
-    return node_volume.to_stored(canonical)
-
-
 def _tag_value(text: str) -> str:
     """Return text in one line without the bar by which Slicer's files separate tags."""
     return " ".join(text.replace("|", "/").split())
-
-
-def _oriented_image(labels: NDArray[np.uint8], volumeNode: Any) -> Any:
-    """Return labels of shape (k, j, i) as vtkOrientedImageData on the volume node's own (local) grid."""
-    import slicer
-    import vtk
-    from vtk.util.numpy_support import numpy_to_vtk
-
-    image = slicer.vtkOrientedImageData()
-    image.SetDimensions(*labels.shape[::-1])
-    scalars = numpy_to_vtk(labels.ravel(), deep=True, array_type=vtk.VTK_UNSIGNED_CHAR)
-    scalars.SetName("ImageScalars")
-    image.GetPointData().SetScalars(scalars)
-    ijk_to_ras = vtk.vtkMatrix4x4()
-    volumeNode.GetIJKToRASMatrix(ijk_to_ras)
-    image.SetGeometryFromImageToWorldMatrix(ijk_to_ras)
-    return image
-
-
-def segment_image(segmentationNode: Any, segmentId: str) -> Any:
-    """Return the vtkOrientedImageData in which a segment is kept, None where there is none."""
-    import slicer
-
-    segment = segmentationNode.GetSegmentation().GetSegment(segmentId) if segmentId else None
-    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-    return segment.GetRepresentation(name) if segment is not None else None
-
-
-def segment_array(
-    segmentationNode: Any, segmentId: str, volumeNode: Any, moved: NDArray[np.float64] | None = None
-) -> NDArray | None:
-    """Return a segment's mask on the grid of the volume on which it was drawn.
-
-    Parameters
-    ----------
-    segmentationNode : vtkMRMLSegmentationNode
-    segmentId : str
-    volumeNode : vtkMRMLScalarVolumeNode
-    moved : ndarray, shape (4, 4), optional
-        Moves the segment first; RAS mm below the nodes' parent transform.
-
-    Returns
-    -------
-    ndarray of bool, shape (k, j, i), or None
-        None where there is no such segment or nothing in it.
-    """
-    import slicer
-    from vtk.util.numpy_support import vtk_to_numpy
-
-    if segmentationNode.GetSegmentation().GetSegment(segmentId) is None:
-        return None
-    mask, drawn = slicer.vtkOrientedImageData(), slicer.vtkOrientedImageData()
-    if not segmentationNode.GetBinaryLabelmapRepresentation(segmentId, mask) or mask.IsEmpty():
-        return None
-    if moved is not None and not np.array_equal(moved, np.eye(4)):
-        _move_image(mask, moved)
-    dimensions = volumeNode.GetImageData().GetDimensions()
-    grid = _oriented_image(np.zeros(dimensions[::-1], dtype=np.uint8), volumeNode)
-    resample = slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage
-    if not resample(mask, grid, drawn, False):
-        return None
-    scalars = drawn.GetPointData().GetScalars()
-    return vtk_to_numpy(scalars).reshape(dimensions[::-1]) > 0 if scalars is not None else None
-
-
-def _move_image(image: Any, moved: NDArray[np.float64]) -> None:
-    import slicer
-    import vtk
-    from slicer.util import vtkMatrixFromArray
-
-    transform = vtk.vtkTransform()
-    transform.SetMatrix(vtkMatrixFromArray(moved))
-    slicer.vtkOrientedImageDataResample.TransformOrientedImage(image, transform)
-
-
-def _set_display(segmentationNode: Any) -> None:
-    """Show a segmentation as discs are read; one that is shown already stays as the user has it."""
-    if segmentationNode.GetDisplayNode() is not None:
-        return
-    segmentationNode.CreateDefaultDisplayNodes()
-    display = segmentationNode.GetDisplayNode()
-    display.SetVisibility(True)
-    display.SetVisibility3D(False)
-    display.SetVisibility2DFill(True)
-    display.SetVisibility2DOutline(True)
-    display.SetOpacity2DFill(FILL_OPACITY)
-    display.SetOpacity2DOutline(1.0)
-    display.SetSliceIntersectionThickness(OUTLINE_WIDTH_PX)
-
-
-def place_beside(volumeNode: Any, node: Any) -> None:
-    """Put a node under the volume's study (or folder) in the subject hierarchy."""
-    import slicer
-
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volumeNode.GetScene())
-    if hierarchy is None:
-        return
-    volume_item, item = hierarchy.GetItemByDataNode(volumeNode), hierarchy.GetItemByDataNode(node)
-    if volume_item and item:
-        hierarchy.SetItemParent(item, hierarchy.GetItemParent(volume_item))

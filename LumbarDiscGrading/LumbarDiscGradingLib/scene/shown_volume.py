@@ -9,8 +9,7 @@ from typing import Any
 from ..grading.result import GradingResult
 from .evidence import hide_evidence, hide_foreign_evidence
 from .graded_case import STORED_RESULT_ATTRIBUTE
-from .nodes import nodes_of_class
-from .results import TAG_PREFIX
+from .nodes import TAG_PREFIX, nodes_of_class
 from .show import READING_VIEW, show_volume, showGradedSlice
 from .viewed_slice import composite_of
 from .volumes import EVIDENCE_ATTRIBUTE

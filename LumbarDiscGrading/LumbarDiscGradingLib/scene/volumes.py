@@ -18,6 +18,9 @@ from .dicom_headers import header_of_node
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Turns LPS positions into RAS ones, and back."""
 
+GEOMETRY_TOLERANCE_MM = 0.01
+"""A result fits a volume node when no matrix element differs by more; far below a voxel."""
+
 EVIDENCE_ATTRIBUTE = "LumbarDiscGrading.EvidenceKey"
 """Attribute of a volume node that is no image but the evidence of a grading (see `evidence`): what it was made of."""
 
@@ -203,3 +206,22 @@ def volume_node_from(volume: SagittalVolume, name: str, scene: Any) -> Any:
     updateVolumeFromArray(node, stored)
     node.CreateDefaultDisplayNodes()
     return node
+
+
+def array_on_node(volume: SagittalVolume, volumeNode: Any, canonical: NDArray) -> NDArray:
+    """Return an array of canonical order (slices, rows, columns) in a node's voxel order, not always that of the file.
+
+    Raises
+    ------
+    ImagingError
+        If the array's volume does not lie where the node does.
+    """
+    node_volume = sagittal_geometry_of_node(volumeNode)
+    if node_volume.voxels.shape != volume.voxels.shape or not np.allclose(
+        node_volume.index_to_lps, volume.index_to_lps, rtol=0, atol=GEOMETRY_TOLERANCE_MM
+    ):
+        raise ImagingError(
+            f"The result of {volume.source.name} does not lie on the volume {volumeNode.GetName()} "
+            "(changed or moved since); grade it again."
+        )
+    return node_volume.to_stored(canonical)

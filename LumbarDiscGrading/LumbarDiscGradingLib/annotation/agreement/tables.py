@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ...pfirrmann import ROMAN_GRADES
+from ..storage.csv_files import csv_bytes
 from ..storage.durable_files import make_folder, write_durable
 from .agreement import GradeAgreement, MaskAgreement, StudyAgreement
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""A text cell that begins so is run by spreadsheets (OWASP, CSV Injection); it gets an apostrophe in front."""
 
 GRADE_TABLE = "grade_agreement.csv"
 CONFUSION_TABLE = "grade_confusion.csv"
 MASK_TABLE = "mask_agreement.csv"
 TIME_TABLE = "reading_times.csv"
-
-
-def safe_cell(value: object) -> str:
-    """Return a cell's text: numbers as they are, undefined ones empty, texts made harmless."""
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.6g}"
-    if isinstance(value, (bool, int)):
-        return str(value)
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
-
-
-def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """Return a table as the bytes of a CSV file."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([safe_cell(value) for value in row])
-    return stream.getvalue().encode("utf-8")
 
 
 def write_agreement_tables(agreement: StudyAgreement, folder: Path) -> tuple[Path, ...]:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pydicom
 
-from ..agreement.tables import safe_cell
 from ..errors import StudyError
+from ..storage.csv_files import safe_cell
 from ..storage.durable_files import append_line, make_folder, not_saved, read_limited
 
 MANUFACTURERS = ("siemens", "philips", "canon", "toshiba", "hitachi", "fujifilm", "united imaging", "ge")

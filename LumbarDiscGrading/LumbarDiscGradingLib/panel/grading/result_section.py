@@ -13,6 +13,7 @@ from ...report.missing_places import is_in_image, missing_places
 from ...report.tables import reader_verdict
 from ...scene.graded_case import GradedCase
 from ...scene.viewed_slice import center_views
+from ..shared.disc_table import color_chip
 from ..shared.view_clicks import ViewClicks
 from .notices_section import CaseState
 from .probability_bars import PROBABILITIES_ROLE, ProbabilityBars
@@ -370,14 +371,3 @@ def _measurement_tip(disc: DiscGrade) -> str:
         (_("Signal {value:.2f}: central half of the disc over fluid in the canal"), m.signal_to_canal),
     )
     return "\n".join(text.format(value=value) for text, value in facts if _known(value))
-
-
-def color_chip(color: tuple[int, int, int]) -> Any:
-    """Return a square of an RGB color (0-255) for a table."""
-    import qt
-
-    pixmap = qt.QPixmap(14, 14)
-    pixmap.fill(qt.QColor(*color))
-    icon = qt.QIcon(pixmap)
-    icon.addPixmap(pixmap, qt.QIcon.Selected)  # else the colour is tinted in the selected row
-    return icon

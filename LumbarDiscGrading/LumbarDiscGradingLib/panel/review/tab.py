@@ -13,9 +13,9 @@ from ..shared.criteria_section import CriteriaSection
 from ..shared.scroll_to_top import scroll_to_top
 from .adjudication.section import AdjudicationSection
 from .agreement.section import AgreementSection
+from .case.work import open_work, plain
 from .keys import Keys
 from .reading.section import ReadingSection
-from .reading.work import open_work, plain
 from .study_section import StudySection
 from .work_list_section import WorkSection
 

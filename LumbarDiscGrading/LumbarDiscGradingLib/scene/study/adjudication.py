@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...imaging.volume import SagittalVolume
 from ...pfirrmann import DISC_LABELS
-from ..results import _oriented_image
+from ..segments import oriented_image
 from ..show import READING_VIEW, fit_views
 from ..viewed_slice import center_views
 from .layout import ReadingLayout
@@ -169,7 +169,7 @@ class AdjudicationScene(ReadingScene):
         node.SetReferenceImageGeometryParameterFromVolumeNode(self.volumeNode)
         node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), self.volumeNode.GetID())
         node.SetSourceRepresentationToBinaryLabelmap()
-        image = _oriented_image(self.volume.to_stored(labels), self.volumeNode)
+        image = oriented_image(self.volume.to_stored(labels), self.volumeNode)
         representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
         for level, value in DISC_LABELS.items():
             if not (labels == value).any():

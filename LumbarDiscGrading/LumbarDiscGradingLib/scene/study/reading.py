@@ -12,11 +12,11 @@ from ...annotation.storage.segmentation_files import mask_levels
 from ...imaging.volume import SagittalVolume
 from ...imaging.window import automatic_window
 from ...pfirrmann import DISC_LABELS, NOT_GRADED_COLOR
-from ..results import GEOMETRY_TOLERANCE_MM, _oriented_image, _set_display, segment_array
+from ..segments import oriented_image, segment_array, show_as_discs
 from ..show import fit_views, show_volume
 from ..terminology import disc_terminology_entry
 from ..viewed_slice import center_views, show_slice, viewed_slice
-from ..volumes import LPS_TO_RAS, volume_node_from
+from ..volumes import GEOMETRY_TOLERANCE_MM, LPS_TO_RAS, volume_node_from
 
 HIGHLIGHTED, SUBDUED = 1.0, 0.35
 """Share of the fill's opacity of the selected disc and of the others."""
@@ -70,7 +70,7 @@ class ReadingScene:
             node.SetSourceRepresentationToBinaryLabelmap()
             self.segmentationNode = node
             self.write_masks(masks)
-            _set_display(node)
+            show_as_discs(node)
         center, width = automatic_window(volume)
         show_volume(self.volumeNode, volume.slice_center_lps_mm(slice_index), center - width / 2, center + width / 2)
 
@@ -134,7 +134,7 @@ class ReadingScene:
         """
         hidden = {(moved or {}).get(level, level) for level in self._hidden_levels()}
         modified = self.segmentationNode.StartModify()
-        image = _oriented_image(self.volume.to_stored(masks), self.volumeNode)
+        image = oriented_image(self.volume.to_stored(masks), self.volumeNode)
         shown = {*self._levels, *mask_levels(masks)}
         self.segmentationNode.GetSegmentation().InvalidateNonSourceRepresentations()
         self._leave_shared_image()

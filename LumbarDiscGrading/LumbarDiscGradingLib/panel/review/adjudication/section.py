@@ -15,8 +15,8 @@ from ....scene.study.adjudication import AdjudicationScene, SideBySideLayout
 from ..case.ask_reason import ask_reason
 from ..case.confirm_empty import confirm_empty
 from ..case.save_state import SaveState
+from ..case.work import elsewhere_sentence
 from ..keys import Keys
-from ..reading.work import elsewhere_sentence
 from .drawing import OwnContour
 from .reason import ReasonField
 from .table import DisagreementTable

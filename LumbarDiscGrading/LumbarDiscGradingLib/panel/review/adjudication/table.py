@@ -9,7 +9,7 @@ import numpy as np
 
 from ....annotation.protocol import Task
 from ....pfirrmann import DISC_LABELS, ROMAN_GRADES, group_of_grade
-from ...grading.result_section import color_chip
+from ...shared.disc_table import color_chip
 from .work import AdjudicationWork
 
 LEVEL, DIFFERENCE, READING_A, READING_B, DECISION = range(5)

@@ -14,7 +14,7 @@ from ....annotation.work.adjudication import Adjudication
 from ....annotation.work.session import ReaderSession, WorkItem
 from ....imaging.volume import SagittalVolume
 from ....pfirrmann import DISC_LABELS
-from ..reading.work import Work
+from ..case.work import Work
 
 REASON_MISSING = "reason still missing"
 """Kept with a decision until its reason is given, so that the decision is on the disk at once; it cannot be signed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ....annotation.errors import StudyError
-from ..reading.work import Work
+from .work import Work
 
 RESCUE_FOLDER = "LumbarDiscGrading-unsaved"
 RESCUED_SETTING = "LumbarDiscGrading/Unsaved"

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ....annotation.errors import ChangedElsewhereError, NotSavedError, StudyError
-from ..reading.work import ReadingWork, Work
+from .work import ReadingWork, Work
 
 SAVED, UNSAVED, FAILED = "\N{CHECK MARK}", "\N{BLACK CIRCLE}", "\N{WARNING SIGN}"
 

@@ -9,9 +9,9 @@ from typing import Any
 from ....annotation.errors import StudyError
 from ....annotation.storage.grade_files import CONFIDENCES, DiscGrading
 from ....pfirrmann import GRADES, NOT_GRADED_COLOR, ROMAN_GRADES, group_of_grade
-from ...grading.result_section import color_chip
+from ...shared.disc_table import color_chip
 from ..case.save_state import SaveState
-from .work import ReadingWork, ReviewWork, Work
+from ..case.work import ReadingWork, ReviewWork, Work
 
 LEVEL, JUDGEMENT, SURE, MASK, COMMENT = range(5)
 

@@ -14,8 +14,8 @@ from ....scene.study.levels import NAMES, moved_levels, relabeled
 from ....scene.study.reading import ReadingScene
 from ...shared.mask_editor import MaskEditor
 from ..case.save_state import SaveState
+from ..case.work import ReadingWork, ReviewWork, Work
 from .prefill import Prefill
-from .work import ReadingWork, ReviewWork, Work
 
 EFFECTS = (
     "Paint",

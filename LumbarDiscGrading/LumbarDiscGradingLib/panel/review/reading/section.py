@@ -16,10 +16,10 @@ from ..case.ask_reason import ask_reason
 from ..case.confirm_empty import confirm_empty
 from ..case.save_elsewhere import rescue
 from ..case.save_state import SaveState
+from ..case.work import ReadingWork, ReviewWork, Work, elsewhere_sentence
 from ..keys import Keys
 from .discs_section import DiscsSection
 from .masks_section import MasksSection
-from .work import ReadingWork, ReviewWork, Work, elsewhere_sentence
 
 SLICE_DELAY_MS = 300
 """A slice that is shown for so long is remembered."""
