@@ -1,6 +1,6 @@
 """Run everything that checks this checkout: ``python3 Testing/run_tests.py``; arguments are passed on to pytest.
 
-Sets up ``.venv`` in the checkout by itself (see ``standalone.py``), then runs ruff (lint and format), import-linter
+Sets up ``.venv`` in the checkout by itself (see ``standalone.py``), then runs ruff (lint and format), import-linter, mypy
 and pytest. All of them run even if one fails; the exit code is 0 only if all passed.
 """
 
@@ -33,6 +33,7 @@ def checks(environment, pytest_arguments: list[str]) -> dict[str, list[str]]:
         "ruff check": [ruff, "check", "."],
         "ruff format": [ruff, "format", "--check", "."],
         "import-linter": [str(environment.executable("lint-imports")), "--no-logo", "--no-cache"],
+        "mypy": [str(environment.executable("mypy"))],
         "pytest": [str(environment.executable("python")), "-m", "pytest", "-c", "Testing/pytest.ini"]
         + pytest_arguments
         + ([] if any(names_tests(argument) for argument in pytest_arguments) else ["Testing"]),

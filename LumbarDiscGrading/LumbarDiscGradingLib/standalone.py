@@ -211,7 +211,7 @@ class Environment:
 def _try_lock(descriptor: int, wait: bool) -> bool:
     """Lock an open file for this process; return False if another has it (after at most 10 s on Windows)."""
     try:
-        if os.name == "nt":
+        if sys.platform == "win32":
             import msvcrt
 
             os.lseek(descriptor, 0, os.SEEK_SET)

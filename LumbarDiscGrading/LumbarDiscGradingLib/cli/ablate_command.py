@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,8 @@ def _ablate(arguments: argparse.Namespace) -> int:
     require_devices(arguments.accelerator)
     datasets = open_datasets(arguments.data)
     asked = _asked(arguments, datasets)
+    recipe: Any
+    ablations: Mapping[str, Sequence[str]]
     if arguments.task == "grading":
         recipe, ablations = recipes.GRADING_PRESETS["default"], ablation.GRADING_ABLATIONS
     else:

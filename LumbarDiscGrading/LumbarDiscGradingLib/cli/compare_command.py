@@ -47,8 +47,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     except ImportError as error:
         return complain(f"Comparing needs {error.name}; install the extra 'train'.", USAGE_EXIT)
     try:
-        scores = _scores_of_both(arguments)
-        comparison = compare_scores(*scores)
+        old, new = _scores_of_both(arguments)
+        comparison = compare_scores(old, new)
         text = comparison_text(comparison, arguments.old, arguments.new)
         if arguments.output is not None:
             facts = {"old": arguments.old, "new": arguments.new, **comparison.as_json()}

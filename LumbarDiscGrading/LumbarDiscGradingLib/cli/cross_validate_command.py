@@ -81,7 +81,7 @@ def _cross_validate(arguments: argparse.Namespace) -> int:
         raise ValueError("A cross-validation of the grading network begins anew; leave out --start-from.")
     require_devices(arguments.accelerator)
     presets = recipes.GRADING_PRESETS if arguments.task == "grading" else recipes.SEGMENTATION_PRESETS
-    recipe = recipes.changed_recipe(presets[arguments.preset], arguments.set)
+    recipe: Any = recipes.changed_recipe(presets[arguments.preset], arguments.set)
     datasets = open_datasets(arguments.data)
     arguments.output.mkdir(parents=True, exist_ok=True)
     run = _grading_scores if arguments.task == "grading" else _segmentation_scores

@@ -173,10 +173,10 @@ def _differences(source: str, old: list[DiscScore], new: list[DiscScore], seed: 
             values.append(float(statistic(np.ones((1, len(chosen))))[0]))
             rounds.append(statistic(drawn.weights(chosen)))
         low, high = interval(rounds[1] - rounds[0])
-        difference = values[1] - values[0]
+        before, after = values
         verdict = _verdict(low, high, measure.name in LOWER_IS_BETTER)
         differences.append(
-            Difference(source, part, measure.name, *values, difference, low, high, len(patients), verdict)
+            Difference(source, part, measure.name, before, after, after - before, low, high, len(patients), verdict)
         )
     return differences
 

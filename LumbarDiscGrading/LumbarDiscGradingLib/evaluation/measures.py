@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..measures import classification as statistics
 from ..measures.classification import Average, Statistic
-from ..pfirrmann import GRADES, GROUPS, LUMBAR_LEVELS
+from ..pfirrmann import GRADES, GROUPS, LUMBAR_LEVELS, Group
 from .scores import DiscScore
 
 ALL_DISCS = ""
@@ -242,23 +242,35 @@ def _group_measures(index: int) -> list[Measure]:
     ]
 
 
+def _is_of_level(level: str) -> Callable[[DiscScore], bool]:
+    return lambda score: score.level == level
+
+
+def _is_of_group(group: Group) -> Callable[[DiscScore], bool]:
+    return lambda score: score.grade in group.grades
+
+
+def _is_confident(wanted: bool) -> Callable[[DiscScore], bool]:
+    return lambda score: score.confident is wanted
+
+
 def _measures_of_parts() -> Iterator[tuple[str, Callable[[DiscScore], bool], Sequence[Measure]]]:
     """Yield each part of the discs, whether a disc belongs to it, and what is measured there."""
     by_name = {measure.name: measure for measure in MEASURES}
     yield ALL_DISCS, lambda score: True, MEASURES
     for level in LUMBAR:
-        yield level, lambda score, level=level: score.level == level, [by_name[name] for name in _OF_A_LEVEL]
+        yield level, _is_of_level(level), [by_name[name] for name in _OF_A_LEVEL]
     for index, group in enumerate(GROUPS):
         # one group against the rest is about all discs, the others about the discs of the group
         yield group.value, lambda score: True, _group_measures(index)
         yield (
             group.value,
-            lambda score, group=group: score.grade in group.grades,
+            _is_of_group(group),
             [by_name[name] for name in _OF_A_GROUP],
         )
     for part, wanted in ((CONFIDENT, True), (UNCERTAIN, False)):
         chosen = [by_name[name] for name in _OF_CONFIDENCE]
-        yield part, lambda score, wanted=wanted: score.confident is wanted, chosen
+        yield part, _is_confident(wanted), chosen
 
 
 def chosen_scores(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import numpy as np
 
@@ -330,7 +331,7 @@ class _Page:
             parts.append(f'<figure><img src="{jpeg_data_url(picture)}" alt="{escape(title)}"></figure>')
         return "\n".join(parts)
 
-    def _plot(self, name: str, plot: object, caption: str) -> str:
+    def _plot(self, name: str, plot: Any, caption: str) -> str:
         if plot is None:
             return ""
         save_png(plot, str(self.folder / f"{name}.png"))

@@ -242,7 +242,7 @@ def _scores_by_mask(
             case.patient, case.source, level, dice=0.0, iou=0.0, grade=case.grades.get(level) if level else None
         )
         found = None if result is None else _disc_on(result.label_slice, part)
-        if found is not None:
+        if result is not None and found is not None:
             score = replace(score, **_overlap(result.label_slice == DISC_LABELS[found], part, volume))
             disc = result.disc(found)
             score = replace(score, named_level=found, **(_reading(disc) if disc else {}))

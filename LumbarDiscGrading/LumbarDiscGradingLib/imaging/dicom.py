@@ -148,7 +148,7 @@ def _index_to_lps(stack: DicomStack) -> NDArray[np.float64]:
         matrix[:3, 2] = first.normal_lps * (first.slice_thickness_mm or DEFAULT_SLICE_THICKNESS_MM)
         return matrix
     positions = np.array([frame.position_lps for frame in stack.frames])
-    steps = np.diff([frame.depth_mm for frame in stack.frames])
+    steps = np.diff(np.array([frame.depth_mm for frame in stack.frames]))
     tolerance_mm = max(POSITION_TOLERANCE_MM, POSITION_TOLERANCE_SHARE * float(np.median(steps)))
     missing = int(np.round(steps / np.median(steps) - 1).clip(0).sum())
     if np.ptp(steps) > tolerance_mm:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pydicom
@@ -124,7 +124,9 @@ def _stack_key(frame: DicomFrame) -> tuple:
     key: tuple = (frame.series_uid, frame.rows, frame.columns, frame.samples)
     if not frame.has_geometry:
         return (*key, None)
-    cosines = np.round([*frame.row_direction_lps, *frame.column_direction_lps], ORIENTATION_DECIMALS) + 0.0
+    cosines = (
+        np.round([*(frame.row_direction_lps or ()), *(frame.column_direction_lps or ())], ORIENTATION_DECIMALS) + 0.0
+    )
     spacing = np.round(frame.pixel_spacing_mm or (), 3)
     return (*key, tuple(cosines.tolist()), tuple(spacing.tolist()))
 
@@ -177,10 +179,10 @@ def _frame(lookup: _Lookup, path: Path, index: int | None) -> DicomFrame:
         rows=_integer(lookup, "Rows") or 0,
         columns=_integer(lookup, "Columns") or 0,
         samples=_integer(lookup, "SamplesPerPixel") or 1,
-        position_lps=_numbers(lookup, "ImagePositionPatient", 3),
+        position_lps=cast("tuple[float, float, float] | None", _numbers(lookup, "ImagePositionPatient", 3)),
         row_direction_lps=_unit(orientation[:3]) if orientation else None,
         column_direction_lps=_unit(orientation[3:]) if orientation else None,
-        pixel_spacing_mm=_numbers(lookup, "PixelSpacing", 2),
+        pixel_spacing_mm=cast("tuple[float, float] | None", _numbers(lookup, "PixelSpacing", 2)),
         slice_thickness_mm=abs(thickness) if thickness else None,
         echo_time_ms=echo_time if echo_time is not None else _number(lookup, "EffectiveEchoTime"),
         repetition_time_ms=_number(lookup, "RepetitionTime"),

@@ -10,7 +10,7 @@ def smooth_noise(
     rng: np.random.Generator, shape: tuple[int, int], scale_pixels: float | tuple[float, float]
 ) -> NDArray[np.float32]:
     """Return Gaussian noise of unit variance, smooth over about `scale_pixels` (along rows, along columns)."""
-    scales = (scale_pixels, scale_pixels) if np.isscalar(scale_pixels) else scale_pixels
+    scales = scale_pixels if isinstance(scale_pixels, tuple) else (scale_pixels, scale_pixels)
     weights = []
     for size, scale in zip(shape, scales, strict=True):
         nodes = np.arange(-scale, size + 2 * scale, scale)

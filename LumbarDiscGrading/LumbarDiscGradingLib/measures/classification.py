@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .kappa import Weights, weighted_kappa
 
-Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-Tables = NDArray[np.float64]
+Statistic: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+Tables: TypeAlias = NDArray[np.float64]
 """Confusion tables, shape (rounds, classes, classes): reference in rows, prediction in columns."""
 
 CALIBRATION_BINS = 10
@@ -148,7 +149,7 @@ def averaged(
     def function(tables: Tables) -> NDArray[np.float64]:
         counts = one_against_rest(tables)
         if average is Average.MICRO:
-            return figure(tuple(part.sum(axis=1, keepdims=True) for part in counts))[:, 0]  # type: ignore[arg-type]
+            return figure(tuple(part.sum(axis=1, keepdims=True) for part in counts))[:, 0]
         values = figure(counts)
         share = np.isfinite(values).astype(float)
         if average is Average.WEIGHTED:

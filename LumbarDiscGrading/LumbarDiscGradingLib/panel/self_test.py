@@ -10,7 +10,7 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .self_test_log import LogWatch
 from .self_test_user import PanelUser, go_to, selected_module
@@ -22,8 +22,13 @@ SETTLE_S = 4.0
 SETTINGS = "LumbarDiscGrading/"
 FIRST, SECOND = "A T2 sag", "B T2 sag"
 
+if TYPE_CHECKING:
+    from unittest import TestCase as _WithSlicersTestCase
+else:
+    _WithSlicersTestCase = object
 
-class SelfTest:
+
+class SelfTest(_WithSlicersTestCase):
     """The tests; `LumbarDiscGradingTest` joins them with Slicer's test case.
 
     The scene is empty before and after each; settings, layout and module are those of before at the end. What needs
@@ -37,6 +42,9 @@ class SelfTest:
 
     logicClass: Any
     _samples: dict[int, Any] = {}
+    _module: str
+    _layout: int | None
+    _settings: dict[str, Any]
 
     # -- before and after
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def write_study(folder: Path, volume: SagittalVolume) -> dict[str, list[str]]:
     return uids
 
 
-def _slice(volume: SagittalVolume, index: int, contrast: str) -> object:
+def _slice(volume: SagittalVolume, index: int, contrast: str) -> Any:
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 

@@ -134,7 +134,7 @@ class _View:
         height_mm, width_mm = (box[1] - box[0]) * row_mm, (box[3] - box[2]) * column_mm
         px_per_mm = min(SLICE_HEIGHT_PX / height_mm, MAX_SLICE_WIDTH_PX / width_mm)
         size = max(round(width_mm * px_per_mm), 1), max(round(height_mm * px_per_mm), 1)
-        return cls(*box, size=size, px_per_mm=px_per_mm)
+        return cls(box[0], box[1], box[2], box[3], size, px_per_mm)
 
     def crop(self, plane: np.ndarray) -> np.ndarray:
         return plane[self.row0 : self.row1, self.column0 : self.column1]

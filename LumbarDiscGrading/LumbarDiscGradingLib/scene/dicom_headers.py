@@ -177,7 +177,9 @@ def _modality_in_hierarchy(volumeNode: Any) -> str:
 
     scene = volumeNode.GetScene()
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene) if scene is not None else None
-    item = hierarchy.GetItemByDataNode(volumeNode) if hierarchy is not None else 0
+    if hierarchy is None:
+        return ""
+    item = hierarchy.GetItemByDataNode(volumeNode)
     if not item:
         return ""
     attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()

@@ -185,7 +185,7 @@ class LumbarDiscGradingResults:
         added = []
         for place, disc in enumerate(self.result.discs):
             name = ids.get(disc.level, "")
-            segment = segmentation.GetSegment(name) if name else None
+            segment: Any = segmentation.GetSegment(name) if name else None
             is_new = segment is None
             if is_new:
                 segment, name = slicer.vtkSegment(), free_id(segmentation, disc.level)

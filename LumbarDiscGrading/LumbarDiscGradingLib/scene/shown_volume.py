@@ -42,7 +42,9 @@ def keep_visible(visible: dict[Any, tuple[str, ...]]) -> None:
     """
     for node, segment_ids in visible.items():
         display = node.GetDisplayNode() if node.GetScene() is not None else None
-        for segment_id in segment_ids if display is not None else ():
+        if display is None:
+            continue
+        for segment_id in segment_ids:
             if not display.GetSegmentVisibility(segment_id):
                 display.SetSegmentVisibility(segment_id, True)
 

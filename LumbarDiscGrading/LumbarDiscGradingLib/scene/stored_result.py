@@ -8,7 +8,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,7 +129,7 @@ def _disc_to_dict(disc: DiscGrade) -> dict[str, Any]:
 
 
 def _disc_from_dict(stored: dict[str, Any]) -> DiscGrade:
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
     values["group"] = Group(stored["group"])
     values["measurements"] = DiscMeasurements(**stored["measurements"])
     return DiscGrade(**values)
@@ -138,12 +138,13 @@ def _disc_from_dict(stored: dict[str, Any]) -> DiscGrade:
 def _correction_to_dict(correction: Correction) -> dict[str, Any]:
     kind = type(correction).__name__
     if kind in _WITH_MASK:
+        with_mask = cast("MaskEdited | DiscAdded", correction)
         return {
-            "kind": type(correction).__name__,
-            "disc": _disc_to_dict(correction.disc),
-            "mask": _packed(correction.mask),
+            "kind": kind,
+            "disc": _disc_to_dict(with_mask.disc),
+            "mask": _packed(with_mask.mask),
         }
-    return {"kind": type(correction).__name__, **asdict(correction)}
+    return {"kind": kind, **asdict(correction)}
 
 
 def _correction_from_dict(stored: dict[str, Any]) -> Correction:

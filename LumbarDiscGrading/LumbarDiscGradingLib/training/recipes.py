@@ -185,7 +185,7 @@ def _as_json(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-Recipe = TypeVar("Recipe", SegmentationRecipe, GradingRecipe)
+Recipe = TypeVar("Recipe", bound=SegmentationRecipe | GradingRecipe)
 
 
 def changed_recipe(recipe: Recipe, changes: Sequence[str]) -> Recipe:

@@ -274,7 +274,9 @@ def _tables_by_patient(entries: list[tuple[str, int, int]]) -> NDArray[np.int64]
     by_patient: dict[str, list[tuple[int, int]]] = {}
     for patient, a, b in entries:
         by_patient.setdefault(patient, []).append((a - 1, b - 1))
-    tables = [confusion_table(*zip(*pairs, strict=True), len(GRADES)) for pairs in by_patient.values()]
+    tables = [
+        confusion_table([a for a, _ in pairs], [b for _, b in pairs], len(GRADES)) for pairs in by_patient.values()
+    ]
     return np.array(tables, dtype=np.int64).reshape(len(tables), len(GRADES), len(GRADES))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from ...pfirrmann import ROMAN_GRADES
 from ..storage.csv_files import csv_bytes
@@ -14,6 +15,8 @@ GRADE_TABLE = "grade_agreement.csv"
 CONFUSION_TABLE = "grade_confusion.csv"
 MASK_TABLE = "mask_agreement.csv"
 TIME_TABLE = "reading_times.csv"
+
+Agreement = TypeVar("Agreement", GradeAgreement, MaskAgreement)
 
 
 def write_agreement_tables(agreement: StudyAgreement, folder: Path) -> tuple[Path, ...]:
@@ -86,6 +89,6 @@ def _time_rows(agreement: StudyAgreement) -> Iterable[Sequence[object]]:
         yield [time.reader, time.task.value, s.count, s.mean, s.lower_quartile, s.median, s.upper_quartile]
 
 
-def _by_kind(between: Sequence, repeated: Sequence) -> Iterable[tuple[str, GradeAgreement | MaskAgreement]]:
+def _by_kind(between: Sequence[Agreement], repeated: Sequence[Agreement]) -> Iterable[tuple[str, Agreement]]:
     yield from (("two readers", found) for found in between)
     yield from (("repeated", found) for found in repeated)

@@ -93,7 +93,11 @@ def write_monai(
     for reference in references:
         name_ = f"{reference.case.id}{FILE_ENDING}"
         _write_pair(folder / "images" / name_, folder / "labels" / name_, reference, labels)
-        entry = {"image": f"images/{name_}", "label": f"labels/{name_}", "pfirrmann": reference.grades}
+        entry: dict[str, object] = {
+            "image": f"images/{name_}",
+            "label": f"labels/{name_}",
+            "pfirrmann": reference.grades,
+        }
         entries[section_of[reference.case.id]].append(entry)
     content = {
         "name": name,

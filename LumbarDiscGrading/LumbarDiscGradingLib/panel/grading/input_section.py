@@ -197,7 +197,8 @@ class InputSection(VTKObservationMixin):
     def _show_doubts(self, volumeNode: Any) -> None:
         from slicer.i18n import tr as _
 
-        self.refusal, self._volume, self._doubts, said = "", None, (), ()
+        self.refusal, self._volume, self._doubts = "", None, ()
+        said: tuple[str, ...] = ()
         if volumeNode is None:
             said = (_("No volume is selected: load a sagittal T2 series, or the sample at the end of this panel."),)
         else:

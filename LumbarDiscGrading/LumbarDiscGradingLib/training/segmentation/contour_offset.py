@@ -63,7 +63,7 @@ def _disc_dice(module: SegmentationModule, case: TrainingCase) -> list[list[floa
     grid = Grid.fitting(case.voxels.shape[1:], spacing, module.recipe.pixel_size_mm)
     image = torch.from_numpy(grid.sample(normalized_slice(case.voxels[middle]), spacing))[None, None]
     logits = module(image.to(module.device)).float()[0].cpu()[: len(Tissue) if module.recipe.tissues else 2]
-    tissues, _ = tissues_and_landmark(grid.sample(case.labels[middle], spacing, nearest=True).astype(np.uint8))
+    tissues, _ = tissues_and_landmark(grid.sample(case.known_labels[middle], spacing, nearest=True).astype(np.uint8))
     parts, count = label(tissues == Tissue.DISC)
     discs = [parts == number for number in range(1, count + 1) if (parts == number).sum() >= LEAST_PIXELS]
     return [_dice_by_offset(logits, _disc_channel(module), disc) for disc in discs]

@@ -43,6 +43,13 @@ class TrainingCase:
         volume = case.volume()
         return cls(case.patient, case.source, volume.voxels, case.mask(), volume.spacing_mm)
 
+    @property
+    def known_labels(self) -> NDArray[np.uint8]:
+        """The labels of a case that has any; raises ValueError where there are none."""
+        if self.labels is None:
+            raise ValueError(f"{self.source}, {self.patient} has no labels; label it before it is trained on.")
+        return self.labels
+
     @cached_property
     def drawn(self) -> NDArray[np.int64]:
         """Indices of the slices that have their labels: those with discs, where discs were drawn on single slices."""
@@ -111,7 +118,7 @@ class SlicePatches(Dataset):
     def _slab(self, case: TrainingCase, random: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         count, drawn = case.voxels.shape[0], case.drawn
         if not self.recipe.augment:
-            return case.voxels[case.middle].astype(np.float32), case.labels[case.middle]
+            return case.voxels[case.middle].astype(np.float32), case.known_labels[case.middle]
         most = min(count, max(1, int(augmentation.MAX_SLAB_MM / case.spacing_mm[0])))
         thickness = int(random.integers(1, most + 1))
         if len(drawn) == count:
@@ -121,7 +128,7 @@ class SlicePatches(Dataset):
             thickness = min(thickness, 2 * min(center, count - 1 - center) + 1)
             first = center - thickness // 2
         slab = case.voxels[first : first + thickness].astype(np.float32).mean(axis=0)
-        return slab, case.labels[first + thickness // 2]
+        return slab, case.known_labels[first + thickness // 2]
 
     def _patch(
         self, image: NDArray, labels: NDArray, spacing_mm: tuple[float, float], random: np.random.Generator

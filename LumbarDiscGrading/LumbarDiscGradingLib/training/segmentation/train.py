@@ -82,9 +82,10 @@ class SegmentationData(L.LightningDataModule):
         items = []
         for case in self.tuning:
             middle = case.middle
-            grid = Grid.over(case.labels[middle].shape, case.spacing_mm[1:], self.recipe.pixel_size_mm)
+            drawn = case.known_labels[middle]
+            grid = Grid.over(drawn.shape, case.spacing_mm[1:], self.recipe.pixel_size_mm)
             image = grid.sample(normalized_slice(case.voxels[middle]), case.spacing_mm[1:])
-            labels = grid.sample(case.labels[middle], case.spacing_mm[1:], nearest=True).astype(np.uint8)
+            labels = grid.sample(drawn, case.spacing_mm[1:], nearest=True).astype(np.uint8)
             tissues, landmark = tissues_and_landmark(labels)
             if not self.recipe.tissues:
                 tissues = (tissues == Tissue.DISC).astype(np.uint8)
@@ -120,7 +121,7 @@ def label_by_network(
         canal_mm2 = float((on_slice == Tissue.CANAL).sum()) * spacing[0] * spacing[1]
         if disc_mm2 > PLAUSIBLE_DISC_MM2 and (canal_mm2 > PLAUSIBLE_CANAL_MM2 or not recipe.tissues):
             if case.discs_alone:
-                drawn = case.labels[middle]
+                drawn = case.known_labels[middle]
                 on_slice = np.where(drawn > 0, drawn, np.where(on_slice == Tissue.DISC, IGNORED, on_slice))
             labelled.append(case.middle_alone(on_slice))
     module.train(was_training)
@@ -197,7 +198,7 @@ def train_segmentation(
         nodes,
         limit_val_batches=None if data.tuning else 0,
     )
-    if run.checkpoint is None:
+    if run.checkpoint is None and data.own_labels is not None:
         data.own_labels.unlink(missing_ok=True)
     trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
     run.take_kept_weights(module)

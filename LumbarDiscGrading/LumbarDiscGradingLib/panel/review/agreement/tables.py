@@ -41,24 +41,25 @@ class AgreementTables:
         """Show one pair, and the time of all readers."""
         from slicer.i18n import tr as _
 
-        every, ui = pair[0], self.ui
-        grades = isinstance(every, GradeAgreement)
+        ui = self.ui
+        grades = [found for found in pair if isinstance(found, GradeAgreement)]
+        masks = [found for found in pair if isinstance(found, MaskAgreement)]
         if grades:
-            ui.agreementSummaryLabel.text = _grade_summary(every)
+            ui.agreementSummaryLabel.text = _grade_summary(grades[0])
             titles = (_("Level"), _("Discs"), _("Weighted kappa (95%)"), _("Same grade"))
-            rows = [_grade_row(found) for found in pair]
+            rows = [_grade_row(found) for found in grades]
         else:
-            ui.agreementSummaryLabel.text = _mask_summary(every)
+            ui.agreementSummaryLabel.text = _mask_summary(masks[0])
             titles = (_("Level"), _("Discs"), _("Dice (quartiles)"), _("Distance mm"))
-            rows = [_mask_row(found) for found in pair]
+            rows = [_mask_row(found) for found in masks]
         _fill(ui.agreementTable, titles, rows)
-        tips = _grade_tips(pair) if grades else [_("Average symmetric surface distance: median and quartiles.")]
+        tips = _grade_tips(grades) if grades else [_("Average symmetric surface distance: median and quartiles.")]
         for row in range(len(rows)):
             for column in (2, 3):
                 ui.agreementTable.item(row, column).setToolTip(tips[row % len(tips)])
-        ui.confusionLabel.visible = ui.confusionTable.visible = grades
+        ui.confusionLabel.visible = ui.confusionTable.visible = bool(grades)
         if grades:
-            self._show_confusion(every)
+            self._show_confusion(grades[0])
         known = [time for time in times if time.seconds.count]
         ui.timesLabel.visible = ui.timesTable.visible = bool(known)
         titles = (_("Reader"), _("Task"), _("Cases"), _("Time"))
@@ -92,7 +93,8 @@ class AgreementTables:
 def pairs_of(agreement: StudyAgreement) -> list[Pair]:
     """Return the pairs of readers of which anything was compared: grades, masks, then repeats."""
     pairs: list[list[Any]] = []
-    for found in (*agreement.grades, *agreement.masks, *agreement.repeated_grades, *agreement.repeated_masks):
+    compared: list[GradeAgreement | MaskAgreement] = [*agreement.grades, *agreement.masks]
+    for found in [*compared, *agreement.repeated_grades, *agreement.repeated_masks]:
         if found.level == ALL_LEVELS:
             pairs.append([])
         pairs[-1].append(found)
@@ -141,7 +143,7 @@ def _grade_row(found: GradeAgreement) -> tuple[str, ...]:
     return _level(found.level), str(found.discs), _interval(found.kappa_quadratic), share
 
 
-def _grade_tips(pair: Pair) -> list[str]:
+def _grade_tips(pair: Sequence[GradeAgreement]) -> list[str]:
     from slicer.i18n import tr as _
 
     text = _("Quadratic weighted kappa; linear: {linear}. Intervals by bootstrap over patients.")

@@ -53,7 +53,6 @@ class Work(ABC):
         Folder into which everything that is not saved was written; empty while that is not so.
     """
 
-    can_grade = can_draw = can_decide = False
     recovered = False
     problem = ""
     open_elsewhere: Mark | None = None
@@ -62,6 +61,21 @@ class Work(ABC):
         self.session, self.item = session, item
         self.kept_elsewhere = ""
         self.clock = Clock()
+
+    @property
+    def can_grade(self) -> bool:
+        """Whether grades may be given."""
+        return False
+
+    @property
+    def can_draw(self) -> bool:
+        """Whether contours may be drawn."""
+        return False
+
+    @property
+    def can_decide(self) -> bool:
+        """Whether discs may be accepted or decided."""
+        return False
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -107,6 +121,10 @@ class Work(ABC):
     @abstractmethod
     def save_masks(self, masks: NDArray[np.uint8]) -> None:
         """Save what is drawn."""
+
+    def rename(self, moved: dict[str, str], masks: NDArray[np.uint8]) -> None:
+        """Save masks whose levels have been moved, from the first to the second name."""
+        self.save_masks(masks)
 
     @abstractmethod
     def save(self) -> None:
@@ -390,10 +408,6 @@ class ReviewWork(Work):
                 problem = error
         if problem is not None:
             raise problem
-
-    def rename(self, moved: dict[str, str], masks: NDArray[np.uint8]) -> None:
-        """Save masks whose levels have been moved, as corrections."""
-        self.save_masks(masks)
 
     def save(self) -> None:
         """Save again what could not be saved."""

@@ -84,7 +84,7 @@ class DiscsSection:
         self._showing = True
         table.rowCount = len(levels)
         drawn = work.drawn_levels if work is not None else ()
-        graded = reading and (work.can_grade or bool(work.case.discs))
+        graded = isinstance(work, ReadingWork) and (work.can_grade or bool(work.case.discs))
         table.horizontalHeaderItem(JUDGEMENT).setText(_("Decision") if review else _("Grade"))
         table.setColumnHidden(JUDGEMENT, not (graded or review))
         table.setColumnHidden(SURE, not graded)
