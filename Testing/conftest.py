@@ -13,8 +13,12 @@ from hypothesis import settings
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SHARED_DATA = CHECKOUT.parent / "shared" / "data"
+LIBRARY = CHECKOUT / "LumbarDiscGrading"
 REQUIRE_LIBRARIES = "LUMBAR_DISC_GRADING_REQUIRE_LIBRARIES"
 """Environment variable: where it is set, a missing system library fails a test instead of skipping it."""
+
+for _folder in (CHECKOUT / "Testing", LIBRARY):  # for the processes that tests start; pytest.ini does it for this one
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_folder), os.environ.get("PYTHONPATH")]))
 
 settings.register_profile("checkout", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("checkout")
@@ -59,6 +63,14 @@ def sample() -> Any:
     from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 
     return lumbar_phantom().volume
+
+
+@pytest.fixture(scope="session")
+def grader() -> Any:
+    """Both networks on the processor, loaded once for all tests."""
+    from LumbarDiscGradingLib.grading.grader import DiscGrader
+
+    return DiscGrader("cpu")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """Run everything that checks this checkout: ``python3 Testing/run_tests.py``; arguments are passed on to pytest.
 
-Sets up ``.venv`` in the checkout by itself (see ``standalone.py``), then runs ruff (lint and format), import-linter, mypy
-and pytest. All of them run even if one fails; the exit code is 0 only if all passed.
+Sets up ``.venv`` in the checkout by itself (see ``standalone.py``), then runs ruff (lint and format), import-linter,
+mypy and pytest. All of them run even if one fails; the exit code is 0 only if all passed. With ``--quick`` pytest runs
+the tests marked *quick*, something of every room, in one or two minutes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PROJECT = CHECKOUT / "LumbarDiscGrading"
+QUICK = "--quick"
 
 
 def standalone_module():
@@ -26,9 +28,11 @@ def standalone_module():
     return module
 
 
-def checks(environment, pytest_arguments: list[str]) -> dict[str, list[str]]:
+def checks(environment, arguments: list[str]) -> dict[str, list[str]]:
     """Return the commands to run, by name, in their order."""
     ruff = str(environment.executable("ruff"))
+    pytest_arguments = [argument for argument in arguments if argument != QUICK]
+    marked = ["-m", "quick"] if QUICK in arguments else []
     return {
         "ruff check": [ruff, "check", "."],
         "ruff format": [ruff, "format", "--check", "."],
@@ -36,6 +40,7 @@ def checks(environment, pytest_arguments: list[str]) -> dict[str, list[str]]:
         "mypy": [str(environment.executable("mypy"))],
         "pytest": [str(environment.executable("python")), "-m", "pytest", "-c", "Testing/pytest.ini"]
         + pytest_arguments
+        + marked
         + ([] if any(names_tests(argument) for argument in pytest_arguments) else ["Testing"]),
     }
 
@@ -45,7 +50,7 @@ def names_tests(argument: str) -> bool:
     return not argument.startswith("-") and (CHECKOUT / argument.split("::")[0]).exists()
 
 
-def main(pytest_arguments: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     standalone = standalone_module()
     environment = standalone.checkout_environment()
     try:
@@ -57,7 +62,7 @@ def main(pytest_arguments: list[str]) -> int:
         print("run_tests: interrupted; run this again to go on with the set-up.", file=sys.stderr)
         return 130
     failed = []
-    for name, command in checks(environment, pytest_arguments).items():
+    for name, command in checks(environment, arguments).items():
         print(f"--- {name}", flush=True)
         if subprocess.call(command, cwd=CHECKOUT, env={**os.environ, "PYTHONPATH": str(PROJECT)}):
             failed.append(name)

@@ -29,15 +29,6 @@ pytestmark = [
 RED, YELLOW = "vtkMRMLSliceNodeRed", "vtkMRMLSliceNodeYellow"
 
 
-@pytest.fixture(scope="module")
-def started(checkout: Path) -> Iterator[Any]:
-    from slicer_host.application import SlicerHost
-
-    host = SlicerHost(checkout / "LumbarDiscGrading" / "LumbarDiscGrading.py")
-    yield host
-    host.close()
-
-
 class Desk:
     """The section in a window of its own, and what was signed."""
 

@@ -32,15 +32,6 @@ pytestmark = [
 CASES = 4
 
 
-@pytest.fixture(scope="module")
-def started(checkout: Path) -> Iterator[Any]:
-    from slicer_host.application import SlicerHost
-
-    host = SlicerHost(checkout / "LumbarDiscGrading" / "LumbarDiscGrading.py")
-    yield host
-    host.close()
-
-
 class Desk:
     """The section in a window of its own."""
 

@@ -35,7 +35,6 @@ from LumbarDiscGradingLib.evaluation.scores import (
     surface_distances_mm,
     write_scores,
 )
-from LumbarDiscGradingLib.grading.grader import DiscGrader
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.models import store
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS, Tissue, group_probabilities
@@ -45,11 +44,6 @@ from LumbarDiscGradingLib.training.grading.disc_samples import samples_of_case
 SPACING_MM = (0.7, 0.7)
 """Pixels of the phantom."""
 VOID_TAGS = {"meta", "img", "br", "link", "hr", "input"}
-
-
-@pytest.fixture(scope="module")
-def grader():
-    return DiscGrader("cpu")
 
 
 @pytest.fixture(scope="module")

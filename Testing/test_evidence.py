@@ -17,7 +17,6 @@ from LumbarDiscGradingLib.grading.classifier import Classifier
 from LumbarDiscGradingLib.grading.corrections import GradeSet, LevelSet, MaskEdited, corrected
 from LumbarDiscGradingLib.grading.discs import region_of_mask
 from LumbarDiscGradingLib.grading.evidence import EvidenceError, evidence_key
-from LumbarDiscGradingLib.grading.grader import DiscGrader
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.imaging.volume import ImagingError, SagittalVolume
 from LumbarDiscGradingLib.models.store import default_model_names
@@ -29,11 +28,6 @@ pytestmark = pytest.mark.skipif(
 )
 BLANKED = 0.1
 """Share of the crop that the deletion test takes out."""
-
-
-@pytest.fixture(scope="module")
-def grader():
-    return DiscGrader("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -439,7 +433,7 @@ def host(started):
 
 
 def finish(host):
-    host.wait_until(lambda: not host.widget.panel.run.running, 900.0)
+    host.wait_until(lambda: not host.widget.panel.run.running)
     host.process_events()
 
 
@@ -478,7 +472,7 @@ class TestPanel:
     def test_a_cancelled_computation_leaves_the_scene_as_it_was(self, host):
         host.click(host.ui.evidenceCheckBox)
         host.click(host.ui.gradeDiscsButton)
-        host.wait_until(lambda: host.widget.panel.run.idle, 900.0)
+        host.wait_until(lambda: host.widget.panel.run.idle)
         assert not host.ui.evidenceCheckBox.checked
         assert host.ui.evidenceCheckBox.enabled
         assert evidence_nodes(host.scene) == []
@@ -513,6 +507,6 @@ class TestPanel:
         host.click(host.ui.evidenceCheckBox)
         host.scene.Clear(False)
         host.core.add_views()
-        host.wait_until(lambda: host.widget.panel.run.idle, 900.0)
+        host.wait_until(lambda: host.widget.panel.run.idle)
         assert not host.ui.evidenceCheckBox.checked
         assert evidence_nodes(host.scene) == []

@@ -22,11 +22,6 @@ AXIS_ORDERS = [(axes, flips) for axes in permutations(range(3)) for flips in pro
 
 
 @pytest.fixture(scope="module")
-def grader():
-    return DiscGrader("cpu")
-
-
-@pytest.fixture(scope="module")
 def phantom():
     return lumbar_phantom()
 

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from dicom_files import AXIAL, T1_TIMES, T2_TIMES, Series, slice_dataset, write_enhanced, write_series
 
-from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.imaging.reading import read_volume
 from LumbarDiscGradingLib.imaging.volume import ImagingError
 from LumbarDiscGradingLib.models.store import default_model_names
@@ -33,15 +32,6 @@ STIR_TIMES = {"RepetitionTime": 4000.0, "EchoTime": 80.0, "InversionTime": 160.0
 NAMELESS = {"SeriesDescription": ""}
 
 
-@pytest.fixture(scope="module")
-def started(checkout: Path) -> Iterator[Any]:
-    from slicer_host.application import SlicerHost
-
-    host = SlicerHost(checkout / "LumbarDiscGrading" / "LumbarDiscGrading.py")
-    yield host
-    host.close()
-
-
 @pytest.fixture
 def host(started: Any) -> Iterator[Any]:
     """An empty scene, an empty DICOM database and an open panel; nothing that Slicer would refuse may have happened."""
@@ -56,11 +46,6 @@ def host(started: Any) -> Iterator[Any]:
     started.core.clear()
     slicer.dicomDatabase = started.database
     assert started.violations() == []
-
-
-@pytest.fixture(scope="module")
-def sample() -> Any:
-    return lumbar_phantom().volume
 
 
 def voxels(count: int = 9, seed: int = 1) -> np.ndarray:

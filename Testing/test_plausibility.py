@@ -14,7 +14,7 @@ from scipy import ndimage
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.grading.corrections import GradeSet, corrected
 from LumbarDiscGradingLib.grading.discs import find_regions
-from LumbarDiscGradingLib.grading.grader import DiscGrader, NoDiscsError
+from LumbarDiscGradingLib.grading.grader import NoDiscsError
 from LumbarDiscGradingLib.grading.input_checks import contrast_warnings, quality_warnings
 from LumbarDiscGradingLib.grading.levels import name_levels
 from LumbarDiscGradingLib.grading.plausibility import ImplausibleResultError, judged, mask_question
@@ -25,11 +25,6 @@ from LumbarDiscGradingLib.report import tables
 from LumbarDiscGradingLib.scene.stored_result import from_text, to_text
 
 DISC_VALUES = list(DISC_LABELS.values())
-
-
-@pytest.fixture(scope="module")
-def grader():
-    return DiscGrader("cpu")
 
 
 @pytest.fixture(scope="module")

@@ -197,7 +197,7 @@ class RandomReader:
 
     def do_wait(self) -> None:
         """Wait until a stroke is saved."""
-        self.host.wait_until(lambda: not self.desk.panel.reading.masks.pending, 10)
+        self.host.wait_until(lambda: not self.desk.panel.reading.masks.pending)
 
     def can_rename(self) -> bool:
         work = self.desk.work

@@ -135,7 +135,7 @@ class Desk:
         logic = slicer.vtkSlicerSegmentationsModuleLogic
         logic.SetBinaryLabelmapToSegment(stroke, self.segmentation, level, logic.MODE_REPLACE, stroke.GetExtent())
         if wait:
-            self.host.wait_until(lambda: self.saved.startswith("\N{CHECK MARK}"), 5)
+            self.host.wait_until(lambda: self.saved.startswith("\N{CHECK MARK}"))
         self.host.process_events()
 
     def drawn(self, segment: str) -> np.ndarray:
@@ -413,7 +413,7 @@ def test_the_next_case_opens_at_its_top(desk: Desk, study: Path) -> None:
         bar.setValue(bar.maximum)
         assert bar.value > 400
         desk.key("N")
-        host.wait_until(lambda: desk.ui.saveStateWidget.mapTo(area.viewport(), host.qt.QPoint(0, 0)).y() >= 0, 5)
+        host.wait_until(lambda: desk.ui.saveStateWidget.mapTo(area.viewport(), host.qt.QPoint(0, 0)).y() >= 0)
         top = desk.ui.saveStateWidget.mapTo(area.viewport(), host.qt.QPoint(0, 0)).y()
         assert desk.title != first and 0 <= top < 60
     finally:
@@ -587,7 +587,7 @@ def test_each_stroke_is_saved_and_the_group_colors_the_disc(desk: Desk, tmp_path
     case = desk.title
     desk.draw("L4-L5", truth == DISC_LABELS["L4-L5"], wait=False)
     assert desk.saved == "\N{BLACK CIRCLE} Not saved yet."
-    desk.host.wait_until(lambda: desk.saved.startswith("\N{CHECK MARK} Saved"), 5)
+    desk.host.wait_until(lambda: desk.saved.startswith("\N{CHECK MARK} Saved"))
     assert np.array_equal(saved_masks(folder, "anna", case), np.where(truth == 95, truth, 0))
     desk.draw("L5-S1", truth == DISC_LABELS["L5-S1"])
     desk.click_disc("L4-L5", truth)
@@ -610,7 +610,7 @@ def test_nothing_is_called_saved_while_a_stroke_or_a_comment_is_not(desk: Desk, 
     desk.draw("L4-L5", truth_masks() == 95, wait=False)
     desk.panel.reading.discs.confidence_setter(3)()  # saved, but the stroke is not yet
     assert desk.saved == "\N{BLACK CIRCLE} Not saved yet."
-    desk.host.wait_until(lambda: desk.saved.startswith("\N{CHECK MARK} Saved"), 5)
+    desk.host.wait_until(lambda: desk.saved.startswith("\N{CHECK MARK} Saved"))
     desk.ui.commentEdit.setFocus()
     desk.key("x")
     assert desk.saved == "\N{BLACK CIRCLE} Not saved yet."
@@ -846,7 +846,7 @@ def test_a_model_prefills_masks_only_where_the_protocol_allows_it(host: Any, tmp
     desk.ui.caseSliceSlider.value = desk.work.volume.stored_slice_index(phantom.mid_slice_index)
     desk.click(desk.ui.prefillButton)
     assert "check each of them" in desk.message
-    host.wait_until(lambda: not desk.panel.reading.masks.prefill.running, 400)
+    host.wait_until(lambda: not desk.panel.reading.masks.prefill.running)
     host.process_events()
     masks = saved_masks(folder, "anna", "C0001")
     index = phantom.mid_slice_index
@@ -946,7 +946,7 @@ def test_finished_masks_are_shown_to_graders_only_if_the_protocol_says_so(desk: 
     assert desk.color("L3-L4") == MODERATE
     assert desk.color("L4-L5") == PURPLE
     desk.draw("L3-L4", np.zeros_like(truth, bool), wait=False)  # by another module: not the grader's to change
-    desk.host.wait_until(lambda: np.array_equal(desk.panel.reading.scene.masks(), truth), 5)
+    desk.host.wait_until(lambda: np.array_equal(desk.panel.reading.scene.masks(), truth))
 
 
 # -- peer review
@@ -1059,7 +1059,7 @@ def test_agreement_is_shown_to_whoever_has_nothing_to_read_any_more(desk: Desk, 
     desk.open(study, "emil")
     section = desk.panel.agreement
     section.ui.agreementCollapsibleButton.collapsed = False
-    desk.host.wait_until(lambda: section.agreement is not None, 300)
+    desk.host.wait_until(lambda: section.agreement is not None)
     desk.host.widget.modes.show(0)
     assert section.agreement is None
     desk.host.widget.modes.show(1)

@@ -6,6 +6,7 @@ import gc
 import importlib.util
 import sys
 import tempfile
+import time
 import types
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,17 @@ from .pythonqt import VIOLATIONS, stray_attributes
 from .scene_files import CoreIOManager
 from .slice_controllers import SliceControllers
 from .ui_loader import loader_of
+
+TURN_SECONDS = 0.005
+LEAST_WORK_SECONDS = 0.0005
+"""What other threads use of the processor in a turn of waiting; less is what idle threads use."""
+MOST_WORK_SECONDS = 3600.0
+"""Of the processor's time; what works longer does not come to an end."""
+
+
+def _work_of_other_threads() -> float:
+    """Return the seconds that the processor has worked for this process outside the calling thread."""
+    return time.process_time() - time.thread_time()
 
 
 class ScriptedLoadableModuleWidget:
@@ -272,16 +284,23 @@ class SlicerHost:
     def process_events(self) -> None:
         self.qt_application.processEvents()
 
-    def wait_until(self, condition: Any, seconds: float = 60.0) -> None:
-        """Let events be handled until a condition holds."""
-        import time
+    def wait_until(self, condition: Any, quiet_seconds: float = 60.0) -> None:
+        """Let events be handled until a condition holds.
 
-        end = time.monotonic() + seconds
+        How long that takes depends on what else the machine does. So this gives up only when no other thread of this
+        process has worked for a while, in turns of this loop, which get as rare as the machine is busy.
+        """
+        start = last = _work_of_other_threads()
+        quiet = 0.0
         while not condition():
-            if time.monotonic() > end:
-                raise TimeoutError("the condition did not come true")
+            if quiet > quiet_seconds:
+                raise TimeoutError("The condition did not come true, and nothing goes on that could make it so.")
             self.qt_application.processEvents()
-            time.sleep(0.005)
+            time.sleep(TURN_SECONDS)
+            now = _work_of_other_threads()
+            if now - start > MOST_WORK_SECONDS:
+                raise TimeoutError("The condition did not come true in all that other threads have done.")
+            quiet, last = (0.0 if now - last > LEAST_WORK_SECONDS else quiet + TURN_SECONDS), now
 
     def click(self, widget: Any) -> None:
         """Click the middle of a widget that can be seen, of a check box its box."""
