@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import quick_tests
 import run_tests
 
 QUIET_SECONDS = 0.5
@@ -69,11 +71,21 @@ def test_who_gave_up_writing_everywhere_still_reads_everywhere(checkout: Path, t
     assert done.stdout.strip() == "refused", done.stderr
 
 
-def test_quick_is_the_tests_of_that_mark_and_the_rest_goes_to_pytest() -> None:
+def test_quick_runs_the_quick_tests_and_the_other_arguments_go_to_pytest() -> None:
     class Environment:
         def executable(self, name: str) -> Path:
             return Path(name)
 
-    command = run_tests.checks(Environment(), ["--quick", "-x"])["pytest"]
-    assert command[-4:] == ["-x", "-m", "quick", "Testing"]
+    chosen = quick_tests.quick_tests()
+    assert run_tests.checks(Environment(), ["--quick", "-x"])["pytest"][-len(chosen) - 1 :] == ["-x", *chosen]
     assert run_tests.checks(Environment(), ["-x"])["pytest"][-2:] == ["-x", "Testing"]
+
+
+def test_each_room_has_quick_tests_and_all_of_them_exist(checkout: Path) -> None:
+    library = checkout / "LumbarDiscGrading" / "LumbarDiscGradingLib"
+    assert set(quick_tests.OF_A_ROOM) == {path.parent.name for path in library.glob("*/__init__.py")}
+    for name in quick_tests.quick_tests():
+        path, _, test = name.partition("::")
+        if test:
+            tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+            assert test in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, name
