@@ -10,18 +10,20 @@ import sys
 import xml.etree.ElementTree as ElementTree
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import update_cmake_lists
 from PIL import Image
 
-from LumbarDiscGradingLib import HOMEPAGE, __version__
+from LumbarDiscGradingLib import HOMEPAGE, __version__, standalone
 
 TOP_LEVEL = {"CMakeLists.txt", "LICENSE", "README.md", "LumbarDiscGrading", "Resources", "Testing"}
 LARGEST_FILE_MB = 6.0
 LARGEST_CHECKOUT_MB = 100.0
 """Limit of the Extensions Index."""
 
+REQUIRE_LIBRARIES = "LUMBAR_DISC_GRADING_REQUIRE_LIBRARIES=1"
 ABSOLUTE_PATH = re.compile(r"(?<![\w.~}\])/])/(?:home|root|Users|work|opt)/\w")
 REGISTRY_HOST = re.compile(r"(?:pypi|pythonhosted)\.org|download\.pytorch\.org")
 LEFT_OVER = re.compile(r"\b(?:TO[D]O|FIX[M]E|XX[X])\b|<{7} |>{7} ")
@@ -228,6 +230,80 @@ def test_texts_are_free_of(checkout: Path, tracked: list[str], pattern: re.Patte
         if match
     }
     assert found == set(), what
+
+
+def loaded(path: Path) -> Any:
+    return pytest.importorskip("yaml").safe_load(path.read_text(encoding="utf-8"))
+
+
+def commands(workflow: dict) -> list[str]:
+    """Return what the steps of a workflow run."""
+    return [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+
+
+def test_all_tests_run_on_each_system_with_each_python_that_is_supported(checkout: Path) -> None:
+    workflow = loaded(checkout / ".github" / "workflows" / "tests.yml")
+    (job,) = workflow["jobs"].values()
+    matrix, oldest, newest = job["strategy"]["matrix"], standalone.OLDEST_PYTHON, standalone.NEWEST_PYTHON
+    assert {system.split("-")[0] for system in matrix["os"]} == {"ubuntu", "macos", "windows"}
+    assert matrix["python"] == [f"3.{minor}" for minor in range(oldest[1], newest[1] + 1)]
+    project = (checkout / "LumbarDiscGrading" / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'requires-python = ">={matrix["python"][0]}"' in project
+    assert "python Testing/run_tests.py" in commands(workflow)
+    assert "python3 Testing/run_tests.py" in (checkout / "README.md").read_text(encoding="utf-8")
+
+
+def test_workflows_run_what_is_there_and_may_only_read(checkout: Path) -> None:
+    paths = sorted((checkout / ".github" / "workflows").glob("*.yml"))
+    assert [path.stem for path in paths] == ["extension", "tests"]
+    for path in paths:
+        workflow = loaded(path)
+        assert workflow["permissions"] == {"contents": "read"}
+        ran = [name for command in commands(workflow) for name in re.findall(r"\bTesting/[\w./]+", command)]
+        assert ran and all((checkout / name).is_file() for name in ran)
+        for used in re.findall(r"uses: (\S+)", path.read_text(encoding="utf-8")):
+            assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", used), f"{used} can change under its name"
+
+
+def test_continuous_integration_installs_the_libraries_that_tests_ask_for(checkout: Path, tracked: list[str]) -> None:
+    own = (checkout / ".ci" / "run").read_text(encoding="utf-8")
+    packages = {package for _, package in re.findall(r"has_library '(.*?)'\)\" (\S+)", own)}
+    (installing,) = [c for c in commands(loaded(checkout / ".github" / "workflows" / "tests.yml")) if "apt-get" in c]
+    assert packages and packages <= set(installing.split())
+    assert REQUIRE_LIBRARIES in installing
+
+
+@pytest.mark.parametrize("name", ["wrong_grade", "wrong_level", "crash"])
+def test_forms_keep_patient_data_out_and_ask_for_the_version(checkout: Path, name: str) -> None:
+    form = loaded(checkout / ".github" / "ISSUE_TEMPLATE" / f"{name}.yml")
+    assert {"name", "description", "body"} <= set(form)
+    first, promise, *asked = form["body"]
+    assert first["type"] == "markdown" and "No patient data" in first["attributes"]["value"]
+    assert [option["required"] for option in promise["attributes"]["options"]] == [True]
+    assert "no patient data" in promise["attributes"]["options"][0]["label"]
+    fields = {field["id"]: field for field in asked}
+    assert len(fields) == len(asked)
+    assert fields["version"]["validations"]["required"] is True
+    assert not re.search(r"birth|gender|\bage\b|patient (?:name|id)", json.dumps(asked), re.IGNORECASE)
+
+
+def test_a_contributor_is_told_of_patient_data_the_tests_and_the_commits(checkout: Path) -> None:
+    text = (checkout / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for part in ("No patient data", "python3 Testing/run_tests.py --quick", "`ENH:`", "pre-commit install"):
+        assert part in text
+    for name in re.findall(r"`((?:Testing|LumbarDiscGrading)/[\w./]+|\.importlinter)`", text):
+        assert (checkout / name).exists(), name
+
+
+def test_hooks_before_a_commit_check_with_versions_that_the_tests_allow(checkout: Path) -> None:
+    specifiers = pytest.importorskip("packaging.specifiers")
+    project = (checkout / "LumbarDiscGrading" / "pyproject.toml").read_text(encoding="utf-8")
+    (local,) = loaded(checkout / ".pre-commit-config.yaml")["repos"]
+    assert [hook["id"] for hook in local["hooks"]] == ["ruff-check", "ruff-format", "import-linter"]
+    for hook in local["hooks"]:
+        name, version = hook["additional_dependencies"][0].split("==")
+        (allowed,) = re.findall(rf'"{name}(>=[^"]+)"', project)
+        assert specifiers.SpecifierSet(allowed).contains(version)
 
 
 def test_nothing_pickled_is_tracked(tracked: list[str]) -> None:
