@@ -23,7 +23,7 @@ from LumbarDiscGradingLib import HOMEPAGE
 from LumbarDiscGradingLib.panel.parameters import Parameters
 from LumbarDiscGradingLib.panel.self_test import SelfTest
 from LumbarDiscGradingLib.panel.shared.graders import Graders
-from LumbarDiscGradingLib.report.research_use import RESEARCH_USE
+from LumbarDiscGradingLib.research_use import RESEARCH_USE
 from LumbarDiscGradingLib.resources import resource_path
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from LumbarDiscGradingLib.cli.main import make_parser
-from LumbarDiscGradingLib.report.research_use import RESEARCH_USE
+from LumbarDiscGradingLib.research_use import RESEARCH_USE
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MODULE = CHECKOUT / "LumbarDiscGrading"

@@ -24,8 +24,8 @@ from LumbarDiscGradingLib.report.doubts import warnings_of
 from LumbarDiscGradingLib.report.drawing import shortened, spread, text_width, wrapped
 from LumbarDiscGradingLib.report.missing_places import missing_places
 from LumbarDiscGradingLib.report.overview import overview_picture
-from LumbarDiscGradingLib.report.research_use import RESEARCH_USE
 from LumbarDiscGradingLib.report.tables import report_text, write_grades_csv, write_result_json
+from LumbarDiscGradingLib.research_use import RESEARCH_USE
 
 HEADER = (
     "level,group,p_mild,p_moderate,p_serious,pfirrmann,slice,slice_center_lps_mm,height_mm,diameter_mm,area_mm2,"

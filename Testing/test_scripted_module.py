@@ -15,8 +15,8 @@ from scripted_module import loaded
 
 from LumbarDiscGradingLib import HOMEPAGE
 from LumbarDiscGradingLib.imaging.volume import ImagingError
-from LumbarDiscGradingLib.report.research_use import RESEARCH_USE
 from LumbarDiscGradingLib.report.tables import table_discs
+from LumbarDiscGradingLib.research_use import RESEARCH_USE
 from LumbarDiscGradingLib.resources import resource_path
 
 slicer = pytest.importorskip("slicer")

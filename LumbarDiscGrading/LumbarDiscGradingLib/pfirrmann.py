@@ -100,6 +100,15 @@ LUMBAR_LEVELS = ("L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1")
 LEVELS_UPWARD = ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2", "T12-L1", "T11-T12", "T10-T11", "T9-T10")
 """Disc levels from the lumbosacral junction upward, for a spine with five lumbar vertebrae."""
 
+SIX_LUMBAR_UPWARD = ("L6-S1", "L5-L6", *LEVELS_UPWARD[1:])
+"""The same for a spine with six lumbar vertebrae (a lumbarised S1 counts as L6)."""
+
+SIX_LUMBAR_LEVELS = ("L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-L6", "L6-S1")
+"""The six lumbar discs of such a spine, head to feet."""
+
+LISTED_LEVELS = tuple(level for level in DISC_LABELS if level not in ("T9-T10", "T10-T11", "T11-T12"))
+"""Levels that tables list and a reader may give a disc, head to feet: T12-L1 and below."""
+
 
 def tissue_of_label(label: int) -> Tissue:
     """Return the tissue of a mask value: tissue labels stand for themselves, disc level labels for a disc."""

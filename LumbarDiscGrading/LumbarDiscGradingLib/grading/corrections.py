@@ -9,14 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..imaging.volume import ImagingError
-from ..pfirrmann import DISC_LABELS, GROUPS, LUMBAR_LEVELS, ROMAN_GRADES, Group, group_of_grade, group_probabilities
+from ..pfirrmann import (
+    DISC_LABELS,
+    GROUPS,
+    LEVELS_UPWARD,
+    LISTED_LEVELS,
+    LUMBAR_LEVELS,
+    ROMAN_GRADES,
+    SIX_LUMBAR_LEVELS,
+    SIX_LUMBAR_UPWARD,
+    Group,
+    group_of_grade,
+    group_probabilities,
+)
 from .result import DiscGrade, GradingResult
-
-_THORACIC = ("T12-L1", "T11-T12", "T10-T11", "T9-T10")
-FIVE_LUMBAR_UPWARD = ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2", *_THORACIC)
-SIX_LUMBAR_UPWARD = ("L6-S1", "L5-L6", *FIVE_LUMBAR_UPWARD[1:])
-SIX_LUMBAR_LEVELS = ("L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-L6", "L6-S1")
-"""Disc levels of a spine with six lumbar vertebrae (a lumbarised S1 counts as L6), head to feet."""
 
 NOT_FOUND_MARK = "was not found"
 """Warnings of the grader that name missing levels contain it or start with ``Not found``; new names make new ones."""
@@ -166,8 +172,7 @@ def network_grade(disc: DiscGrade) -> tuple[Group, int]:
 
 def possible_levels(result: GradingResult, level: str) -> tuple[str, ...]:
     """Return the levels that the disc of a level may be given, head to feet: those that tables list."""
-    names = [name for name in DISC_LABELS if name in ("T12-L1", *LUMBAR_LEVELS, *SIX_LUMBAR_LEVELS)]
-    return tuple(names) if result.disc(level) is not None else ()
+    return LISTED_LEVELS if result.disc(level) is not None else ()
 
 
 def _with_grade(disc: DiscGrade, grade: int) -> DiscGrade:
@@ -198,7 +203,7 @@ def _with_levels(result: GradingResult, correction: LevelSet) -> GradingResult:
 
 def _renamed_levels(result: GradingResult, correction: LevelSet) -> dict[str, str]:
     """Return the new level of each disc, head to feet; a disc for which there is no level left is not in it."""
-    old = next(s for s in (FIVE_LUMBAR_UPWARD, SIX_LUMBAR_UPWARD) if correction.level in s and _all_in(result, s))
+    old = next(s for s in (LEVELS_UPWARD, SIX_LUMBAR_UPWARD) if correction.level in s and _all_in(result, s))
     new = _sequence_for(correction.new_level, old)
     shift = new.index(correction.new_level) - old.index(correction.level)
     renamed: dict[str, str] = {}
@@ -225,7 +230,7 @@ def _sequence_for(level: str, current: tuple[str, ...]) -> tuple[str, ...]:
     """Return the naming that has the level: the current one where it does."""
     if level in current:
         return current
-    for sequence in (FIVE_LUMBAR_UPWARD, SIX_LUMBAR_UPWARD):
+    for sequence in (LEVELS_UPWARD, SIX_LUMBAR_UPWARD):
         if level in sequence:
             return sequence
     raise CorrectionError(f"{level!r} is no disc level.")

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..atomic_folder import building
+from ..research_use import RESEARCH_USE
 from .manifest import (
     CARD_NAME,
     MANIFEST_NAME,
-    RESEARCH_USE,
     SCHEMA_NAME,
     SCHEMA_VERSION,
     WEIGHTS_NAME,

@@ -15,7 +15,6 @@ SCHEMA_NAME = "LumbarDiscGrading/model"
 SCHEMA_VERSION = 1
 SCHEMA_PATH = Path(__file__).with_name("manifest.schema.json")
 TASKS = ("segmentation", "grading")
-RESEARCH_USE = "For research use only. Not a medical device; not for diagnosis or treatment."
 
 
 class ModelError(ValueError):

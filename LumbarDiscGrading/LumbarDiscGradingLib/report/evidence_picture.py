@@ -15,11 +15,11 @@ from ..grading.evidence import SHOWN_FROM, DiscEvidence, EvidenceMap
 from ..grading.result import DiscGrade, GradingResult
 from ..imaging.canvas import Grid
 from ..pfirrmann import GROUPS, ROMAN_GRADES
+from ..research_use import RESEARCH_USE
 from .atomic_file import replacing
 from .display_window import display_window
 from .drawing import blend, contour_alpha, draw_text, draw_text_on_image, shortened, smooth_field, text_width, wrapped
 from .overview import BACKGROUND, QUIET, TEXT
-from .research_use import RESEARCH_USE
 from .tables import model_names, reader_verdict
 
 CROP_SIZE_PX = (576, 288)

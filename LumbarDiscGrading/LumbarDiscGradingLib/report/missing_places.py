@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grading.corrections import FIVE_LUMBAR_UPWARD, SIX_LUMBAR_UPWARD
 from ..grading.result import GradingResult
+from ..pfirrmann import LEVELS_UPWARD, SIX_LUMBAR_UPWARD
 
 USUAL_STEP_MM = 36.0
 """Distance of the centres of neighbouring lumbar discs in adults; taken where a single disc was found."""
@@ -28,7 +28,7 @@ def missing_places(result: GradingResult) -> dict[str, tuple[float, float]]:
         (row, column) on the graded slice by level, head to feet; a place may lie outside the image.
     """
     levels = {disc.level for disc in result.discs} | set(result.missing_levels)
-    upward = SIX_LUMBAR_UPWARD if not levels <= set(FIVE_LUMBAR_UPWARD) else FIVE_LUMBAR_UPWARD
+    upward = SIX_LUMBAR_UPWARD if not levels <= set(LEVELS_UPWARD) else LEVELS_UPWARD
     found = {upward.index(d.level): np.array(d.center_row_column) for d in result.discs if d.level in upward}
     if not found:
         return {}

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from ..grading.result import DiscGrade, GradingResult
 from ..pfirrmann import GROUPS, ROMAN_GRADES
+from ..research_use import RESEARCH_USE
 from .atomic_file import replacing
 from .display_window import display_window
 from .doubts import warnings_of
@@ -29,7 +30,6 @@ from .drawing import (
     wrapped,
 )
 from .missing_places import is_in_image, missing_places
-from .research_use import RESEARCH_USE
 from .tables import group_probability, model_names, reader_verdict
 
 SLICE_HEIGHT_PX = 1120

@@ -10,10 +10,10 @@ import os
 from typing import Any
 
 from ..grading.result import NOT_ASSESSABLE, DiscGrade, GradingResult
-from ..pfirrmann import GROUPS, ROMAN_GRADES
+from ..pfirrmann import GROUPS, LISTED_LEVELS, ROMAN_GRADES
+from ..research_use import RESEARCH_USE
 from .atomic_file import replacing
 from .doubts import warnings_of
-from .research_use import RESEARCH_USE
 
 RESULT_SCHEMA_VERSION = "1.0"
 """Version of the layout of ``<stem>_result.json``."""
@@ -40,12 +40,10 @@ GRADE_COLUMNS = (
 The columns ``p_`` are the network's probabilities, also where ``manual_changes`` tells that a reader set the grade.
 """
 
-_THORACIC_LEVELS = ("T9-T10", "T10-T11", "T11-T12")
-
 
 def table_discs(result: GradingResult) -> tuple[DiscGrade, ...]:
     """Return the discs that tables and text list, head to feet: T12-L1 and below; others stay in the JSON."""
-    return tuple(disc for disc in result.discs if disc.level not in _THORACIC_LEVELS)
+    return tuple(disc for disc in result.discs if disc.level in LISTED_LEVELS)
 
 
 def grade_rows(result: GradingResult) -> list[dict[str, str]]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..grading.result import DiscGrade, GradingResult
 from ..imaging.volume import ImagingError
-from ..report.research_use import RESEARCH_USE
 from ..report.tables import GRADE_COLUMNS, MEASUREMENT_COLUMNS, grade_rows
+from ..research_use import RESEARCH_USE
 from .evidence import evidence_node, fits, follow_result, hide_evidence, show_evidence_of, write_evidence
 from .nodes import SEGMENTATION_REFERENCE_ROLE, TABLE_REFERENCE_ROLE, TAG_PREFIX, VOLUME_REFERENCE_ROLE, place_beside
 from .segments import SEGMENT_ID_TAG, free_id, oriented_image, own_segments, show_as_discs

@@ -7,11 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from ...grading.corrections import FIVE_LUMBAR_UPWARD, SIX_LUMBAR_LEVELS, SIX_LUMBAR_UPWARD, CorrectionError
-from ...pfirrmann import DISC_LABELS, LUMBAR_LEVELS
-
-NAMES = tuple(level for level in DISC_LABELS if level in ("T12-L1", *LUMBAR_LEVELS, *SIX_LUMBAR_LEVELS))
-"""Levels that a disc may be given, head to feet."""
+from ...grading.corrections import CorrectionError
+from ...pfirrmann import DISC_LABELS, LEVELS_UPWARD, SIX_LUMBAR_UPWARD
 
 
 def moved_levels(levels: Iterable[str], level: str, new_level: str) -> dict[str, str]:
@@ -34,7 +31,7 @@ def moved_levels(levels: Iterable[str], level: str, new_level: str) -> dict[str,
         If a disc would get a level that has no name.
     """
     present = sorted({*levels, level}, key=list(DISC_LABELS).index)
-    sequences = (FIVE_LUMBAR_UPWARD, SIX_LUMBAR_UPWARD)
+    sequences = (LEVELS_UPWARD, SIX_LUMBAR_UPWARD)
     old = next((s for s in sequences if set(present) <= set(s)), None)
     if old is None:
         raise CorrectionError(

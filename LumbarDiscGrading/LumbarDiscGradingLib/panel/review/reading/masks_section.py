@@ -9,8 +9,8 @@ import numpy as np
 
 from ....annotation.errors import StudyError
 from ....grading.corrections import CorrectionError
-from ....pfirrmann import DISC_LABELS
-from ....scene.study.levels import NAMES, moved_levels, relabeled
+from ....pfirrmann import DISC_LABELS, LISTED_LEVELS
+from ....scene.study.levels import moved_levels, relabeled
 from ....scene.study.reading import ReadingScene
 from ...shared.mask_editor import MaskEditor
 from ..case.save_state import SaveState
@@ -131,7 +131,7 @@ class MasksSection:
             return
         combo = self.ui.renameComboBox
         combo.clear()
-        for name in NAMES:
+        for name in LISTED_LEVELS:
             combo.addItem(name)
         combo.setCurrentIndex(combo.findText(self.level or ""))
         drawn = self.level in work.drawn_levels
@@ -142,7 +142,7 @@ class MasksSection:
     def _say_what_is_no_disc(self, names: tuple[str, ...]) -> None:
         from slicer.i18n import tr as _
 
-        added = [name for name in names if name in NAMES]
+        added = [name for name in names if name in LISTED_LEVELS]
         if added:
             text = _(
                 "{segments}: added beside the segments of this case, so it is not saved; draw into one that was there "
