@@ -125,7 +125,7 @@ class Photographer:
             discs.select("L4-L5")
             self.take("review_reading")
             self.side_by_side("slicer_reading", "review_reading", panel.reading.scene.fit)
-            panel.put_away()
+            panel.close_case()
             open_as("ben", "/studies/spine")
             panel.open_next()
             for _ in range(2):
@@ -134,7 +134,7 @@ class Photographer:
             discs.go_on()
             self.take("review_peer")
             self.side_by_side("slicer_peer", "review_peer", panel.reading.scene.fit)
-            panel.put_away()
+            panel.close_case()
             self.host.widget.modes.show(0)
 
     def correct_disc(self, reading: Any, level: str) -> None:

@@ -26,7 +26,7 @@ def grade(host: Any, volume: Any, name: str = "T2 sagittal") -> Any:
 
 
 def open_all(host: Any) -> None:
-    for section in (host.ui.correctCollapsibleButton, host.ui.takeAwayCollapsibleButton):
+    for section in (host.ui.correctCollapsibleButton, host.ui.saveCollapsibleButton):
         section.collapsed = False
     host.representation.resize(400, 1300)
     host.process_events()

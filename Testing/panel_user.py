@@ -561,11 +561,11 @@ class RandomUser:
     # -- taking away
 
     @act("settled", weight=0.5)
-    def take_away(self) -> None:
+    def save(self) -> None:
         from LumbarDiscGradingLib.report.tables import report_text
 
         ui, path = self.host.ui, self.folder / self.random.choice(["x.csv", "x.json"])
-        ui.takeAwayCollapsibleButton.collapsed = False
+        ui.saveCollapsibleButton.collapsed = False
         path.unlink(missing_ok=True)
         self.host.answer_file_dialogs(path)
         self._click(ui.saveTableButton)

@@ -405,7 +405,7 @@ def test_a_closing_scene_loses_nothing_and_the_case_is_shown_again(desk, drawn):
     section = desk.open(drawn, Task.MASKS)
     disc = truth_masks() == DISC_LABELS["L2-L3"]
     draw(section, "L2-L3", disc)
-    section.lose_scene()
+    section.leave_scene()
     desk.host.core.clear()
     assert not section.scene.is_alive()
     section.restore_scene()

@@ -1,4 +1,4 @@
-"""Agreement in the panel: who may see it, the numbers of the library, the plot in MRML, and files to take away."""
+"""Agreement in the panel: who may see it, the numbers of the library, the plot in MRML, and files to save."""
 
 from __future__ import annotations
 

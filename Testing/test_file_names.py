@@ -89,7 +89,7 @@ def test_take_away_proposes_names_that_every_system_accepts(host: Any, tmp_path:
     result = analytic_result()
     GradedCase.write_new(volume_node_from(result.volume, "3: T2/süd", host.scene), result)
     host.open()
-    host.ui.takeAwayCollapsibleButton.collapsed = False
+    host.ui.saveCollapsibleButton.collapsed = False
     host.representation.resize(400, 1300)
     host.process_events()
     proposed = []

@@ -269,7 +269,7 @@ def test_deleting_the_segmentation_empties_the_table(host: Any, sample: Any) -> 
     grade(host, sample)
     host.scene.RemoveNode(segmentation(host))
     assert host.ui.resultTable.rowCount == 0
-    assert not host.ui.takeAwayCollapsibleButton.enabled
+    assert not host.ui.saveCollapsibleButton.enabled
 
 
 @needs_models
@@ -708,7 +708,7 @@ def test_leaving_the_editor_takes_back_an_empty_mask(host: Any, sample: Any) -> 
     assert not host.ui.editMaskButton.checked
 
 
-# -- take away, scene, models, sample
+# -- save, scene, models, sample
 
 
 @needs_models

@@ -39,7 +39,7 @@ SLOW = ("show_or_hide_the_evidence",)
 MUST_BE_REACHED = (
     *("GradeSet", "LevelSet", "NotAssessable", "MaskEdited", "DiscAdded", "undone", "editing", "drawn", "taken back"),
     *("stale", "graded again", "moved", "hardened", "canceled", "a run ended while away", "a saved case"),
-    *("beside somebody's segment", "looked in", "another result", "take_away", "away", "come_back"),
+    *("beside somebody's segment", "looked in", "another result", "save", "away", "come_back"),
 )
 
 
@@ -62,7 +62,7 @@ def play(
     host.core.clear()
     host.forget_violations()
     host.open(400, 1400)
-    for section in ("correctCollapsibleButton", "takeAwayCollapsibleButton", "criteriaCollapsibleButton"):
+    for section in ("correctCollapsibleButton", "saveCollapsibleButton", "criteriaCollapsibleButton"):
         getattr(host.ui, section).collapsed = False
     host.process_events()
     axial = np.random.default_rng(1).integers(0, 900, (12, 64, 64), dtype=np.int16)

@@ -348,7 +348,7 @@ def test_a_changed_volume_makes_its_result_stale(host: Any, sample: Any) -> None
     assert "was changed since it was graded" in host.ui.resultWarningsLabel.text
     assert drawn_over(host) == []
     assert not host.ui.correctCollapsibleButton.enabled
-    assert not host.ui.takeAwayCollapsibleButton.enabled
+    assert not host.ui.saveCollapsibleButton.enabled
     host.press(host.ui.resultTable, "5")
     assert table(host) == before
     host.click(host.ui.gradeAgainButton)

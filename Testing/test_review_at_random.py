@@ -78,7 +78,7 @@ class RandomReader:
         self.host.widget.modes.show(1)
         self.host.process_events()
         if self.desk.work is not None:
-            assert self.desk.panel.put_away(), self.done
+            assert self.desk.panel.close_case(), self.done
 
     def _choose(self) -> str:
         """Return something that is possible now; what has never been done comes up more often."""

@@ -118,7 +118,7 @@ class PanelUser:
 
     def open_sections(self) -> None:
         """Unfold what is folded."""
-        for name in ("resultCollapsibleButton", "correctCollapsibleButton", "takeAwayCollapsibleButton"):
+        for name in ("resultCollapsibleButton", "correctCollapsibleButton", "saveCollapsibleButton"):
             getattr(self.ui, name).collapsed = False
         self.look()
 

@@ -1,4 +1,4 @@
-"""The section Take away: segmentation, table, picture and report text of what is shown, corrections included."""
+"""The section Save: segmentation, table, picture and report text of what is shown, corrections included."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...scene.files import save_segmentation_node
 from ...scene.graded_case import GradedCase
 
 
-class TakeAwaySection:
+class SaveSection:
     """Saves and copies a case.
 
     Parameters
@@ -35,7 +35,7 @@ class TakeAwaySection:
     def show(self, case: GradedCase | None) -> None:
         """Offer a case, or nothing."""
         self.case = case
-        self.ui.takeAwayCollapsibleButton.enabled = case is not None
+        self.ui.saveCollapsibleButton.enabled = case is not None
 
     def _save_segmentation(self) -> None:
         from slicer.i18n import tr as _
@@ -71,7 +71,7 @@ class TakeAwaySection:
         if self.case is None or self._finish_first():
             return None
         name = f"{safe_file_name(self.case.volumeNode.GetName() or '')}{ending}"
-        chosen = qt.QFileDialog.getSaveFileName(self.ui.takeAwayCollapsibleButton, _("Save"), name, kinds)
+        chosen = qt.QFileDialog.getSaveFileName(self.ui.saveCollapsibleButton, _("Save"), name, kinds)
         if not chosen:
             return None
         return Path(chosen if chosen.lower().endswith(endings) else chosen + endings[0])

@@ -29,7 +29,7 @@ from .evidence_section import EvidenceSection
 from .input_section import InputSection
 from .notices_section import CaseState, NoticesSection
 from .result_section import ResultSection
-from .save_section import TakeAwaySection
+from .save_section import SaveSection
 
 PICKS, PICK_AGAIN_MS = 10, 300
 """A node that is added gets its voxels later; whether it is the sagittal T2 is looked at so often, at this interval."""
@@ -76,7 +76,7 @@ class GradingPanel(VTKObservationMixin):
         self.notices = NoticesSection(ui, self.grade, self._regrade_drawn, self._take_masks_back, self._take_disc)
         self.evidence = EvidenceSection(ui, self.compute_evidence)
         self.correct = CorrectSection(ui, self._corrected, self.regrade)
-        self.take_away = TakeAwaySection(ui, self.correct.finish_first)
+        self.save = SaveSection(ui, self.correct.finish_first)
         self.criteria = CriteriaSection(ui, self.load_sample)
         self.views = ShownVolume(slicer.mrmlScene, self._views_changed)
         self.note = ViewNote()
@@ -97,9 +97,9 @@ class GradingPanel(VTKObservationMixin):
         self._pick_timer = self._timer(0, self._pick_volume)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
-        self.addObserver(scene, scene.EndCloseEvent, self._scene_came)
+        self.addObserver(scene, scene.EndCloseEvent, self._scene_loaded)
         self.addObserver(scene, scene.StartImportEvent, self._scene_loads)
-        self.addObserver(scene, scene.EndImportEvent, self._scene_came)
+        self.addObserver(scene, scene.EndImportEvent, self._scene_loaded)
         self.addObserver(scene, scene.NodeAddedEvent, self._node_added)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._node_goes, priority=FIRST)
         self.addObserver(scene, scene.NodeRemovedEvent, self._node_removed)
@@ -152,7 +152,7 @@ class GradingPanel(VTKObservationMixin):
         self.correct.close()
         self._show_key.enabled = False
         self.case = self._graded_volume = None
-        self.result.case = self.take_away.case = self.evidence.case = None
+        self.result.case = self.save.case = self.evidence.case = None
         self.input.parameters = None
 
     # -- runs
@@ -507,7 +507,7 @@ class GradingPanel(VTKObservationMixin):
         problems = unreadable_cases(volumeNode) if case is None and volumeNode is not None else []
         self.result.show(case, level, self.state, others)
         self.notices.show(case, self.state, problems[-1] if problems else "")
-        self.take_away.show(case if not self.state.is_stale else None)
+        self.save.show(case if not self.state.is_stale else None)
         self._show_selected()
         self._labels.fit()
 
@@ -593,7 +593,7 @@ class GradingPanel(VTKObservationMixin):
 
         self.run.say("")
         self._cancel(_("Canceled: the scene was closed."))
-        self._let_go()
+        self._forget_scene()
         self.views.forget()
         self.input.follow(None)
         self.run.allow(False, "")
@@ -602,9 +602,9 @@ class GradingPanel(VTKObservationMixin):
         from slicer.i18n import tr as _
 
         self._cancel(_("Canceled: a scene is loaded."))
-        self._let_go()
+        self._forget_scene()
 
-    def _let_go(self) -> None:
+    def _forget_scene(self) -> None:
         """Forget the case before its nodes go; nothing is written into a scene that goes."""
         if self.case is not None:
             self.case.abandon()
@@ -616,7 +616,7 @@ class GradingPanel(VTKObservationMixin):
         self.case, self.state = None, CaseState()
         self._show_state()
 
-    def _scene_came(self, caller: Any, event: Any) -> None:
+    def _scene_loaded(self, caller: Any, event: Any) -> None:
         import slicer
 
         if slicer.mrmlScene.IsClosing():

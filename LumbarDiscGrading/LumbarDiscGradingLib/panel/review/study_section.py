@@ -22,7 +22,7 @@ class StudySection:
     ui : object
         The panel's widgets by name.
     may_leave : callable
-        Called before another study or reader is taken; returns whether the case in progress could be put away.
+        Called before another study or reader is taken; returns whether the case in progress could be closed.
     opened : callable
         Called with the `ReaderSession`.
     """

@@ -50,12 +50,12 @@ class ReviewPanel(VTKObservationMixin):
         self.adjudication = AdjudicationSection(ui.adjudicationContainer, self._signed)
         self.agreement = AgreementSection(ui.agreementContainer)
         self.criteria = CriteriaSection(ui)
-        self.study = StudySection(ui, self.put_away, self._study_opened)
+        self.study = StudySection(ui, self.close_case, self._study_opened)
         self.keys = Keys(widget, {GOING: {"N": self.open_next, "P": lambda: self.go(-1)}})
         self._scene_timer = qt.QTimer()
         self._scene_timer.setSingleShot(True)
         self._scene_timer.setInterval(0)
-        self._scene_timer.connect("timeout()", self._scene_lost)
+        self._scene_timer.connect("timeout()", self._case_nodes_removed)
         self._top_timer = qt.QTimer()  # when the layout of what has just been shown is done
         self._top_timer.setSingleShot(True)
         self._top_timer.setInterval(0)
@@ -94,7 +94,7 @@ class ReviewPanel(VTKObservationMixin):
     def leave(self) -> bool:
         """Put the case away for another mode of this module; returns whether that was possible."""
         item = self.item
-        if not self.put_away():
+        if not self.close_case():
             return False
         self._resumed = item
         self.exit()
@@ -123,8 +123,8 @@ class ReviewPanel(VTKObservationMixin):
         return work.item if work is not None else None
 
     def open_item(self, item: WorkItem) -> None:
-        """Open a case; the one that is open is saved and put away first."""
-        if self.session is None or not self.put_away():
+        """Open a case; the one that is open is saved and closed first."""
+        if self.session is None or not self.close_case():
             return
         item = self.work.now(item)
         self.work.say("")
@@ -178,9 +178,9 @@ class ReviewPanel(VTKObservationMixin):
         else:
             self.open_item(previous)
 
-    def put_away(self) -> bool:
+    def close_case(self) -> bool:
         """Save and close what is open; returns whether that was possible."""
-        return self.reading.put_away() and self.adjudication.close()
+        return self.reading.close_case() and self.adjudication.close()
 
     # -- what happens
 
@@ -211,7 +211,7 @@ class ReviewPanel(VTKObservationMixin):
         work = self.reading.work or self.adjudication.work
         if work is not None and not work.is_signed:
             self._say(_("There is no other case to do in this list."))
-        elif self.put_away():
+        elif self.close_case():
             self.reading.rest()
             self.work.say(_("Nothing is left to do in this list."))
 
@@ -233,8 +233,8 @@ class ReviewPanel(VTKObservationMixin):
     # -- what happens to the scene
 
     def _scene_closes(self, caller: Any, event: Any) -> None:
-        self.reading.lose_scene()
-        self.adjudication.lose_scene()
+        self.reading.leave_scene()
+        self.adjudication.leave_scene()
 
     def _scene_loads(self, caller: Any, event: Any) -> None:
         self.reading.flush()
@@ -252,17 +252,17 @@ class ReviewPanel(VTKObservationMixin):
             return
         for part in (self.reading, self.adjudication):
             if part.scene is not None and part.scene.has(node):
-                part.lose_scene()
+                part.leave_scene()
                 self._scene_timer.start()
 
-    def _scene_lost(self) -> None:
+    def _case_nodes_removed(self) -> None:
         """Put a case away whose nodes are gone; where it could not be saved it is shown again."""
         from slicer.i18n import tr as _
 
         lost = [p for p in (self.reading, self.adjudication) if p.scene is not None and not p.scene.is_alive()]
         if not lost or self.item is None:
             return
-        if self.put_away():
+        if self.close_case():
             self.reading.rest()
             self.work.refresh()
             self.work.say(_("The case was closed with the scene; everything is saved."))

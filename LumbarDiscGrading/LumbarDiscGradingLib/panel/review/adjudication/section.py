@@ -178,10 +178,10 @@ class AdjudicationSection:
         except StudyError as error:
             self.say(work.plain(str(error)))
             return False
-        self._let_go()
+        self._forget_scene()
         return True
 
-    def lose_scene(self) -> None:
+    def leave_scene(self) -> None:
         """Save what the scene has of the case before its nodes go."""
         if self.work is not None and self.scene is not None:
             self.drawing.stop()
@@ -398,7 +398,7 @@ class AdjudicationSection:
         else:
             self.keys.enable(ALWAYS, DECIDING)
 
-    def _let_go(self) -> None:
+    def _forget_scene(self) -> None:
         """Forget the case and take it out of the scene."""
         self._alive_timer.stop()
         self._fit_timer.stop()

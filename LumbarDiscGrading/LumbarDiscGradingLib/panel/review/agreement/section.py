@@ -1,4 +1,4 @@
-"""`AgreementSection`: how far readers agree, worked out in the background; tables, a plot, and files to take away."""
+"""`AgreementSection`: how far readers agree, worked out in the background; tables, a plot, and files to save."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ class ReadingSection:
             self._remember_slice()
         return not self.work.unsaved
 
-    def put_away(self, force: bool = False) -> bool:
+    def close_case(self, force: bool = False) -> bool:
         """Save and close the case and take it out of the scene.
 
         Parameters
@@ -168,10 +168,10 @@ class ReadingSection:
         except StudyError as error:
             self.say(work.plain(str(error)))
             return False
-        self.let_go()
+        self.forget_case()
         return True
 
-    def let_go(self) -> None:
+    def forget_case(self) -> None:
         """Forget the work and take it out of the scene."""
         self._alive_timer.stop()
         self._slice_timer.stop()
@@ -186,7 +186,7 @@ class ReadingSection:
         self.ui.caseCollapsibleButton.visible = self.ui.criteriaCollapsibleButton.visible = False
         self._show_keys()
 
-    def lose_scene(self) -> None:
+    def leave_scene(self) -> None:
         """Save what the scene has of the case before its nodes go."""
         if self.work is not None and self.scene is not None:
             self.masks.stop_editing()
@@ -208,7 +208,7 @@ class ReadingSection:
         self.exit()
         if self.work is not None and self.work.unsaved and not self.work.kept_elsewhere:
             rescue(self.work)
-        self.put_away(force=True)
+        self.close_case(force=True)
         self.masks.close()
         self.keys.close()
 
