@@ -59,6 +59,14 @@ def test_the_interval_is_wider_where_patients_and_not_discs_vary():
     assert kappa_with_interval(by_patient, Weights.QUADRATIC, 1000) == clustered  # seeded
 
 
+def test_a_kappa_that_is_often_undefined_has_no_interval():
+    """One patient of four differs: in a third of the rounds he is not drawn, and all readings are the same."""
+    same, other = confusion_table([1], [1], 5), confusion_table([4], [4], 5)
+    found = kappa_with_interval(np.array([same, same, same, other]), Weights.QUADRATIC, 1000)
+    assert found.value == 1
+    assert np.isnan([found.low, found.high]).all()
+
+
 def test_dice_and_surface_distance_of_shifted_boxes_are_what_geometry_says():
     first = np.zeros((4, 20, 20), bool)
     first[:, 5:10, 5:15] = True

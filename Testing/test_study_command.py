@@ -146,3 +146,22 @@ def test_real_label_maps_are_imported_read_agreed_and_exported(shared_data, tmp_
     assert main(["study", "export", study, str(tmp_path / "out")]) == 0
     assert f"3 with masks, {15 - wrong} graded discs" in capsys.readouterr().out
     assert main(["dataset", "verify", str(tmp_path / "out")]) == 0
+
+
+def test_finished_cases_are_locked_and_unlocked_with_a_reason(tmp_path, capsys):
+    folder = tmp_path / "study"
+    make_study(folder, 2)
+    for reader in ("carl", "dora"):
+        read_grades(folder, reader, "C0001", [1, 2, 3, 4, 5])
+    arguments = [str(folder), "--task", "grades", "--reader"]
+    assert main(["study", "lock", *arguments, "carl"]) == 1
+    assert "cannot lock" in capsys.readouterr().err
+    assert main(["study", "lock", *arguments, "emil", "--case", "C0002"]) == 1
+    assert "not finished" in capsys.readouterr().err
+    assert main(["study", "lock", *arguments, "emil"]) == 0
+    assert "1 case locked" in capsys.readouterr().out
+    assert main(["study", "status", str(folder), "--cases"]) == 0
+    assert "C0001  masks unread, grades locked" in capsys.readouterr().out
+    assert main(["study", "unlock", *arguments, "emil", "--reason", "typo reported"]) == 0
+    assert main(["study", "status", str(folder)]) == 0
+    assert "locked" not in capsys.readouterr().out.partition("readers\n")[2].partition("emil")[0]

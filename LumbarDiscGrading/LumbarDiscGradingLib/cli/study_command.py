@@ -27,12 +27,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command and its sub-commands; each sets ``func``, which returns the exit code."""
     parser = subparsers.add_parser(
         "study",
-        help="run an annotation study: create, import, status, agreement, rank, export, verify",
+        help="run an annotation study: create, import, status, agreement, rank, lock, unlock, export, verify",
         description="Work with annotation studies: folders of plain files in which readers draw and grade discs, "
         "blind to each other, with peer review and adjudication.",
     )
     commands = parser.add_subparsers(dest="study_command", required=True, metavar="COMMAND")
-    for add in (_add_create, _add_import, _add_status, _add_agreement, add_rank, _add_export, _add_verify):
+    for add in (_add_create, _add_import, _add_status, _add_agreement, add_rank, _add_lock, _add_export, _add_verify):
         add(commands)
 
 
@@ -107,6 +107,27 @@ def _add_agreement(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--resamples", type=int, default=2000, help="of the bootstrap (default: 2000)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     parser.set_defaults(func=guarded(_agreement))
+
+
+def _add_lock(commands: argparse._SubParsersAction) -> None:
+    for name, what in (
+        ("lock", "Lock finished cases, so that nothing of them can be reopened or decided anew."),
+        ("unlock", "Unlock cases, with a reason that is logged."),
+    ):
+        parser = commands.add_parser(name, help=f"{name} cases that are finished", description=what)
+        parser.add_argument("study", type=Path, metavar="STUDY", help="folder of the study")
+        parser.add_argument("--reader", required=True, metavar="ID", help="an adjudicator or a peer reviewer")
+        parser.add_argument("--task", required=True, choices=("masks", "grades"), help=f"what is to be {name}ed")
+        parser.add_argument(
+            "--case",
+            action="append",
+            default=[],
+            metavar="CASE",
+            help="a case, may be repeated (default: all that can)",
+        )
+        if name == "unlock":
+            parser.add_argument("--reason", required=True, help="why, kept in the study's log")
+        parser.set_defaults(func=guarded(_lock if name == "lock" else _unlock))
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:
@@ -268,6 +289,37 @@ def _status(arguments: argparse.Namespace) -> int:
         for case in study.case_ids:
             print(f"  {case}  " + ", ".join(f"{task.value} {found[case, task].value}" for task in study.protocol.tasks))
     return 0
+
+
+def _lock(arguments: argparse.Namespace) -> int:
+    from ..annotation.protocol import Task
+    from ..annotation.study.states import CaseState
+    from ..annotation.work.session import ReaderSession
+
+    session, task = ReaderSession.open(arguments.study, arguments.reader), Task(arguments.task)
+    unlocked = [c for c in session.study.case_ids if session.states.state(c, task) is not CaseState.LOCKED]
+    cases = arguments.case or [case for case in unlocked if session.states.is_finished(case, task)]
+    for case in cases:
+        session.lock(case, task)
+    print(f"{arguments.study}: {_cases(len(cases))} locked ({task.value}).")
+    return 0
+
+
+def _unlock(arguments: argparse.Namespace) -> int:
+    from ..annotation.protocol import Task
+    from ..annotation.study.states import CaseState
+    from ..annotation.work.session import ReaderSession
+
+    session, task = ReaderSession.open(arguments.study, arguments.reader), Task(arguments.task)
+    locked = [c for c in session.study.case_ids if session.states.state(c, task) is CaseState.LOCKED]
+    for case in arguments.case or locked:
+        session.unlock(case, task, arguments.reason)
+    print(f"{arguments.study}: {_cases(len(arguments.case or locked))} unlocked ({task.value}).")
+    return 0
+
+
+def _cases(count: int) -> str:
+    return "1 case" if count == 1 else f"{count} cases"
 
 
 def _agreement(arguments: argparse.Namespace) -> int:

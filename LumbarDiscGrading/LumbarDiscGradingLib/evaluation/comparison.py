@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..dataset.labelled import person_count, person_of
+from ..measures.bootstrap import interval
 from .measures import ALL_DISCS, LOWER_IS_BETTER, chosen_scores, measured_parts
-from .metrics import ALL_SOURCES, Drawn, interval, sources_of
+from .metrics import ALL_SOURCES, Drawn, sources_of
 from .scores import DiscScore, EvaluationError
 
 GATE_FIGURES = (

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dataset.labelled import person_count, person_of
+from ..measures.bootstrap import interval
 from ..pfirrmann import GRADES, GROUPS
 from .measures import ALL_DISCS, MEASURES, Measure, chosen_scores, graded_scores, measured_parts
 from .scores import DiscScore
 
 BOOTSTRAP_ROUNDS = 2000
-CONFIDENCE = 0.95
 ALL_SOURCES = "all sources"
 
 
@@ -92,18 +92,6 @@ def sources_of(scores: Sequence[DiscScore]) -> dict[str, list[DiscScore]]:
     names = sorted({score.source for score in scores})
     by_source = {name: [score for score in scores if score.source == name] for name in names}
     return by_source if len(names) < 2 else {**by_source, ALL_SOURCES: list(scores)}
-
-
-def interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the percentile interval of bootstrapped values.
-
-    NaN where there are none, or where too many rounds had no value: the others alone would pretend to be sure.
-    """
-    total, values = values.size, values[np.isfinite(values)]
-    if not total or values.size < CONFIDENCE * total:
-        return float("nan"), float("nan")
-    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
 
 
 def figures_of(scores: Sequence[DiscScore], seed: int = 0) -> list[Figure]:

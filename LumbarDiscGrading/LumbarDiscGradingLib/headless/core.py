@@ -34,7 +34,7 @@ SLICE_VIEW_SIZE_PX = 1000
 """Size of a slice view as stored in a scene; Slicer fits the field of view to the real size when it shows the scene."""
 
 
-SCENE_VERSION = "Slicer 5.10.0 1"
+SCENE_VERSION = "Slicer 5.12.0 1"
 """Written into scenes in place of the wheel's own name and number, at which Slicer warns when it opens one. The oldest
 release that is supported; a revision above zero says that it is no scene of old (vtkMRMLModelStorageNode)."""
 

@@ -1,7 +1,6 @@
 """Weighted kappa of two readers with its confidence interval by patients.
 
-Cohen, Psychol Bull 70:213-220 (1968). The interval is the percentile bootstrap over patients, not over discs: the discs
-of one patient are not independent (Efron and Tibshirani, An Introduction to the Bootstrap, 1993).
+Cohen, Psychol Bull 70:213-220 (1968).
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ from enum import Enum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-CONFIDENCE = 0.95
+from .bootstrap import interval
+
 DEFAULT_RESAMPLES = 2000
 _CHUNK = 250
 """Resamples drawn at a time: memory does not grow with their number."""
@@ -75,6 +75,8 @@ def kappa_with_interval(
 ) -> Estimate:
     """Return the weighted kappa of all patients together with its bootstrap interval.
 
+    There is no interval where kappa is not defined in more than a twentieth of the rounds (see `bootstrap.interval`).
+
     Parameters
     ----------
     tables : ndarray, shape (patients, categories, categories)
@@ -95,9 +97,4 @@ def kappa_with_interval(
         size = min(_CHUNK, resamples - start)
         times = generator.multinomial(patients, np.full(patients, 1 / patients), size=size)
         drawn.append(weighted_kappa((times @ flat).reshape(size, categories, categories), weights))
-    values = np.concatenate(drawn)
-    values = values[np.isfinite(values)]
-    if values.size == 0:
-        return Estimate(value, float("nan"), float("nan"))
-    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Estimate(value, float(low), float(high))
+    return Estimate(value, *interval(np.concatenate(drawn)))

@@ -65,18 +65,12 @@ def _install_torch() -> None:
 
 
 def _install_safetensors() -> None:
-    import slicer
     from slicer.i18n import tr as _
 
     try:
-        if find_spec("slicer.packaging"):  # from Slicer 5.12 on
-            from slicer.packaging import pip_ensure
+        from slicer.packaging import pip_ensure
 
-            pip_ensure(SAFETENSORS_REQUIREMENT, requester="LumbarDiscGrading")
-        elif slicer.util.confirmOkCancelDisplay(
-            _("The Python package {package} will be installed into Slicer.").format(package=SAFETENSORS_REQUIREMENT)
-        ):
-            slicer.util.pip_install(SAFETENSORS_REQUIREMENT)
+        pip_ensure(SAFETENSORS_REQUIREMENT, requester="LumbarDiscGrading")
     except Exception as error:
         raise DependencyError(
             _("The package safetensors could not be installed ({reason}): check the network connection.").format(
