@@ -110,13 +110,6 @@ LISTED_LEVELS = tuple(level for level in DISC_LABELS if level not in ("T9-T10", 
 """Levels that tables list and a reader may give a disc, head to feet: T12-L1 and below."""
 
 
-def tissue_of_label(label: int) -> Tissue:
-    """Return the tissue of a mask value: tissue labels stand for themselves, disc level labels for a disc."""
-    if label in LEVELS_BY_LABEL:
-        return Tissue.DISC
-    return Tissue(label)
-
-
 class CodedTerm(tuple[str, str, str]):
     """A coded concept: coding scheme, code value, code meaning."""
 

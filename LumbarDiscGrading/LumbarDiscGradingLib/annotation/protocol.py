@@ -10,9 +10,6 @@ from typing import Any
 from ..pfirrmann import DISC_LABELS, LUMBAR_LEVELS
 from .errors import StudyError
 
-ROUNDS = (1, 2)
-"""First reading, and the repeat for intra-reader agreement."""
-
 
 class Task(str, Enum):
     """What is read; its value is the word shown to users."""

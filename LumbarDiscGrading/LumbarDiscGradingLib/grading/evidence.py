@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from .classifier import Classifier
 
-METHOD = "integrated gradients of the group's log-odds from the blurred crop, smoothed"
 BLUR_MM = 6.0
 """Standard deviation of the blur that takes a disc and its end plates, but not the coil's shading, out of a crop."""
 SMOOTHING_MM = 1.5

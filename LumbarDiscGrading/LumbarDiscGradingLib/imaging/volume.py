@@ -41,8 +41,6 @@ class VolumeSource:
         Hash of the input's bytes (see `reading.read_volume`); empty for a volume made in memory.
     modality : str
         DICOM modality (``MR``, ``CT`` …) or empty when unknown.
-    description : str
-        Series description; empty when unknown.
     window : tuple of float or None
         DICOM window centre and width, when the file has one.
     """
@@ -51,7 +49,6 @@ class VolumeSource:
     path: str = ""
     sha256: str = ""
     modality: str = ""
-    description: str = ""
     window: tuple[float, float] | None = None
 
 
