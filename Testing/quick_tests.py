@@ -13,6 +13,7 @@ TESTING = Path(__file__).resolve().parent
 OF_THE_HOUSE = ("test_rooms", "test_equipment::test_each_room_has_quick_tests_and_all_of_them_exist")
 OF_A_ROOM = {
     "imaging": ("test_volume", "test_reading", "test_canvas", "test_resampling"),
+    "measures": ("test_evaluation_statistics",),
     "dataset": ("test_dataset",),
     "annotation": (
         "test_agreement",
@@ -40,9 +41,11 @@ OF_A_ROOM = {
         "test_report::test_text_tells_every_warning_before_the_first_grade",
         "test_report::test_labels_never_overlap_and_stay_inside",
     ),
-    "training": (
-        "test_evaluation_statistics",
+    "evaluation": (
         "test_evaluation::test_dice_iou_and_surface_distance_of_a_shifted_reference",
+        "test_evaluation::test_tables_hold_each_reference_disc_and_every_figure",
+    ),
+    "training": (
         "test_disc_crops::test_training_and_grading_see_the_same_crop",
         "test_training::test_patches_of_an_epoch_can_be_repeated_exactly_and_differ_between_epochs",
         "test_training::test_the_paper_preset_trains_an_epoch_of_whole_slices_on_the_disc_alone",
