@@ -51,7 +51,7 @@ class Photographer:
 
     def open_only(self, *names: str) -> None:
         """Fold every section but these away."""
-        for name in ("input", "models", "result", "correct", "takeAway", "criteria"):
+        for name in ("input", "models", "result", "correct", "save", "criteria"):
             getattr(self.ui, f"{name}CollapsibleButton").collapsed = name not in names
         self.host.process_events()
 
@@ -76,7 +76,7 @@ class Photographer:
         ui.modelCardButton.click()
         self.take("panel_models")
         ui.modelCardButton.click()
-        self.open_only("input", "result", "correct", "takeAway")
+        self.open_only("input", "result", "correct", "save")
         ui.gradeDiscsButton.click()
         host.wait_until(lambda: ui.progressBar.value >= 20 or not host.widget.panel.run.running)
         self.take("panel_running")

@@ -488,6 +488,15 @@ def test_nothing_is_drawn_over_something_else(host: Any, sample: Any, width: int
     assert host.ui.resultTable.viewport().height >= rows
 
 
+def test_a_label_takes_no_more_room_than_its_text(host: Any, sample: Any) -> None:
+    """The section was folded, so that its labels were narrow when they got their texts."""
+    grade(host, sample)
+    open_all(host)
+    click_row(host, row_of(host, "L4-L5"))
+    settle(host)
+    assert host.ui.selectedDiscLabel.height <= 2 * host.ui.selectedDiscLabel.fontMetrics().height()
+
+
 def test_a_kept_corrected_result_can_be_opened_again(host: Any, sample: Any) -> None:
     grade(host, sample)
     open_all(host)

@@ -509,7 +509,6 @@ class GradingPanel(VTKObservationMixin):
         self.notices.show(case, self.state, problems[-1] if problems else "")
         self.save.show(case if not self.state.is_stale else None)
         self._show_selected()
-        self._labels.fit()
 
     def _state_of(self, case: GradedCase | None) -> CaseState:
         if case is None or not case.is_alive():
@@ -523,6 +522,7 @@ class GradingPanel(VTKObservationMixin):
         allowed = not self.run.running and not self.state.is_stale
         self.correct.show(self.case, self.result.level, allowed=allowed)
         self.evidence.show(self.case, allowed=allowed)
+        self._labels.fit()
 
     def _disc_selected(self) -> None:
         if self.case is not None:
@@ -541,6 +541,7 @@ class GradingPanel(VTKObservationMixin):
         scene = slicer.mrmlScene
         if not self.entered or scene.IsBatchProcessing() or scene.IsClosing() or self.input.parameters is None:
             return
+        self._labels.fit()
         self._look_at_views()
         case = self.case
         if case is None or not case.is_alive():

@@ -17,6 +17,7 @@ class WrappedLabels(qt.QObject):
     def __init__(self, *labels: Any) -> None:
         super().__init__()
         self._labels = labels
+        self._fitted: dict[Any, tuple[str, int]] = {}
         for label in labels:
             label.installEventFilter(self)
 
@@ -29,7 +30,7 @@ class WrappedLabels(qt.QObject):
         """Let go of the labels."""
         for label in self._labels:
             label.removeEventFilter(self)
-        self._labels = ()
+        self._labels, self._fitted = (), {}
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
         """Follow a label's width."""
@@ -37,8 +38,10 @@ class WrappedLabels(qt.QObject):
             self._fit(watched)
         return False
 
-    @staticmethod
-    def _fit(label: Any) -> None:
-        needed = label.heightForWidth(label.width) if label.text else 0
-        if needed >= 0 and label.minimumHeight != needed:
-            label.setMinimumHeight(needed)
+    def _fit(self, label: Any) -> None:
+        now = label.text, label.width
+        if self._fitted.get(label) == now:
+            return
+        self._fitted[label] = now
+        label.setMinimumHeight(0)  # the height that is asked for is never less than the least one
+        label.setMinimumHeight(max(0, label.heightForWidth(label.width)) if label.text else 0)
