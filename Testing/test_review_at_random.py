@@ -19,8 +19,7 @@ from example_studies import READERS, make_study, truth_masks
 
 from LumbarDiscGradingLib.annotation.protocol import Reader, Role, Task
 from LumbarDiscGradingLib.annotation.study.study import Study
-from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS
-from LumbarDiscGradingLib.scene.study.levels import NAMES
+from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LISTED_LEVELS, LUMBAR_LEVELS
 
 slicer = pytest.importorskip("slicer")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
@@ -205,7 +204,7 @@ class RandomReader:
 
     def do_rename(self) -> None:
         self.desk.select(self.random.choice(self.desk.work.drawn_levels))
-        self.desk.rename(self.random.choice(NAMES))
+        self.desk.rename(self.random.choice(LISTED_LEVELS))
 
     def can_comment(self) -> bool:
         return bool(self.desk.ui.commentEdit.visible)

@@ -93,19 +93,7 @@ class Progress:
 
 
 class ReaderSession(ReaderSeat):
-    """A study as one reader works in it.
-
-    Parameters
-    ----------
-    study : Study
-    reader : str
-    states : StudyStates, optional
-        Of the same study, so that what it has worked out need not be worked out again.
-
-    Raises
-    ------
-    StudyError
-        If the study has no such reader.
+    """A study as one reader works in it; made as a `ReaderSeat` is.
 
     Examples
     --------
