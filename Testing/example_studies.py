@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
 
 from LumbarDiscGradingLib.annotation.protocol import Protocol, Reader, Role, Task
 from LumbarDiscGradingLib.annotation.study.study import Study
 from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.imaging.volume import SagittalVolume
-from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS
+from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS, Tissue
 
 SHAPE = (3, 96, 48)  # slices, rows, columns
 SPACING_MM = (4.0, 1.5, 1.5)
@@ -73,3 +74,46 @@ def read_masks(folder: Path, reader: str, case: str, labels: np.ndarray, round_n
     with ReaderSession.open(folder, reader).open_case(case, round_number) as opened:
         opened.set_masks(labels, seconds=30.0)
         opened.sign(Task.MASKS, without=opened.missing_levels(Task.MASKS))
+
+
+def eroded(labels: np.ndarray, level: str, rows: int) -> np.ndarray:
+    """Masks with the upper rows of one disc taken away."""
+    changed = labels.copy()
+    inside = np.flatnonzero((labels == DISC_LABELS[level]).any(axis=(0, 2)))
+    changed[:, inside[:rows]] = 0
+    return changed
+
+
+def two_annotators(**changes: object) -> dict[str, object]:
+    """What a protocol of two annotators and an adjudicator of masks takes."""
+    readers = (
+        Reader("anna", (Role.ANNOTATOR,), 3),
+        Reader("ben", (Role.ANNOTATOR,), 8),
+        Reader("emil", (Role.ADJUDICATOR,), 20),
+    )
+    return {"readers": readers, "tasks": (Task.MASKS,), "double_masks": True, "peer_review": False, **changes}
+
+
+def write_volume(path: Path, array: np.ndarray, comment: str = "") -> None:
+    """Write an image of sagittal slices, stored as scanners do."""
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing((1.5, 1.5, 4.0))
+    image.SetDirection((0, 0, 1, 1, 0, 0, 0, -1, 0))
+    if comment:
+        image.SetMetaData("comment", comment)
+    sitk.WriteImage(image, str(path))
+
+
+def labelled_folder(folder: Path, patients: int = 2) -> Path:
+    """Write a folder of label maps and grades, as the command line imports it."""
+    folder.mkdir()
+    rows = ["patient,level,pfirrmann,group"]
+    for number in range(patients):
+        mask = np.where(truth_masks() > 0, int(Tissue.DISC), 0).astype(np.uint8)
+        mask[:, :, 40:44] = Tissue.CANAL
+        random = np.random.default_rng(number)
+        write_volume(folder / f"p{number}_t2.nrrd", random.integers(0, 500, mask.shape).astype(np.int16))
+        write_volume(folder / f"p{number}_labels.nrrd", mask)
+        rows += [f"p{number},{level},{1 + i % 5},x" for i, level in enumerate(LUMBAR_LEVELS)]
+    (folder / "grades.csv").write_text("\n".join(rows) + "\n")
+    return folder

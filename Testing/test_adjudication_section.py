@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from example_studies import READERS, make_study, read_grades, read_masks, truth_masks
-from test_study import eroded
+from example_studies import READERS, eroded, make_study, read_grades, read_masks, truth_masks
 
 from LumbarDiscGradingLib.annotation.errors import StudyError, WorkflowError
 from LumbarDiscGradingLib.annotation.protocol import Reader, Role, Task

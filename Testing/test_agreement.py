@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from example_studies import SPACING_MM, make_study, read_grades, read_masks, truth_masks
+from example_studies import SPACING_MM, eroded, make_study, read_grades, read_masks, truth_masks, two_annotators
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_study import eroded, two_annotators
 
 from LumbarDiscGradingLib.annotation.agreement.agreement import ALL_LEVELS, study_agreement
 from LumbarDiscGradingLib.annotation.agreement.tables import write_agreement_tables

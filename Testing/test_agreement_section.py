@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_studies import READERS, make_study, read_grades, read_masks, truth_masks
+from example_studies import READERS, eroded, make_study, read_grades, read_masks, truth_masks
 from PIL import Image
-from test_study import eroded
 
 from LumbarDiscGradingLib.annotation.agreement.agreement import ALL_LEVELS, require_agreement_sight, study_agreement
 from LumbarDiscGradingLib.annotation.errors import BlindedError

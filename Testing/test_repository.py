@@ -366,3 +366,8 @@ def test_a_wheel_carries_library_and_resources(checkout: Path, tmp_path: Path, t
         [sys.executable, "-c", find], cwd=tmp_path / "site", capture_output=True, text=True, env={"PYTHONPATH": "."}
     )
     assert done.stdout.strip() == "True", done.stderr
+
+
+def test_no_test_module_imports_another(checkout: Path) -> None:
+    files = (checkout / "Testing").glob("*.py")
+    assert [p.name for p in files if re.search(r"^\s*\W*(from|import) test_", p.read_text("utf-8"), re.MULTILINE)] == []

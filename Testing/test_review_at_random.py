@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from example_studies import READERS, make_study, truth_masks
+from review_desk import Desk
 
 from LumbarDiscGradingLib.annotation.protocol import Reader, Role, Task
 from LumbarDiscGradingLib.annotation.study.study import Study
@@ -42,8 +43,6 @@ class RandomReader:
     """
 
     def __init__(self, host: Any, seed: int, folder: Path) -> None:
-        from test_review_panel import Desk
-
         self.random = random.Random(seed)
         self.host, self.folder = host, folder
         both = (Role.ANNOTATOR, Role.GRADER)

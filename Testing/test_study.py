@@ -11,7 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from example_studies import SHAPE, image, make_study, protocol, read_grades, read_masks, truth_masks
+from example_studies import (
+    SHAPE,
+    eroded,
+    image,
+    make_study,
+    protocol,
+    read_grades,
+    read_masks,
+    truth_masks,
+    two_annotators,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,14 +48,6 @@ def session(folder: Path, reader: str) -> ReaderSession:
 
 def state(folder: Path, case: str, task: Task) -> CaseState:
     return session(folder, "emil").states.state(case, task)
-
-
-def eroded(labels: np.ndarray, level: str, rows: int) -> np.ndarray:
-    """Masks with the upper rows of one disc taken away."""
-    changed = labels.copy()
-    inside = np.flatnonzero((labels == DISC_LABELS[level]).any(axis=(0, 2)))
-    changed[:, inside[:rows]] = 0
-    return changed
 
 
 def test_an_image_comes_back_voxel_by_voxel_where_it_was(folder):
@@ -184,15 +186,6 @@ def test_an_accepted_review_is_void_once_the_annotator_draws_again(folder):
         case.set_masks(eroded(truth_masks(), "L1-L2", 1))
         case.sign(Task.MASKS)
     assert state(folder, "C0001", Task.MASKS) is CaseState.SIGNED
-
-
-def two_annotators(**changes: object) -> dict[str, object]:
-    readers = (
-        Reader("anna", (Role.ANNOTATOR,), 3),
-        Reader("ben", (Role.ANNOTATOR,), 8),
-        Reader("emil", (Role.ADJUDICATOR,), 20),
-    )
-    return {"readers": readers, "tasks": (Task.MASKS,), "double_masks": True, "peer_review": False, **changes}
 
 
 def test_two_masks_that_differ_are_adjudicated_disc_by_disc(tmp_path):

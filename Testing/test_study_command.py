@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from example_studies import make_study, read_grades, read_masks, truth_masks
-from test_study_exchange import labelled_folder
+from example_studies import labelled_folder, make_study, read_grades, read_masks, truth_masks
 
 from LumbarDiscGradingLib.cli.main import main
 

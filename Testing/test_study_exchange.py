@@ -15,8 +15,16 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from dicom_files import SAGITTAL, T2_TIMES, Series, write_series
-from example_studies import make_study, protocol, read_grades, read_masks, truth_masks
-from test_study import eroded
+from example_studies import (
+    eroded,
+    labelled_folder,
+    make_study,
+    protocol,
+    read_grades,
+    read_masks,
+    truth_masks,
+    write_volume,
+)
 
 from LumbarDiscGradingLib.annotation.agreement.agreement import study_agreement
 from LumbarDiscGradingLib.annotation.errors import StudyError
@@ -94,15 +102,6 @@ def test_studies_of_two_patients_in_one_folder_become_two_cases_and_one_patient_
     assert len(same) == 2 and empty.case(same[0]).patient == empty.case(same[1]).patient
 
 
-def write_volume(path: Path, array: np.ndarray, comment: str = "") -> None:
-    image = sitk.GetImageFromArray(array)
-    image.SetSpacing((1.5, 1.5, 4.0))
-    image.SetDirection((0, 0, 1, 1, 0, 0, 0, -1, 0))
-    if comment:
-        image.SetMetaData("comment", comment)
-    sitk.WriteImage(image, str(path))
-
-
 def test_the_same_voxels_are_imported_once_whatever_the_format(empty, tmp_path):
     write_volume(tmp_path / "doe.nrrd", voxels(1), "Doe Jane 19700101")
     write_volume(tmp_path / "copy.mha", voxels(1).astype(np.int16))
@@ -113,20 +112,6 @@ def test_the_same_voxels_are_imported_once_whatever_the_format(empty, tmp_path):
     assert second.duplicates == [(str(tmp_path / "copy.mha"), "C0001")]
     for content in all_bytes(empty.folder).values():
         assert b"doe" not in content.lower()
-
-
-def labelled_folder(folder: Path, patients: int = 2) -> Path:
-    folder.mkdir()
-    rows = ["patient,level,pfirrmann,group"]
-    for number in range(patients):
-        mask = np.where(truth_masks() > 0, int(Tissue.DISC), 0).astype(np.uint8)
-        mask[:, :, 40:44] = Tissue.CANAL
-        random = np.random.default_rng(number)
-        write_volume(folder / f"p{number}_t2.nrrd", random.integers(0, 500, mask.shape).astype(np.int16))
-        write_volume(folder / f"p{number}_labels.nrrd", mask)
-        rows += [f"p{number},{level},{1 + i % 5},x" for i, level in enumerate(LUMBAR_LEVELS)]
-    (folder / "grades.csv").write_text("\n".join(rows) + "\n")
-    return folder
 
 
 def one_reader(**changes: object):

@@ -147,7 +147,7 @@ def test_agreement_is_that_of_scikit_learn(rehearsed):
 
 def test_training_starts_from_the_export(rehearsed, shared_data, tmp_path, monkeypatch):
     pytest.importorskip("lightning")
-    from test_training import TINY
+    from example_trainings import TINY
 
     from LumbarDiscGradingLib.training import recipes
     from LumbarDiscGradingLib.training.grading.disc_samples import collect_samples

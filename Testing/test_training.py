@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from example_trainings import TINY
 from scipy.ndimage import distance_transform_edt
 
 from LumbarDiscGradingLib.cli.main import main
@@ -47,16 +48,6 @@ from LumbarDiscGradingLib.training.segmentation.train import (
 )
 
 SPLITS = {"train": ["a", "b"], "tune": ["c"], "test": ["d"]}
-TINY = replace(
-    recipes.SEGMENTATION_PRESETS["default"],
-    base_width=4,
-    patch_shape=(128, 96),
-    batch_size=2,
-    epochs=1,
-    steps_per_epoch=2,
-    self_training_epoch=None,
-    precision="32-true",
-)
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 import torch
 from distributed_worker import sample
+from example_trainings import TINY
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
-from test_training import TINY
 
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
