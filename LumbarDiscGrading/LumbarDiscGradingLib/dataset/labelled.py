@@ -11,10 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..file_hash import file_sha256
 from ..imaging.volume import ImagingError, SagittalVolume, VolumeSource
 from ..pfirrmann import DISC_LABELS, GRADES, Tissue
 from .image_files import read_grid, read_stored
-from .manifest import GRADES_NAME, SPLITS, DatasetError, file_sha256, label_table, read_manifest
+from .manifest import GRADES_NAME, SPLITS, DatasetError, label_table, read_manifest
 
 GEOMETRY_TOLERANCE_MM = 0.05
 """Largest distance between corresponding corners of an image and its mask."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -29,15 +28,6 @@ def label_table() -> dict[str, str]:
     names = {int(tissue): tissue.name.lower() for tissue in Tissue}
     names.update({value: level for level, value in DISC_LABELS.items()})
     return {str(value): names[value] for value in sorted(names)}
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes as hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        for block in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

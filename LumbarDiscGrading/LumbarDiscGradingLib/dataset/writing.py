@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..atomic_folder import building
+from ..atomic import building
+from ..file_hash import file_sha256
 from ..imaging.volume import SagittalVolume
 from .image_files import write_stored
 from .labelled import LabelledDataset
@@ -26,7 +27,6 @@ from .manifest import (
     SPLITS,
     DatasetError,
     check_manifest,
-    file_sha256,
     label_table,
 )
 

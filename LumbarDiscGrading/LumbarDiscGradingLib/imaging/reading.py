@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from ..file_hash import file_sha256
 from .acquisition import doubts, named_acquisition
 from .admission import UnsuitableImageError, grey_values, require_mr_like, require_size
 from .dicom import is_dicom_file, read_dicom
@@ -36,7 +36,6 @@ PICTURE_SLICE_THICKNESS_MM = 4.0
 PIXEL_SIZE_RANGE_MM = (0.05, 2.0)
 """Pixel sizes that a user may give for a picture."""
 
-HASH_CHUNK_BYTES = 1 << 20
 
 _COMPONENT_BYTES = {"Int8": 1, "UInt8": 1, "Int16": 2, "UInt16": 2, "Int32": 4, "UInt32": 4, "Float32": 4}
 _BYTES_BY_PIXEL_ID = {
@@ -103,9 +102,9 @@ def _read(path: Path, pixel_size_mm: float | None, series_uid: str | None) -> Sa
         raise UnreadableFileError("The file is empty; copy or export it again.")
     if path.is_dir() or is_dicom_file(path):
         volume, files = read_dicom(path, name, series_uid)
-        sha256 = hashlib.sha256("".join(sorted(_sha256([file]) for file in files)).encode("ascii")).hexdigest()
+        sha256 = hashlib.sha256("".join(sorted(file_sha256(file) for file in files)).encode("ascii")).hexdigest()
     else:
-        volume, sha256 = _read_image_file(path, name, pixel_size_mm), _sha256(data_files(path))
+        volume, sha256 = _read_image_file(path, name, pixel_size_mm), file_sha256(*data_files(path))
         said = doubts(named_acquisition(name), volume.slice_count, volume.spacing_mm[0])
         volume = replace(volume, notes=(*said, *volume.notes))
     return replace(volume, source=replace(volume.source, path=str(path), sha256=sha256))
@@ -115,15 +114,6 @@ def _require_pixel_size(pixel_size_mm: float) -> None:
     low, high = PIXEL_SIZE_RANGE_MM
     if not (math.isfinite(pixel_size_mm) and low <= pixel_size_mm <= high):
         raise ImagingError(f"A pixel size of {pixel_size_mm:g} mm is not possible; give one of {low:g} to {high:g} mm.")
-
-
-def _sha256(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for file_path in files:
-        with file_path.open("rb") as file:
-            while chunk := file.read(HASH_CHUNK_BYTES):
-                digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _read_image_file(path: Path, name: str, pixel_size_mm: float | None) -> SagittalVolume:

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..atomic_folder import building
+from ..atomic import building
 from ..research_use import RESEARCH_USE
 from .manifest import (
     CARD_NAME,

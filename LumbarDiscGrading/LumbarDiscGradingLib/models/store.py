@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from ..atomic_folder import building
+from ..atomic import building
 from ..resources import resource_path
 from .folder import TrainedModel
 from .manifest import CARD_NAME, MANIFEST_NAME, TASKS, WEIGHTS_NAME, ModelError

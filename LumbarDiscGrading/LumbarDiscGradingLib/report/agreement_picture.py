@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw
 
 from ..annotation.agreement.agreement import ALL_LEVELS, GradeAgreement, MaskAgreement, Spread, StudyAgreement
+from ..atomic import replacing
 from ..pfirrmann import ROMAN_GRADES
-from .atomic_file import replacing
 from .drawing import Color, draw_text, shortened
 
 WIDTH_PX = 1500

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from ..atomic import replacing
 from ..dataset.image_files import write_stored
 from ..grading.corrections import network_grade
 from ..grading.evidence import SHOWN_FROM, DiscEvidence, EvidenceMap
@@ -16,7 +17,6 @@ from ..grading.result import DiscGrade, GradingResult
 from ..imaging.canvas import Grid
 from ..pfirrmann import GROUPS, ROMAN_GRADES
 from ..research_use import RESEARCH_USE
-from .atomic_file import replacing
 from .display_window import display_window
 from .drawing import blend, contour_alpha, draw_text, draw_text_on_image, shortened, smooth_field, text_width, wrapped
 from .overview import BACKGROUND, QUIET, TEXT

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ..atomic import replacing
 from ..grading.result import DiscGrade, GradingResult
 from ..pfirrmann import GROUPS, ROMAN_GRADES
 from ..research_use import RESEARCH_USE
-from .atomic_file import replacing
 from .display_window import display_window
 from .doubts import warnings_of
 from .drawing import (

@@ -9,10 +9,10 @@ import math
 import os
 from typing import Any
 
+from ..atomic import replacing
 from ..grading.result import NOT_ASSESSABLE, DiscGrade, GradingResult
 from ..pfirrmann import GROUPS, LISTED_LEVELS, ROMAN_GRADES
 from ..research_use import RESEARCH_USE
-from .atomic_file import replacing
 from .doubts import warnings_of
 
 RESULT_SCHEMA_VERSION = "1.0"

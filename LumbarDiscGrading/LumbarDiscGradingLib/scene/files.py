@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from ..atomic import replacing
 from ..grading.result import GradingResult
 from ..headless.core import SlicerCore
 from ..imaging.volume import ImagingError
-from ..report.atomic_file import replacing
 from .evidence import write_evidence
 from .graded_case import GradedCase
 from .show import showGradedSlice, showReadingLayout

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..atomic import replacing
 from ..imaging.phantom import lumbar_phantom
 from ..imaging.volume import SagittalVolume
 from .volumes import volume_node_from
@@ -25,9 +26,8 @@ def sample_file(folder: str | Path, name: str) -> Path:
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         volume = sample_volume()
-        unfinished = path.with_name(f"unfinished-{name}")
-        write_stored(unfinished, volume.to_stored(volume.voxels), volume.stored_index_to_lps)
-        unfinished.replace(path)
+        with replacing(path) as unfinished:
+            write_stored(unfinished, volume.to_stored(volume.voxels), volume.stored_index_to_lps)
     return path
 
 

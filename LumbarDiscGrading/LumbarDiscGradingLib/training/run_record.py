@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..atomic import replacing
 from ..dataset.labelled import OfPerson
 from ..models.folder import TrainedModel
 from .recipes import GradingRecipe, SegmentationRecipe, recipe_settings
@@ -58,9 +58,8 @@ def model_hash(model: TrainedModel | None) -> str | None:
 def write_record(record: Mapping[str, Any], path: Path) -> None:
     """Write a record, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}-{os.getpid()}")
-    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def recorded(path: Path, name: str, advice: str) -> Any:

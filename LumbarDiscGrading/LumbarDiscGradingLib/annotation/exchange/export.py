@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...atomic_folder import building
+from ...atomic import building
 from ...dataset.manifest import SPLITS, DatasetError
 from ...dataset.splits import STUDY_PROPORTIONS, split_patients
 from ...dataset.writing import CaseToWrite, write_dataset

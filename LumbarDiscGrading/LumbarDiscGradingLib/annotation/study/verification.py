@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ...dataset.labelled import LabelledDataset
-from ...dataset.manifest import DatasetError, file_sha256
+from ...dataset.manifest import DatasetError
+from ...file_hash import file_sha256
 from ..errors import StudyError
 from ..protocol import Task
 from ..storage.documents import read_document

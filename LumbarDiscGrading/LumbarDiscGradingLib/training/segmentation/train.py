@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from ...atomic import replacing
 from ...dataset.labelled import LabelledDataset
 from ...imaging.canvas import Grid, normalized_slice
 from ...models.folder import TrainedModel
@@ -130,9 +131,8 @@ def label_by_network(
 
 def write_labels(path: Path, labelled: list[TrainingCase]) -> None:
     """Keep the network's own labels, by patient and source."""
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez_compressed(temporary, **{f"{case.source}/{case.patient}": case.labels for case in labelled})
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, **{f"{case.source}/{case.patient}": case.labels for case in labelled})
 
 
 def read_labels(path: Path, cases: list[TrainingCase]) -> list[TrainingCase]:
