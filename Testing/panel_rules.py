@@ -220,7 +220,8 @@ def _one_volume_is_shown(host: Any, case: Any) -> Iterator[str]:
 
 
 def _the_table_is_that_of_the_case(host: Any, case: Any) -> Iterator[str]:
-    from LumbarDiscGradingLib.report.tables import grade_rows, report_text
+    from LumbarDiscGradingLib.report.tables import grade_rows
+    from LumbarDiscGradingLib.report.text import report_text
 
     rows = {cells[0].split()[0]: cells for cells in table(host)}
     result = case.result

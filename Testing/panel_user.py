@@ -562,7 +562,7 @@ class RandomUser:
 
     @act("settled", weight=0.5)
     def save(self) -> None:
-        from LumbarDiscGradingLib.report.tables import report_text
+        from LumbarDiscGradingLib.report.text import report_text
 
         ui, path = self.host.ui, self.folder / self.random.choice(["x.csv", "x.json"])
         ui.saveCollapsibleButton.collapsed = False

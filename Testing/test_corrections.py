@@ -24,7 +24,8 @@ from LumbarDiscGradingLib.grading.corrections import (
 )
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS, NOT_GRADED_COLOR, Group
 from LumbarDiscGradingLib.report.overview import overview_picture
-from LumbarDiscGradingLib.report.tables import report_text, write_grades_csv, write_result_json
+from LumbarDiscGradingLib.report.tables import write_grades_csv, write_result_json
+from LumbarDiscGradingLib.report.text import report_text
 from LumbarDiscGradingLib.scene.stored_result import StoredResultError, from_text, to_text
 
 RESULT = analytic_result()

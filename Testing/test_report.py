@@ -24,7 +24,8 @@ from LumbarDiscGradingLib.report.doubts import warnings_of
 from LumbarDiscGradingLib.report.drawing import shortened, spread, text_width, wrapped
 from LumbarDiscGradingLib.report.missing_places import missing_places
 from LumbarDiscGradingLib.report.overview import overview_picture
-from LumbarDiscGradingLib.report.tables import report_text, write_grades_csv, write_result_json
+from LumbarDiscGradingLib.report.tables import write_grades_csv, write_result_json
+from LumbarDiscGradingLib.report.text import report_text
 from LumbarDiscGradingLib.research_use import RESEARCH_USE
 
 HEADER = (

@@ -20,7 +20,7 @@ from ..research_use import RESEARCH_USE
 from .display_window import display_window
 from .drawing import blend, contour_alpha, draw_text, draw_text_on_image, shortened, smooth_field, text_width, wrapped
 from .overview import BACKGROUND, QUIET, TEXT
-from .tables import model_names, reader_verdict
+from .text import model_names, reader_verdict
 
 CROP_SIZE_PX = (576, 288)
 """Width and height of a disc's crop in the picture: 64 x 32 mm."""

@@ -30,7 +30,7 @@ from .drawing import (
     wrapped,
 )
 from .missing_places import is_in_image, missing_places
-from .tables import group_probability, model_names, reader_verdict
+from .text import group_probability, model_names, reader_verdict
 
 SLICE_HEIGHT_PX = 1120
 """Height of a slice in the picture; the width follows from the physical aspect ratio."""

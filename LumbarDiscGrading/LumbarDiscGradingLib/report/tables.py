@@ -1,4 +1,4 @@
-"""A grading result as rows, CSV, JSON and plain text."""
+"""A grading result as rows, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import os
 from typing import Any
 
 from ..atomic import replacing
-from ..grading.result import NOT_ASSESSABLE, DiscGrade, GradingResult
-from ..pfirrmann import GROUPS, LISTED_LEVELS, ROMAN_GRADES
+from ..grading.result import DiscGrade, GradingResult
+from ..pfirrmann import GROUPS, LISTED_LEVELS
 from ..research_use import RESEARCH_USE
-from .doubts import warnings_of
 
 RESULT_SCHEMA_VERSION = "1.0"
 """Version of the layout of ``<stem>_result.json``."""
@@ -86,66 +85,13 @@ def write_result_json(result: GradingResult, path: str | os.PathLike[str]) -> No
         temporary.write_bytes((text + "\n").encode("utf-8"))
 
 
-def report_text(result: GradingResult) -> str:
-    """Return the result as plain text for a clipboard: warnings, grades, measurements, models, research-use line."""
-    lines = [f"Lumbar disc degeneration (Pfirrmann), sagittal T2, slice {result.stored_slice_index}:"]
-    warnings = warnings_of(result)
-    if warnings:
-        lines += ["Please note first:", *(f"- {warning}" for warning in warnings), "Discs:"]
-    lines += [f"{disc.level}: {'; '.join(_facts(disc))}." for disc in table_discs(result)]
-    lines += [f"Models: {', '.join(model_names(result))}."] if result.models else []
-    return "\n".join([*lines, RESEARCH_USE]) + "\n"
-
-
-def _facts(disc: DiscGrade) -> list[str]:
-    by_reader = reader_verdict(disc)
-    if not disc.assessable:
-        grade = [disc.group_word, *(["set by reader"] if by_reader else [])]
-    elif by_reader:
-        grade = [f"{disc.group_word}, {by_reader}"]
-    else:
-        p = group_probability(disc)
-        grade = [f"{disc.group_word}, Pfirrmann {ROMAN_GRADES[disc.pfirrmann]} (p = {p:.2f})"]
-    doubt = ["low confidence, please review"] if disc.assessable and not disc.confident else []
-    return [*grade, *doubt, *_measurement_phrases(disc), *(c for c in disc.changes if c != by_reader)]
-
-
-def reader_verdict(disc: DiscGrade) -> str | None:
-    """Return the phrase by which a reader set the grade or marked the disc not assessable, None where he did neither.
-
-    The probabilities of such a disc are not those of its grade: they stay the network's.
-    """
-    return next((change for change in disc.changes if change.startswith(("Pfirrmann", NOT_ASSESSABLE))), None)
-
-
-def group_probability(disc: DiscGrade) -> float:
-    """Return the network's probability of the group that the disc was given."""
-    return disc.group_probabilities[GROUPS.index(disc.group)]
-
-
-def model_names(result: GradingResult) -> list[str]:
-    """Return name and version of each model that took part."""
-    return [f"{model.name} {model.version}".strip() for model in result.models]
-
-
-def _measurement_phrases(disc: DiscGrade) -> list[str]:
-    m = disc.measurements
-    phrases = [
-        (m.height_mm, "height {:.1f} mm"),
-        (m.diameter_mm, "diameter {:.1f} mm"),
-        (m.area_mm2, "area {:.0f} mm2"),
-        (m.disc_height_index, "disc height index {:.2f}"),
-        (m.signal_to_canal, "signal to canal {:.2f}"),
-    ]
-    return [phrase.format(value) for value, phrase in phrases if _known(value)]
-
-
-def _known(value: float | None) -> bool:
+def is_known(value: float | None) -> bool:
+    """Tell whether a measurement has a value that is a number."""
     return value is not None and math.isfinite(value)
 
 
 def _number(value: float | None) -> str:
-    return f"{value:.4g}" if _known(value) else ""
+    return f"{value:.4g}" if is_known(value) else ""
 
 
 def _without_nan(value: Any) -> Any:

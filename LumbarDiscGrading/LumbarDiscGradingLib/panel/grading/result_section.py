@@ -10,7 +10,7 @@ import numpy as np
 from ...grading.result import DiscGrade
 from ...pfirrmann import DISC_LABELS, GROUPS, ROMAN_GRADES
 from ...report.missing_places import is_in_image, missing_places
-from ...report.tables import reader_verdict
+from ...report.text import reader_verdict
 from ...scene.graded_case import GradedCase
 from ...scene.viewed_slice import center_views
 from ..shared.disc_table import color_chip

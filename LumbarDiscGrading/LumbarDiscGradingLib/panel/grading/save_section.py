@@ -8,7 +8,8 @@ from typing import Any
 
 from ...report import overview
 from ...report.file_names import safe_file_name
-from ...report.tables import report_text, write_grades_csv, write_result_json
+from ...report.tables import write_grades_csv, write_result_json
+from ...report.text import report_text
 from ...scene.files import save_segmentation_node
 from ...scene.graded_case import GradedCase
 

@@ -1,0 +1,63 @@
+"""A grading result as plain text, and the phrases that text and pictures share."""
+
+from __future__ import annotations
+
+from ..grading.result import NOT_ASSESSABLE, DiscGrade, GradingResult
+from ..pfirrmann import GROUPS, ROMAN_GRADES
+from ..research_use import RESEARCH_USE
+from .doubts import warnings_of
+from .tables import is_known, table_discs
+
+
+def report_text(result: GradingResult) -> str:
+    """Return the result as plain text for a clipboard: warnings, grades, measurements, models, research-use line."""
+    lines = [f"Lumbar disc degeneration (Pfirrmann), sagittal T2, slice {result.stored_slice_index}:"]
+    warnings = warnings_of(result)
+    if warnings:
+        lines += ["Please note first:", *(f"- {warning}" for warning in warnings), "Discs:"]
+    lines += [f"{disc.level}: {'; '.join(_facts(disc))}." for disc in table_discs(result)]
+    lines += [f"Models: {', '.join(model_names(result))}."] if result.models else []
+    return "\n".join([*lines, RESEARCH_USE]) + "\n"
+
+
+def _facts(disc: DiscGrade) -> list[str]:
+    by_reader = reader_verdict(disc)
+    if not disc.assessable:
+        grade = [disc.group_word, *(["set by reader"] if by_reader else [])]
+    elif by_reader:
+        grade = [f"{disc.group_word}, {by_reader}"]
+    else:
+        p = group_probability(disc)
+        grade = [f"{disc.group_word}, Pfirrmann {ROMAN_GRADES[disc.pfirrmann]} (p = {p:.2f})"]
+    doubt = ["low confidence, please review"] if disc.assessable and not disc.confident else []
+    return [*grade, *doubt, *_measurement_phrases(disc), *(c for c in disc.changes if c != by_reader)]
+
+
+def reader_verdict(disc: DiscGrade) -> str | None:
+    """Return the phrase by which a reader set the grade or marked the disc not assessable, None where he did neither.
+
+    The probabilities of such a disc are not those of its grade: they stay the network's.
+    """
+    return next((change for change in disc.changes if change.startswith(("Pfirrmann", NOT_ASSESSABLE))), None)
+
+
+def group_probability(disc: DiscGrade) -> float:
+    """Return the network's probability of the group that the disc was given."""
+    return disc.group_probabilities[GROUPS.index(disc.group)]
+
+
+def model_names(result: GradingResult) -> list[str]:
+    """Return name and version of each model that took part."""
+    return [f"{model.name} {model.version}".strip() for model in result.models]
+
+
+def _measurement_phrases(disc: DiscGrade) -> list[str]:
+    m = disc.measurements
+    phrases = [
+        (m.height_mm, "height {:.1f} mm"),
+        (m.diameter_mm, "diameter {:.1f} mm"),
+        (m.area_mm2, "area {:.0f} mm2"),
+        (m.disc_height_index, "disc height index {:.2f}"),
+        (m.signal_to_canal, "signal to canal {:.2f}"),
+    ]
+    return [phrase.format(value) for value, phrase in phrases if is_known(value)]
