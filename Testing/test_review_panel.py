@@ -37,15 +37,6 @@ PURPLE, MILD, MODERATE, SERIOUS = (204, 121, 167), (0, 158, 115), (230, 159, 0),
 SIGN = "Ctrl+Return"
 
 
-@pytest.fixture(scope="module")
-def started(checkout: Path) -> Iterator[Any]:
-    from slicer_host.application import SlicerHost
-
-    host = SlicerHost(checkout / "LumbarDiscGrading" / "LumbarDiscGrading.py")
-    yield host
-    host.close()
-
-
 @pytest.fixture
 def host(started: Any) -> Iterator[Any]:
     """An empty scene and an open panel; nothing that Slicer would refuse may have happened at the end."""

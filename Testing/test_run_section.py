@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,15 +21,6 @@ needs_models = pytest.mark.skipif(
     set(default_model_names()) != {"segmentation", "grading"}, reason="no trained models are in Resources/Models"
 )
 LIMIT_S = 60
-
-
-@pytest.fixture(scope="module")
-def started(checkout: Path) -> Iterator[Any]:
-    from slicer_host.application import SlicerHost
-
-    host = SlicerHost(checkout / "LumbarDiscGrading" / "LumbarDiscGrading.py")
-    yield host
-    host.close()
 
 
 @pytest.fixture
