@@ -17,7 +17,8 @@ LIBRARY = CHECKOUT / "LumbarDiscGrading"
 REQUIRE_LIBRARIES = "LUMBAR_DISC_GRADING_REQUIRE_LIBRARIES"
 """Environment variable: where it is set, a missing system library fails a test instead of skipping it."""
 
-for _folder in (CHECKOUT / "Testing", LIBRARY):  # for the processes that tests start; pytest.ini does it for this one
+# for the processes that tests start; pytest.ini does it for this one
+for _folder in (CHECKOUT / "Testing" / "equipment", LIBRARY):
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_folder), os.environ.get("PYTHONPATH")]))
 
 settings.register_profile("checkout", deadline=None, derandomize=bool(os.environ.get("CI")))

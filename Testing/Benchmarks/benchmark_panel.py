@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 TESTING = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TESTING))
+sys.path.insert(0, str(TESTING / "equipment"))
 
 from slicer_host.application import SlicerHost  # noqa: E402 - found by the line above
 

@@ -1,6 +1,7 @@
 """Users do things in any order: long random sequences of acts leave no error, no observer and no broken rule.
 
-Two short sequences run with the tests; ``python Testing/test_panel_at_random.py --seeds 50 --actions 200`` runs more.
+Two short sequences run with the tests; ``PYTHONPATH=LumbarDiscGrading:Testing/equipment python
+Testing/panel/test_panel_at_random.py --seeds 50 --actions 200`` runs more.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ pytestmark = [
         set(default_model_names()) != {"segmentation", "grading"}, reason="no trained models are in Resources/Models"
     ),
 ]
-MODULE = Path(__file__).resolve().parent.parent / "LumbarDiscGrading" / "LumbarDiscGrading.py"
+MODULE = Path(__file__).resolve().parents[2] / "LumbarDiscGrading" / "LumbarDiscGrading.py"
 SEQUENCES, MOST_SEQUENCES, ACTS_IN_TESTS = 2, 12, 50
 """More sequences than the first two are played only as long as something was not reached."""
 SLOW = ("show_or_hide_the_evidence",)

@@ -26,7 +26,7 @@ from LumbarDiscGradingLib.pfirrmann import DISC_LABELS
 pytest.importorskip("slicer")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
 
-FILES = Path(__file__).resolve().parent / "earlier_files"
+FILES = Path(__file__).resolve().parents[1] / "earlier_files"
 TABLE = [
     ["T11-T12", "mild", "II", "", "6.2", "0.36"],
     ["T12-L1", "mild", "II", "", "7.0", "0.49"],

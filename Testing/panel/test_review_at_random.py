@@ -1,6 +1,7 @@
 """Readers do things in any order: long random sequences leave no error, and what is called saved is on the disk.
 
-Two short sequences run with the tests; ``python Testing/test_review_at_random.py --seeds 20 --actions 200`` runs more.
+Two short sequences run with the tests; ``PYTHONPATH=LumbarDiscGrading:Testing/equipment python
+Testing/panel/test_review_at_random.py --seeds 20 --actions 200`` runs more.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ pytestmark = [
     pytest.mark.needs_library(name)
     for name in ("libEGL.so.1", "libGL.so.1", "libxkbcommon.so.0", "libdbus-1.so.3", "libfontconfig.so.1")
 ]
-MODULE = Path(__file__).resolve().parent.parent / "LumbarDiscGrading" / "LumbarDiscGrading.py"
+MODULE = Path(__file__).resolve().parents[2] / "LumbarDiscGrading" / "LumbarDiscGrading.py"
 ACTIONS_IN_TESTS = 50
 UNTRIED = 2
 """So many acts at most may not have come up, or done nothing, in a sequence."""

@@ -1,6 +1,7 @@
 """Kills readers with SIGKILL while they save, and checks after each kill that nothing confirmed was lost.
 
-With the library installed, ``python Testing/kill_readers.py --kills 1000`` runs the whole of it; the tests run fewer.
+With the library installed, ``python Testing/equipment/kill_readers.py --kills 1000`` runs the whole of it; the
+tests run fewer.
 Half of the readers die at a random moment, half inside a system call that a save consists of: before or after a write,
 a flush or a rename.
 """

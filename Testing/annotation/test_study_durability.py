@@ -21,12 +21,12 @@ from LumbarDiscGradingLib.annotation.study.verification import verify_study
 from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS
 
-TESTING = Path(__file__).resolve().parent
+TESTING = Path(__file__).resolve().parents[1]
 LIBRARY = TESTING.parent / "LumbarDiscGrading"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(LIBRARY), str(TESTING)])}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(LIBRARY), str(TESTING / "equipment")])}
 KILLS = int(os.environ.get("LUMBAR_DISC_GRADING_KILLS", "40"))
 SAVING_SECONDS = float(os.environ.get("LUMBAR_DISC_GRADING_SAVING_SECONDS", "3"))
-"""How often and how long; ``Testing/kill_readers.py`` and a minute are the full measure."""
+"""How often and how long; ``Testing/equipment/kill_readers.py`` and a minute are the full measure."""
 
 posix = pytest.mark.skipif(os.name == "nt", reason="forks, limits and permissions of POSIX")
 
@@ -39,7 +39,7 @@ def python(code: str, *arguments: str) -> subprocess.Popen:
 
 @posix
 def test_readers_killed_while_saving_lose_nothing_that_was_confirmed() -> None:
-    command = [sys.executable, str(TESTING / "kill_readers.py"), "--kills", str(KILLS)]
+    command = [sys.executable, str(TESTING / "equipment" / "kill_readers.py"), "--kills", str(KILLS)]
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "nothing confirmed was lost" in done.stdout

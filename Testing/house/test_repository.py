@@ -369,5 +369,5 @@ def test_a_wheel_carries_library_and_resources(checkout: Path, tmp_path: Path, t
 
 
 def test_no_test_module_imports_another(checkout: Path) -> None:
-    files = (checkout / "Testing").glob("*.py")
+    files = (checkout / "Testing").rglob("*.py")
     assert [p.name for p in files if re.search(r"^\s*\W*(from|import) test_", p.read_text("utf-8"), re.MULTILINE)] == []

@@ -17,7 +17,7 @@ from LumbarDiscGradingLib.grading.result import (
 from LumbarDiscGradingLib.imaging.volume import SagittalVolume, VolumeSource
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LEVELS_UPWARD, Tissue, group_of_grade, group_probabilities
 
-SPIDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "spider_space"
+SPIDER = Path(__file__).resolve().parents[3] / "shared" / "data" / "spider_space"
 MODELS = (
     ModelUse("spine-unet", "segmentation", "built-in", "a" * 64, "1.0"),
     ModelUse("disc-spinenet", "grading", "built-in", "b" * 64, "1.0"),

@@ -14,7 +14,7 @@ import pytest
 from LumbarDiscGradingLib.cli.main import make_parser
 from LumbarDiscGradingLib.research_use import RESEARCH_USE
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parents[2]
 MODULE = CHECKOUT / "LumbarDiscGrading"
 LIBRARY = MODULE / "LumbarDiscGradingLib"
 DOCUMENTATION = CHECKOUT / "Resources" / "Documentation"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-WORKER = Path(__file__).parent / "distributed_worker.py"
+WORKER = Path(__file__).parents[1] / "equipment" / "distributed_worker.py"
 
 
 def run(command: list[str]) -> None:

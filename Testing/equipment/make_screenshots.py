@@ -1,4 +1,4 @@
-"""Pictures of the panel in each state, from the test host: ``python Testing/make_screenshots.py FOLDER``.
+"""Pictures of the panel in each state, from the test host: ``python Testing/equipment/make_screenshots.py FOLDER``.
 
 Only the built-in sample is shown. ``--dark`` and ``--scale 1.5`` give the other palette and scale.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-MODULE = Path(__file__).resolve().parent.parent / "LumbarDiscGrading" / "LumbarDiscGrading.py"
+MODULE = Path(__file__).resolve().parents[2] / "LumbarDiscGrading" / "LumbarDiscGrading.py"
 WIDTH = 400
 """Slicer's module panel is about so wide on a small screen."""
 VIEW_WIDTH = 560

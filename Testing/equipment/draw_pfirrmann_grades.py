@@ -1,4 +1,4 @@
-"""Draws the pictures of the Pfirrmann grades again: ``python Testing/draw_pfirrmann_grades.py`` (needs the library).
+"""Draws the pictures of the Pfirrmann grades again: ``python Testing/equipment/draw_pfirrmann_grades.py``.
 
 Sagittal discs between two vertebral bodies, drawn by code after Pfirrmann et al., Spine 26(17):1873-1878 (2001).
 """
