@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ..errors import UserError
 
-class StudyError(ValueError):
+
+class StudyError(UserError):
     """A study cannot be used as asked."""
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from ..json_schema import first_violation, load_schema
 from ..pfirrmann import DISC_LABELS, Tissue
 
@@ -19,7 +20,7 @@ SPLITS = ("train", "tune", "test")
 """The uses of a patient, in the order of the study's 300/72/94."""
 
 
-class DatasetError(ValueError):
+class DatasetError(UserError):
     """A data set cannot be used; the message is one sentence for the user: what is wrong and what to do."""
 
 

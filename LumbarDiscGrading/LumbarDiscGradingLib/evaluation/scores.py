@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..annotation.log.comparison import dice, mean_surface_distance_mm
 from ..dataset.labelled import LabelledCase, is_disc, slices_with_discs
+from ..errors import UserError
 from ..grading.discs import components
 from ..grading.grader import DiscGrader, NoDiscsError
 from ..grading.result import DiscGrade, GradingResult
@@ -29,7 +30,7 @@ SURFACE_PERCENTILE = 95
 Degradation = Callable[[SagittalVolume, NDArray[np.uint8] | None], "tuple[SagittalVolume, NDArray[np.uint8] | None]"]
 
 
-class EvaluationError(ValueError):
+class EvaluationError(UserError):
     """An evaluation cannot be made; the message is one sentence for the user: what is wrong and what to do."""
 
 

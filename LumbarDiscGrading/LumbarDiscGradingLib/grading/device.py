@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..errors import UserError
+
 if TYPE_CHECKING:
     import torch
 
 
-class DeviceError(ValueError):
+class DeviceError(UserError):
     """The device asked for cannot be used; the message is one sentence for the user.
 
     Parameters

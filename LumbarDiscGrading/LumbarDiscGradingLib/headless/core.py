@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ..errors import UserError
 from .subject_hierarchy import HierarchyKeeper
 
 MODULE_LOGICS = {
@@ -39,7 +40,7 @@ SCENE_VERSION = "Slicer 5.12.0 1"
 release that is supported; a revision above zero says that it is no scene of old (vtkMRMLModelStorageNode)."""
 
 
-class HeadlessError(RuntimeError):
+class HeadlessError(UserError):
     """The Slicer core cannot do what was asked; the message is one sentence for the user."""
 
 

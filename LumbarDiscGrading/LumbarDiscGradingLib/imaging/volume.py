@@ -8,6 +8,8 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import UserError
+
 MAX_OBLIQUE_DEGREES = 30.0
 """Slices tilted further than this from the patient's sagittal plane are not taken for sagittal."""
 
@@ -15,7 +17,7 @@ CANONICAL_AXES_LPS = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0
 """Directions (LPS) nearest to the canonical axes: slices to the left, rows to the feet, columns to the back."""
 
 
-class ImagingError(ValueError):
+class ImagingError(UserError):
     """An image cannot be used; the message is one sentence for the user: what is wrong and what to do."""
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from ..json_schema import first_violation, load_schema
 
 MANIFEST_NAME = "manifest.json"
@@ -17,7 +18,7 @@ SCHEMA_PATH = Path(__file__).with_name("manifest.schema.json")
 TASKS = ("segmentation", "grading")
 
 
-class ModelError(ValueError):
+class ModelError(UserError):
     """A model cannot be used; the message is one sentence for the user: what is wrong and what to do."""
 
 

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ..atomic import replacing
+from ..errors import UserError
 from ..grading.result import GradingResult
 from ..headless.core import SlicerCore
 from ..imaging.volume import ImagingError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ..grading.evidence import EvidenceMap
 
 
-class SaveError(RuntimeError):
+class SaveError(UserError):
     """Slicer could not write a file; the message is one sentence for the user."""
 
 

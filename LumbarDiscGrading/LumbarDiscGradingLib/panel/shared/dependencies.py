@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 from importlib.util import find_spec
 
+from ...errors import UserError
+
 TORCH_REQUIREMENT = ">=2.4"
 SAFETENSORS_REQUIREMENT = "safetensors>=0.4"
 """Has no dependencies of its own, so that pip leaves Slicer's packages as they are."""
 
 
-class DependencyError(RuntimeError):
+class DependencyError(UserError):
     """A package is missing; the message is one sentence for the user: what is missing and what to do."""
 
 
