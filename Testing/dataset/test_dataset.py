@@ -1,6 +1,5 @@
 """The labelled data set on disk, and the import of folders of images, masks and grades."""
 
-import argparse
 import json
 import shutil
 from pathlib import Path
@@ -11,7 +10,7 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from LumbarDiscGradingLib.cli import dataset_command
+from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.dataset.discs import labelled_mask, separate_discs
 from LumbarDiscGradingLib.dataset.importing import import_folder
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset, person_of
@@ -476,10 +475,7 @@ def test_a_patient_name_that_is_no_file_name_is_refused(tmp_path, patient):
 
 
 def run(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    dataset_command.add_parser(parser.add_subparsers(required=True))
-    parsed = parser.parse_args(["dataset", *arguments])
-    return parsed.func(parsed)
+    return main(["dataset", *arguments])
 
 
 def test_the_command_imports_and_verifies_and_answers_with_an_exit_code(source, tmp_path, capsys):

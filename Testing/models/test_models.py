@@ -1,6 +1,5 @@
 """Trained networks as folders: saved, checked, found by name and installed from zip files."""
 
-import argparse
 import hashlib
 import io
 import json
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from LumbarDiscGradingLib.cli import models_command
+from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.models import store
 from LumbarDiscGradingLib.models.folder import TrainedModel, save_model
 from LumbarDiscGradingLib.models.manifest import SCHEMA_PATH, ModelError
@@ -385,10 +384,7 @@ def test_models_are_listed_without_importing_torch():
 
 
 def run(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    models_command.add_parser(parser.add_subparsers(required=True))
-    parsed = parser.parse_args(["models", *arguments])
-    return parsed.func(parsed)
+    return main(["models", *arguments])
 
 
 def test_the_command_installs_lists_and_shows(tmp_path, user_folder, built_in, capsys):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .evaluate_command import open_datasets
-from .training_options import TASKS, add_training_options, guarded
+from .training_options import TASKS, add_training_options
 
 if TYPE_CHECKING:
     from ..dataset.labelled import LabelledDataset
@@ -44,7 +44,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="NAME",
         help="undo the choices about this setting alone, such as gentle_share; may be given several times",
     )
-    parser.set_defaults(func=guarded(_ablate))
+    parser.set_defaults(func=_ablate)
 
 
 def _ablate(arguments: argparse.Namespace) -> int:

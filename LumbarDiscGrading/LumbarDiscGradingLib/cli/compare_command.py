@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .complaint import complain
+from ..errors import UserError
+from .complaint import missing_extra
 from .evaluate_command import SPLIT_CHOICES, add_running_options, open_datasets, run_evaluation
 from .grade_command import make_grader
 
@@ -38,23 +40,18 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for comparison.json and comparison.txt")
     add_running_options(parser)
-    parser.set_defaults(func=_compare)
+    parser.set_defaults(func=_compare, explain=partial(missing_extra, what="Comparing"), failed=USAGE_EXIT)
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    try:
-        from ..evaluation.comparison import Verdict, compare_scores, comparison_text
-    except ImportError as error:
-        return complain(f"Comparing needs {error.name}; install the extra 'train'.", USAGE_EXIT)
-    try:
-        old, new = _scores_of_both(arguments)
-        comparison = compare_scores(old, new)
-        text = comparison_text(comparison, arguments.old, arguments.new)
-        if arguments.output is not None:
-            facts = {"old": arguments.old, "new": arguments.new, **comparison.as_json()}
-            _write(arguments.output, text, facts)
-    except (ValueError, OSError) as error:
-        return complain(str(error), USAGE_EXIT)
+    from ..evaluation.comparison import Verdict, compare_scores, comparison_text
+
+    old, new = _scores_of_both(arguments)
+    comparison = compare_scores(old, new)
+    text = comparison_text(comparison, arguments.old, arguments.new)
+    if arguments.output is not None:
+        facts = {"old": arguments.old, "new": arguments.new, **comparison.as_json()}
+        _write(arguments.output, text, facts)
     print(text, end="")
     return WORSE_EXIT if comparison.verdict is Verdict.WORSE else 0
 
@@ -64,8 +61,9 @@ def _scores_of_both(arguments: argparse.Namespace) -> list[list[DiscScore]]:
 
     Raises
     ------
-    ValueError
-        One sentence: what is neither a model nor an evaluation, models of two tasks, or no data to measure on.
+    UserError
+        If something is neither a model nor an evaluation, the models are of two tasks, or there is no data to measure
+        on.
     """
     from ..evaluation.files import DISCS_NAME
     from ..evaluation.scores import read_scores
@@ -76,9 +74,9 @@ def _scores_of_both(arguments: argparse.Namespace) -> list[list[DiscScore]]:
     models = {n: open_model(name) for n, name in enumerate(names) if not stored[n].is_file()}
     _require_one_task(list(models.values()))
     if models and not arguments.data:
-        raise ValueError("Give the data sets to measure on with --data, or two folders written by 'evaluate'.")
+        raise UserError("Give the data sets to measure on with --data, or two folders written by 'evaluate'.")
     if arguments.degrade and len(models) < len(names):
-        raise ValueError("--degrade changes what is measured now, not what was measured; leave it out, or give models.")
+        raise UserError("--degrade changes what is measured now, not what was measured; leave it out, or give models.")
     datasets = open_datasets(arguments.data)
     return [
         _measured(names[n], ("old", "new")[n], datasets, arguments) if n in models else read_scores(stored[n])
@@ -101,7 +99,7 @@ def _require_one_task(models: Sequence[TrainedModel]) -> None:
     tasks = {model.task: model.name for model in models}
     if len(tasks) > 1:
         described = " and ".join(f"{name} for {task}" for task, name in tasks.items())
-        raise ValueError(f"Models of one task can be compared, not {described}; give two of one task.")
+        raise UserError(f"Models of one task can be compared, not {described}; give two of one task.")
 
 
 def _write(folder: Path, text: str, facts: Mapping[str, Any]) -> None:

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import UserError
 from .evaluate_command import open_datasets
-from .training_options import TASKS, add_training_options, guarded
+from .training_options import TASKS, add_training_options
 
 if TYPE_CHECKING:
     from ..dataset.labelled import LabelledDataset
@@ -65,7 +66,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="for segmentation: fold the test patients, too, where masks are few; for figures, not for choices",
     )
     parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch of each fold")
-    parser.set_defaults(func=guarded(_cross_validate))
+    parser.set_defaults(func=_cross_validate)
 
 
 def _cross_validate(arguments: argparse.Namespace) -> int:
@@ -74,11 +75,11 @@ def _cross_validate(arguments: argparse.Namespace) -> int:
     from ..training.run_folder import require_devices
 
     if not 0 < arguments.share <= 1:
-        raise ValueError("--share is more than 0 and at most 1.")
+        raise UserError("--share is more than 0 and at most 1.")
     if (arguments.preset == "refine") != (arguments.start_from is not None):
-        raise ValueError("The preset 'refine' goes with --start-from, the folder of an earlier cross-validation.")
+        raise UserError("The preset 'refine' goes with --start-from, the folder of an earlier cross-validation.")
     if arguments.start_from and arguments.task == "grading":
-        raise ValueError("A cross-validation of the grading network begins anew; leave out --start-from.")
+        raise UserError("A cross-validation of the grading network begins anew; leave out --start-from.")
     require_devices(arguments.accelerator)
     presets = recipes.GRADING_PRESETS if arguments.task == "grading" else recipes.SEGMENTATION_PRESETS
     recipe: Any = recipes.changed_recipe(presets[arguments.preset], arguments.set)

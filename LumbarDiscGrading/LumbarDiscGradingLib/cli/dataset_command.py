@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-from ..dataset.manifest import SPLITS, DatasetError
-from .complaint import complain
+from ..dataset.manifest import SPLITS
+from .progress import with_progress
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -58,21 +56,18 @@ def _add_import(commands: argparse._SubParsersAction) -> None:
 def _import(arguments: argparse.Namespace) -> int:
     from ..dataset.importing import import_folder
 
-    try:
-        dataset = import_folder(
-            arguments.source,
-            arguments.destination,
-            name=arguments.name,
-            splits=arguments.splits,
-            seed=arguments.seed,
-            pixel_size_mm=arguments.pixel_size,
-            licence=arguments.licence,
-            attribution=arguments.attribution,
-            replace=arguments.replace,
-            progress=_with_progress,
-        )
-    except DatasetError as error:
-        return complain(str(error))
+    dataset = import_folder(
+        arguments.source,
+        arguments.destination,
+        name=arguments.name,
+        splits=arguments.splits,
+        seed=arguments.seed,
+        pixel_size_mm=arguments.pixel_size,
+        licence=arguments.licence,
+        attribution=arguments.attribution,
+        replace=arguments.replace,
+        progress=with_progress("Importing"),
+    )
     counts = ", ".join(f"{len(dataset.cases_in(split))} {split}" for split in SPLITS)
     masks = sum(case.has_mask for case in dataset.cases)
     grades = sum(len(case.grades) for case in dataset.cases)
@@ -88,31 +83,10 @@ def _import(arguments: argparse.Namespace) -> int:
 def _verify(arguments: argparse.Namespace) -> int:
     from ..dataset.labelled import LabelledDataset
 
-    try:
-        dataset = LabelledDataset.open(arguments.dataset)
-    except DatasetError as error:
-        return complain(str(error))
+    dataset = LabelledDataset.open(arguments.dataset)
     problems = dataset.verify()
     for problem in problems:
         print(f"{arguments.dataset}: {problem}", file=sys.stderr)
     if not problems:
         print(f"{dataset.name}: {len(dataset.cases)} patients, all files as written.")
     return 1 if problems else 0
-
-
-def _with_progress(items: Sequence[Any]) -> Iterable[Any]:
-    """Show how far an import has got, on a terminal only: in a log it would be noise."""
-    if not sys.stderr.isatty():
-        return items
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return _counted(items)
-    return tqdm(items, desc="Importing", unit="patient", file=sys.stderr)
-
-
-def _counted(items: Sequence[Any]) -> Iterable[Any]:
-    for number, item in enumerate(items, start=1):
-        print(f"\rImporting {number}/{len(items)}", end="", file=sys.stderr, flush=True)
-        yield item
-    print(file=sys.stderr)

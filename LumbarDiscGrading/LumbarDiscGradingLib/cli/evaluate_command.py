@@ -6,10 +6,12 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .complaint import complain
+from ..errors import UserError
+from .complaint import missing_extra
 
 if TYPE_CHECKING:
     from ..dataset.labelled import LabelledCase, LabelledDataset
@@ -54,7 +56,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         action="store_true",
         help="write the figures into the cards of the models, all of them given as folders",
     )
-    parser.set_defaults(func=lambda arguments: _evaluate(arguments, parser))
+    parser.set_defaults(
+        func=lambda arguments: _evaluate(arguments, parser), explain=partial(missing_extra, what="Evaluation")
+    )
 
 
 def add_running_options(parser: argparse.ArgumentParser) -> None:
@@ -112,8 +116,8 @@ def run_evaluation(
 
     Raises
     ------
-    ValueError
-        One sentence: a data set that cannot be read, or has nothing to compare with.
+    UserError
+        If a data set cannot be read, or has nothing to compare with.
     """
     from tqdm import tqdm
 
@@ -146,15 +150,15 @@ def open_datasets(folders: Sequence[Path]) -> list[LabelledDataset]:
 
     Raises
     ------
-    ValueError
-        One sentence: a folder that is no data set, or two data sets of one name.
+    UserError
+        If a folder is no data set, or two data sets have one name.
     """
     from ..dataset.labelled import LabelledDataset
 
     datasets = [LabelledDataset.open(folder) for folder in folders]
     names = [dataset.name for dataset in datasets]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"Two data sets are named {twice}; give each once.")
+        raise UserError(f"Two data sets are named {twice}; give each once.")
     return datasets
 
 
@@ -165,32 +169,26 @@ def _cases_of(dataset: LabelledDataset, split: str) -> tuple[LabelledCase, ...]:
 def _evaluate(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     if arguments.predictions and (arguments.model or arguments.write_cards or arguments.degrade):
         parser.error("--predictions runs no network: --model, --write-cards and --degrade do not go with it")
-    try:
-        from ..evaluation.files import STORED_ROWS, Evaluation, read_stored
-        from ..evaluation.pictures import PictureStore
-        from ..evaluation.report import write_report
-        from ..training.model_export import record_metrics
-    except ImportError as error:
-        return complain(f"Evaluation needs {error.name}; install the extra 'train'.")
+    from ..evaluation.files import STORED_ROWS, Evaluation, read_stored
+    from ..evaluation.pictures import PictureStore
+    from ..evaluation.report import write_report
+    from ..training.model_export import record_metrics
     from .grade_command import make_grader
 
-    try:
-        measured = _own_models(arguments.model) if arguments.write_cards else []
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        if arguments.predictions:
-            scores, models = read_stored(arguments.predictions)
-            evaluation = Evaluation.of(scores, split=STORED_ROWS, models=models)
-            report = write_report(evaluation, arguments.output)
-        else:
-            datasets = open_datasets(arguments.data)
-            grader = make_grader(arguments.device, arguments.model)
-            with PictureStore() as pictures:
-                evaluation = run_evaluation(grader, datasets, arguments.split, arguments.degrade, pictures)
-                report = write_report(evaluation, arguments.output, pictures)
-            for model in measured:
-                record_metrics(model, evaluation.metrics)
-    except (ValueError, OSError) as error:
-        return complain(str(error))
+    measured = _own_models(arguments.model) if arguments.write_cards else []
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    if arguments.predictions:
+        scores, models = read_stored(arguments.predictions)
+        evaluation = Evaluation.of(scores, split=STORED_ROWS, models=models)
+        report = write_report(evaluation, arguments.output)
+    else:
+        datasets = open_datasets(arguments.data)
+        grader = make_grader(arguments.device, arguments.model)
+        with PictureStore() as pictures:
+            evaluation = run_evaluation(grader, datasets, arguments.split, arguments.degrade, pictures)
+            report = write_report(evaluation, arguments.output, pictures)
+        for model in measured:
+            record_metrics(model, evaluation.metrics)
     for metric in evaluation.metrics:
         interval = metric["interval"]
         between = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
@@ -204,16 +202,16 @@ def _own_models(names: Sequence[str]) -> list[TrainedModel]:
 
     Raises
     ------
-    ValueError
-        One sentence: none was given, or one that is no folder of the user's.
+    UserError
+        If none was given, or one that is no folder of the user's.
     """
     from ..models.store import built_in_model_folder, open_model
 
     if not names:
-        raise ValueError("--write-cards has no card to write; give the folder of a model with --model.")
+        raise UserError("--write-cards has no card to write; give the folder of a model with --model.")
     models = [open_model(name) for name in names]
     built_in = built_in_model_folder().resolve()
     for name, model in zip(names, models, strict=True):
         if model.origin != "path" or built_in in model.folder.resolve().parents:
-            raise ValueError(f"The card of {name} is not written: an installed model stays as it is; give a folder.")
+            raise UserError(f"The card of {name} is not written: an installed model stays as it is; give a folder.")
     return models

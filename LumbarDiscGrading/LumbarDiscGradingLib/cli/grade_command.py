@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .complaint import complain
+from ..errors import UserError
+from .complaint import complain, told_of, why_not_run
 
 if TYPE_CHECKING:
     from ..grading.evidence import EvidenceMap
@@ -78,8 +79,8 @@ def make_grader(device: str, models: Sequence[str]) -> DiscGrader:
 
     Raises
     ------
-    ValueError
-        One sentence: a device or model that cannot be used, or two models of one task.
+    UserError
+        If a device or model cannot be used, or two models are of one task.
     """
     from ..grading.grader import DiscGrader
     from ..models.store import open_model
@@ -88,16 +89,13 @@ def make_grader(device: str, models: Sequence[str]) -> DiscGrader:
     for name in models:
         task = open_model(name).task
         if task in by_task:
-            raise ValueError(f"Two models for {task} were given ({by_task[task]} and {name}); give one for each task.")
+            raise UserError(f"Two models for {task} were given ({by_task[task]} and {name}); give one for each task.")
         by_task[task] = name
     return DiscGrader(device, by_task.get("segmentation"), by_task.get("grading"))
 
 
 def _grade(arguments: argparse.Namespace) -> int:
-    try:
-        grader = make_grader(arguments.device, arguments.model)
-    except ValueError as error:
-        return complain(str(error))
+    grader = make_grader(arguments.device, arguments.model)
     try:
         arguments.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -114,8 +112,6 @@ def _grade(arguments: argparse.Namespace) -> int:
 def _grade_one(
     path: str | None, arguments: argparse.Namespace, grader: DiscGrader, writer: _Writer, stems: _Stems
 ) -> int:
-    from ..imaging.volume import ImagingError
-
     shown = path if path is not None else "the built-in sample"
     try:
         volume = _read(path, arguments.pixel_size)
@@ -124,15 +120,21 @@ def _grade_one(
         evidence = grader.evidence(result) if arguments.evidence else None
         stem = stems.unused(volume.source.name)
         writer.write(result, stem, evidence)
-    except ImagingError as error:
-        return complain(f"{shown}: {error}")
-    except OSError as error:
-        return complain(f"{shown}: the results cannot be written to {arguments.output} ({error.strerror or error}).")
-    except (RuntimeError, MemoryError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return complain(f"{shown}: could not be graded ({reason}); try --device cpu, or check the file.")
+    except Exception as error:
+        told = _told_of(error, arguments.output)
+        if told is None:
+            raise
+        return complain(f"{shown}: {told}")
     _print_summary(result, stem, arguments.output)
     return 0
+
+
+def _told_of(error: Exception, folder: Path) -> str | None:
+    if isinstance(error, OSError):
+        return f"the results cannot be written to {folder} ({error.strerror or error})."
+    if reason := why_not_run(error):
+        return f"could not be graded ({reason}); try --device cpu, or check the file."
+    return told_of(error)
 
 
 def _read(path: str | None, pixel_size_mm: float | None) -> SagittalVolume:

@@ -18,6 +18,7 @@ from . import (
     study_command,
     train_command,
 )
+from .complaint import complain, told_of
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -28,6 +29,7 @@ def make_parser() -> argparse.ArgumentParser:
         "Research software, not a medical device.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.set_defaults(explain=lambda error: None, failed=1)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in (
         grade_command,
@@ -45,13 +47,21 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status: 0 done, 1 something failed, 2 wrong usage."""
+    """Run a command and return its exit status: 0 done, 1 something failed, 2 wrong usage.
+
+    What the user can mend is told in a sentence, by `told_of` or by what the command sets as ``explain``; it ends with
+    the status that the command sets as ``failed``. Whatever else is raised is a fault of the program and goes on.
+    """
     parsed = make_parser().parse_args(arguments)
     try:
         return int(parsed.func(parsed) or 0)
     except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
-        return 130
+        return complain("Stopped.", 130)
+    except Exception as error:
+        told = told_of(error) or parsed.explain(error)
+        if told is None:
+            raise
+        return complain(told, parsed.failed)
 
 
 if __name__ == "__main__":

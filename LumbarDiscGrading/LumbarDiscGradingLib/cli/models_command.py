@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .complaint import complain
-
 if TYPE_CHECKING:
     from ..models.folder import TrainedModel
 
@@ -54,14 +52,10 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from ..models.manifest import ModelError
     from ..models.store import open_model
 
-    try:
-        model = open_model(arguments.model)
-        model.load("cpu")
-    except ModelError as error:
-        return complain(str(error))
+    model = open_model(arguments.model)
+    model.load("cpu")
     print("\n".join(_description(model)))
     if model.card:
         print("\n" + model.card)
@@ -69,13 +63,9 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _install(arguments: argparse.Namespace) -> int:
-    from ..models.manifest import ModelError
     from ..models.store import install_model
 
-    try:
-        model = install_model(arguments.source)
-    except ModelError as error:
-        return complain(str(error))
+    model = install_model(arguments.source)
     print(f"Installed {model.name} {model.version} for {model.task} in {model.folder}.")
     return 0
 

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from ..annotation.errors import StudyError
-from .study_work import guarded, with_progress
+from .complaint import why_not_run
+from .progress import with_progress
 
 
 def add_rank(commands: argparse._SubParsersAction) -> None:
@@ -30,7 +31,7 @@ def add_rank(commands: argparse._SubParsersAction) -> None:
         metavar="NAME|FOLDER",
         help="model to use, once for each task: a folder, or the name of an installed or built-in model",
     )
-    parser.set_defaults(func=guarded(_rank))
+    parser.set_defaults(func=_rank, explain=_explained)
 
 
 def _rank(arguments: argparse.Namespace) -> int:
@@ -42,15 +43,14 @@ def _rank(arguments: argparse.Namespace) -> int:
     from ..grading.study_ranking import rank_study
     from .grade_command import make_grader
 
-    try:
-        report = rank_study(study, make_grader(arguments.device, arguments.model), with_progress("Ranking"))
-    except StudyError:
-        raise
-    except (ValueError, RuntimeError, MemoryError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise StudyError(f"The cases could not be ranked ({reason}); what was ranked so far is kept.") from None
+    report = rank_study(study, make_grader(arguments.device, arguments.model), with_progress("Ranking"))
     for case, reason in report.failed:
         print(f"{case}: {' '.join(reason.split())}", file=sys.stderr)
     names = " and ".join(model.name for model in report.ranking.models)
     print(f"{study.protocol.name}: {report.ranked} cases ranked by {names}, {report.known} were ranked before.")
     return 1 if report.failed else 0
+
+
+def _explained(error: Exception) -> str | None:
+    reason = why_not_run(error)
+    return f"The cases could not be ranked ({reason}); what was ranked so far is kept." if reason else None

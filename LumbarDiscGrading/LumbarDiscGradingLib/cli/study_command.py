@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from ..annotation.errors import StudyError
 from ..pfirrmann import DISC_LABELS
+from .progress import with_progress
 from .rank_command import add_rank
-from .study_work import guarded, with_progress
 
 if TYPE_CHECKING:
     from ..annotation.exchange.importing import ImportReport
@@ -66,7 +66,7 @@ def _add_create(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--allow-prefill", action="store_true", help="annotators may start from a model's masks")
     parser.add_argument("--allow-active-learning", action="store_true", help="a model may order the unread cases")
     parser.add_argument("--graders-see-masks", action="store_true", help="show graders the finished masks")
-    parser.set_defaults(func=guarded(_create))
+    parser.set_defaults(func=_create)
 
 
 def _add_import(commands: argparse._SubParsersAction) -> None:
@@ -83,7 +83,7 @@ def _add_import(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--reader", metavar="ID", help="whose readings the masks and grades become that come along")
     parser.add_argument("--mapping", type=Path, metavar="FILE", help="mapping file (default: STUDY-mapping.csv)")
     parser.add_argument("--pixel-size", type=float, metavar="MM", help="pixel size of pictures in mm")
-    parser.set_defaults(func=guarded(_import))
+    parser.set_defaults(func=_import)
 
 
 def _add_status(commands: argparse._SubParsersAction) -> None:
@@ -92,7 +92,7 @@ def _add_status(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("study", type=Path, metavar="STUDY")
     parser.add_argument("--cases", action="store_true", help="list each case with its states")
-    parser.set_defaults(func=guarded(_status))
+    parser.set_defaults(func=_status)
 
 
 def _add_agreement(commands: argparse._SubParsersAction) -> None:
@@ -106,7 +106,7 @@ def _add_agreement(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--output", type=Path, metavar="DIR", help="write tables (CSV) and agreement.png there")
     parser.add_argument("--resamples", type=int, default=2000, help="of the bootstrap (default: 2000)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
-    parser.set_defaults(func=guarded(_agreement))
+    parser.set_defaults(func=_agreement)
 
 
 def _add_lock(commands: argparse._SubParsersAction) -> None:
@@ -127,7 +127,7 @@ def _add_lock(commands: argparse._SubParsersAction) -> None:
         )
         if name == "unlock":
             parser.add_argument("--reason", required=True, help="why, kept in the study's log")
-        parser.set_defaults(func=guarded(_lock if name == "lock" else _unlock))
+        parser.set_defaults(func=_lock if name == "lock" else _unlock)
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:
@@ -150,7 +150,7 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--licence", default="", help="licence of images and labels")
     parser.add_argument("--attribution", default="", help="how the data must be cited")
     parser.add_argument("--mapping", type=Path, metavar="FILE", help="mapping file whose identifiers must not occur")
-    parser.set_defaults(func=guarded(_export))
+    parser.set_defaults(func=_export)
 
 
 def _add_verify(commands: argparse._SubParsersAction) -> None:
@@ -162,7 +162,7 @@ def _add_verify(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("folder", type=Path, metavar="EXPORT|STUDY")
     parser.add_argument("--mapping", type=Path, metavar="FILE", help="mapping file whose identifiers must not occur")
-    parser.set_defaults(func=guarded(_verify))
+    parser.set_defaults(func=_verify)
 
 
 def _create(arguments: argparse.Namespace) -> int:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from .evaluate_command import open_datasets
-from .training_options import TASKS, add_training_options, guarded
+from .training_options import TASKS, add_training_options
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -49,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="CSV",
         help="for grading: discs.csv of 'cross-validate' in the place of the recipe's first round",
     )
-    parser.set_defaults(func=guarded(_train))
+    parser.set_defaults(func=_train)
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -68,7 +69,7 @@ def _train(arguments: argparse.Namespace) -> int:
         print("The study does not say, and here is taken: " + "; ".join(recipes.PAPER_UNKNOWNS) + ".")
     recipe = recipes.changed_recipe(recipe, arguments.set)
     if arguments.preset == "refine" and not arguments.start_from:
-        raise ValueError("The preset 'refine' goes on from a trained model; name it with --start-from.")
+        raise UserError("The preset 'refine' goes on from a trained model; name it with --start-from.")
     datasets = open_datasets(arguments.data)
     arguments.start_from = find_model(arguments.start_from, arguments.task) if arguments.start_from else None
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -122,7 +123,7 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
 
     scores = read_scores(arguments.out_of_fold) if arguments.out_of_fold else []
     if any(score.split != "train" for score in scores):
-        raise ValueError(
+        raise UserError(
             f"In {arguments.out_of_fold} are gradings of tuning patients, on which the model would then be tuned and "
             "calibrated; cross-validate with --training-alone."
         )
@@ -131,7 +132,7 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
     if arguments.out_of_fold:
         kept = informed(training, scores)
     elif recipe.first_round_folds and arguments.devices * arguments.nodes > 1:
-        raise ValueError(
+        raise UserError(
             "On several devices run cross-validate --training-alone first, and give its discs.csv with --out-of-fold."
         )
     else:

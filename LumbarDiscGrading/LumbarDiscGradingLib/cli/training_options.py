@@ -1,16 +1,16 @@
-"""What all commands that train networks have alike: options, and how they say what goes wrong."""
+"""What all commands that train networks have alike: options, and what they say where a training cannot run."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
-from .complaint import complain
+from .complaint import missing_extra
 
 TASKS = ("segmentation", "grading")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 """Lightning's names; ``gpu`` is CUDA or MPS, whichever is there."""
+LESS_MEMORY = "take a smaller batch with --set batch_size=N"
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -37,29 +37,17 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FOLDER",
         help="for grading: finds the discs where a data set has no masks (default: the built-in one)",
     )
+    parser.set_defaults(explain=_explained)
 
 
-def guarded(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """Turn what goes wrong in a training, as far as the user can mend it, into a line on standard error."""
+def _explained(error: Exception) -> str | None:
+    """Return what the user is told of an error in a training, as far as the user can mend it."""
+    from ..grading.fallback import card_problem
 
-    def run_guarded(arguments: argparse.Namespace) -> int:
-        try:
-            return run(arguments)
-        except ModuleNotFoundError as error:
-            return complain(f"Training needs {error.name}; install the extra 'train'.")
-        except (ValueError, OSError) as error:
-            return complain(str(error))
-        except MemoryError:
-            return complain(f"The computer's memory is full; {LESS_MEMORY}.")
-        except RuntimeError as error:
-            from ..grading.fallback import card_problem
-
-            problem = card_problem(error)
-            if problem is None:
-                raise
-            return complain(f"The graphics card failed ({problem}); {LESS_MEMORY}, or use --accelerator cpu.")
-
-    return run_guarded
-
-
-LESS_MEMORY = "take a smaller batch with --set batch_size=N"
+    if isinstance(error, ValueError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"The computer's memory is full; {LESS_MEMORY}."
+    if problem := card_problem(error):
+        return f"The graphics card failed ({problem}); {LESS_MEMORY}, or use --accelerator cpu."
+    return missing_extra(error, "Training")

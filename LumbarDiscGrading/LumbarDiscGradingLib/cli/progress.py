@@ -1,26 +1,10 @@
-"""How work on a study runs on the command line: what goes wrong in one line, how far it is on a terminal."""
+"""How far a command has got, shown on a terminal."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
-
-from ..annotation.errors import StudyError
-from .complaint import complain
-
-
-def guarded(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """Turn what goes wrong in a study into a line on standard error."""
-
-    def run_guarded(arguments: argparse.Namespace) -> int:
-        try:
-            return run(arguments)
-        except (StudyError, OSError) as error:
-            return complain(str(error))
-
-    return run_guarded
 
 
 def with_progress(what: str) -> Callable[[Sequence[Any]], Iterable[Any]]:
