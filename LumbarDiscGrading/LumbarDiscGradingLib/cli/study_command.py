@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections import Counter
 from pathlib import Path
@@ -15,9 +14,9 @@ from .progress import with_progress
 from .rank_command import add_rank
 
 if TYPE_CHECKING:
+    from ..annotation.agreement.agreement import GradeAgreement, MaskAgreement
     from ..annotation.exchange.importing import ImportReport
     from ..annotation.protocol import Protocol, Reader
-    from ..measures.kappa import Estimate
 
 ROLES = {"annotator": "annotator", "reviewer": "peer reviewer", "grader": "grader", "adjudicator": "adjudicator"}
 """Words on the command line for the roles."""
@@ -323,31 +322,20 @@ def _cases(count: int) -> str:
 
 
 def _agreement(arguments: argparse.Namespace) -> int:
-    from ..annotation.agreement.agreement import ALL_LEVELS, study_agreement
+    from ..annotation.agreement.agreement import MaskAgreement, study_agreement
     from ..annotation.agreement.tables import write_agreement_tables
     from ..annotation.study.study import Study
 
     study = Study.open(arguments.study)
     agreement = study_agreement(study, arguments.resamples, arguments.seed, with_progress("Comparing"))
-    for found in (*agreement.grades, *agreement.repeated_grades):
-        if found.discs:
-            head = f"{found.first} and {found.second}" if found.first != found.second else f"{found.first}, repeated"
-            indent = head if found.level == ALL_LEVELS else f"  {found.level}"
-            print(f"{indent}: {found.discs} discs of {found.patients} patients, "
-                  f"{100 * found.agreed_share:.1f}% same grade, quadratic kappa {_interval(found.kappa_quadratic)}, "
-                  f"linear {_interval(found.kappa_linear)}")  # fmt: skip
-    for masks in (*agreement.masks, *agreement.repeated_masks):
-        if masks.dice.count:
-            head = f"{masks.first} and {masks.second}" if masks.first != masks.second else f"{masks.first}, repeated"
-            indent = head if masks.level == ALL_LEVELS else f"  {masks.level}"
-            print(f"{indent}: {masks.dice.count} masks, Dice {masks.dice.median:.3f} ({masks.dice.lower_quartile:.3f}, "
-                  f"{masks.dice.upper_quartile:.3f}), surface distance {masks.surface_mm.median:.2f} mm, "
-                  f"{masks.only_one} by one reader only, {masks.conflicts} level conflicts")  # fmt: skip
-    for time in agreement.times:
-        if time.seconds.count:
-            print(f"{time.reader}, {time.task.value}: {time.seconds.median:.0f} s a case (median of "
-                  f"{time.seconds.count})")  # fmt: skip
-    if not (agreement.grades or agreement.masks or agreement.repeated_grades or agreement.repeated_masks):
+    for pair in sorted(agreement.pairs(), key=lambda pair: isinstance(pair[0], MaskAgreement)):
+        for found in pair:
+            if found.discs:
+                print(_agreement_line(found))
+    for time in agreement.known_times():
+        print(f"{time.reader}, {time.task.value}: {time.seconds.median:.0f} s a case (median of "
+              f"{time.seconds.count})")  # fmt: skip
+    if not any((agreement.grades, agreement.masks, agreement.repeated_grades, agreement.repeated_masks)):
         print("No case has two signed readings yet.")
     if arguments.output is not None:
         from ..report.agreement_picture import save_agreement_picture
@@ -358,11 +346,22 @@ def _agreement(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _interval(estimate: Estimate) -> str:
-    if math.isnan(estimate.value):
-        return "not defined"
-    interval = "" if math.isnan(estimate.low) else f" ({estimate.low:.3f}, {estimate.high:.3f})"
-    return f"{estimate.value:.3f}{interval}"
+def _agreement_line(found: GradeAgreement | MaskAgreement) -> str:
+    from ..annotation.agreement.agreement import ALL_LEVELS, GradeAgreement, interval_text
+
+    readers = f"{found.first}, repeated" if found.repeated else f"{found.first} and {found.second}"
+    head = readers if found.level == ALL_LEVELS else f"  {found.level}"
+    shown = interval_text(found.interval, 3, "not defined")
+    if isinstance(found, GradeAgreement):
+        linear = interval_text(found.kappa_linear.with_ends, 3, "not defined")
+        return (
+            f"{head}: {found.discs} discs of {found.patients} patients, {100 * found.agreed_share:.1f}% same grade, "
+            f"quadratic kappa {shown}, linear {linear}"
+        )
+    return (
+        f"{head}: {found.discs} masks, Dice {shown}, surface distance {found.surface_mm.median:.2f} mm, "
+        f"{found.only_one} by one reader only, {found.conflicts} level conflicts"
+    )
 
 
 def _export(arguments: argparse.Namespace) -> int:

@@ -33,6 +33,11 @@ class Estimate:
     low: float
     high: float
 
+    @property
+    def with_ends(self) -> tuple[float, float, float]:
+        """Value and both ends of its interval."""
+        return self.value, self.low, self.high
+
 
 def confusion_table(first: ArrayLike, second: ArrayLike, categories: int) -> NDArray[np.int64]:
     """Count pairs of categories 0 to `categories` - 1.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,38 +29,9 @@ ALL_LEVELS = "all"
 PassThrough = Callable[[Sequence[Any]], Iterable[Any]]
 """Wraps a sequence and yields it unchanged, showing how far it has got."""
 
-
-@dataclass(frozen=True)
-class GradeAgreement:
-    """Agreement of two gradings of the same discs.
-
-    Attributes
-    ----------
-    first, second : str
-        Readers; the same one twice for repeated readings.
-    level : str
-        Disc level, or `ALL_LEVELS`.
-    discs, patients : int
-        Compared: discs that both could assess, and their patients.
-    not_assessable : int
-        Discs that one or both could not assess; they are not compared.
-    agreed_share : float
-        Share of discs with the same grade, NaN for none.
-    kappa_linear, kappa_quadratic : Estimate
-    table : tuple of tuple of int
-        Grades I to V of the first reader in rows, of the second in columns.
-    """
-
-    first: str
-    second: str
-    level: str
-    discs: int
-    patients: int
-    not_assessable: int
-    agreed_share: float
-    kappa_linear: Estimate
-    kappa_quadratic: Estimate
-    table: tuple[tuple[int, ...], ...]
+Entry = TypeVar("Entry")
+GradePair = tuple[str, int, int]
+"""Patient, and the codes that two readings give to a disc."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +52,76 @@ class Spread:
             return cls(0, *[float("nan")] * 4)
         return cls(array.size, float(array.mean()), *(float(q) for q in np.quantile(array, (0.25, 0.5, 0.75))))
 
+    @property
+    def interval(self) -> tuple[float, float, float]:
+        """Median and both quartiles."""
+        return self.median, self.lower_quartile, self.upper_quartile
+
 
 @dataclass(frozen=True)
-class MaskAgreement:
+class Compared:
+    """Two readings of the same discs.
+
+    Attributes
+    ----------
+    first, second : str
+        Readers; the same one twice for repeated readings.
+    level : str
+        Disc level, or `ALL_LEVELS`.
+    """
+
+    MEASURE: ClassVar[str]
+    """What `interval` is, in words."""
+
+    first: str
+    second: str
+    level: str
+
+    @property
+    def repeated(self) -> bool:
+        """Whether a reader is compared with the own first reading."""
+        return self.first == self.second
+
+
+@dataclass(frozen=True)
+class GradeAgreement(Compared):
+    """Agreement of two gradings of the same discs.
+
+    Attributes
+    ----------
+    discs, patients : int
+        Compared: discs that both could assess, and their patients.
+    not_assessable : int
+        Discs that one or both could not assess; they are not compared.
+    agreed_share : float
+        Share of discs with the same grade, NaN for none.
+    kappa_linear, kappa_quadratic : Estimate
+    table : tuple of tuple of int
+        Grades I to V of the first reader in rows, of the second in columns.
+    """
+
+    MEASURE = "Quadratic weighted kappa, 95% interval"
+
+    discs: int
+    patients: int
+    not_assessable: int
+    agreed_share: float
+    kappa_linear: Estimate
+    kappa_quadratic: Estimate
+    table: tuple[tuple[int, ...], ...]
+
+    @property
+    def interval(self) -> tuple[float, float, float]:
+        """Quadratic weighted kappa and both ends of its interval; NaN where they are not defined."""
+        return self.kappa_quadratic.with_ends
+
+
+@dataclass(frozen=True)
+class MaskAgreement(Compared):
     """Agreement of two masks of the same discs.
 
     Attributes
     ----------
-    first, second, level : str
-        As in `GradeAgreement`.
     dice, surface_mm : Spread
         Over the discs; a disc that only one reader drew has Dice 0 and no surface distance.
     only_one : int
@@ -97,13 +130,26 @@ class MaskAgreement:
         Discs to which the readers gave different levels.
     """
 
-    first: str
-    second: str
-    level: str
+    MEASURE = "Dice, median and quartiles"
+
     dice: Spread
     surface_mm: Spread
     only_one: int
     conflicts: int
+
+    @property
+    def discs(self) -> int:
+        """Discs that were compared."""
+        return self.dice.count
+
+    @property
+    def interval(self) -> tuple[float, float, float]:
+        """Median of Dice and both quartiles; NaN for no disc."""
+        return self.dice.interval
+
+
+Pair = Sequence[GradeAgreement | MaskAgreement]
+"""Agreement of two readers, or of a reader with the own repeat: all levels together, then each level."""
 
 
 @dataclass(frozen=True)
@@ -137,12 +183,41 @@ class StudyAgreement:
     repeated_masks: tuple[MaskAgreement, ...]
     times: tuple[ReadingTime, ...]
 
+    def pairs(self) -> list[Pair]:
+        """Return the pairs of readings of which anything was compared: grades, masks, then repeats."""
+        pairs: list[list] = []
+        for found in itertools.chain(self.grades, self.masks, self.repeated_grades, self.repeated_masks):
+            if found.level == ALL_LEVELS:
+                pairs.append([])
+            pairs[-1].append(found)
+        return [pair for pair in pairs if pair[0].discs]
+
+    def known_times(self) -> list[ReadingTime]:
+        """Return the times of readers who have signed a case."""
+        return [time for time in self.times if time.seconds.count]
+
+
+def interval_text(interval: tuple[float, float, float], digits: int = 2, undefined: str = "-") -> str:
+    """Return a value with its interval as text, such as ``0.81 (0.74, 0.88)``, the value alone if that is not known."""
+    if not math.isfinite(interval[0]):
+        return undefined
+    value, low, high = (f"{number:.{digits}f}" for number in interval)
+    return f"{value} ({low}, {high})" if math.isfinite(interval[1]) else value
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration as text: seconds, from two minutes on minutes."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def axis_start(pair: Pair) -> float:
+    """Return where an axis begins on which the intervals of a pair are drawn up to 1: at 0, or at a fifth below it."""
+    numbers = [number for found in pair for number in found.interval if math.isfinite(number)]
+    return math.floor(5 * min([0.0, *numbers])) / 5
+
 
 def study_agreement(
-    study: Study,
-    resamples: int = DEFAULT_RESAMPLES,
-    seed: int = 0,
-    progress: PassThrough = lambda cases: cases,
+    study: Study, resamples: int = DEFAULT_RESAMPLES, seed: int = 0, progress: PassThrough = lambda cases: cases
 ) -> StudyAgreement:
     """Work out the agreement of all signed readings of a study, as they were before adjudication.
 
@@ -161,29 +236,36 @@ def study_agreement(
         If masks must be compared and a file is missing or damaged.
     """
     states = StudyStates(study)
-    grades = _GradePairs(study.protocol.levels)
-    repeated = _GradePairs(study.protocol.levels)
-    masks, repeated_masks = _MaskPairs(), _MaskPairs()
+    grades, repeated_grades = _Pairs[GradePair](), _Pairs[GradePair]()
+    masks, repeated_masks = _Pairs[Overlap](), _Pairs[Overlap]()
     for case in progress(study.case_ids):
         patient = study.case(case).patient
         for task in study.protocol.tasks:
-            readings = states.signed_readings(case, task)
-            for a, b in itertools.combinations(readings, 2):
-                if task is Task.GRADES:
-                    grades.add(a.reader, b.reader, patient, a, b)
-                else:
-                    masks.add(a.reader, b.reader, states.overlaps(case, a, b))
-            for first, second in _repeats(study, case, task):
-                if task is Task.GRADES:
-                    repeated.add(first.reader, second.reader, patient, first, second)
-                else:
-                    repeated_masks.add(first.reader, second.reader, states.overlaps(case, first, second))
+            between = itertools.combinations(states.signed_readings(case, task), 2)
+            if task is Task.GRADES:
+                for a, b in between:
+                    grades.add(a, b, _graded_by_both(patient, a, b))
+                for a, b in _repeats(study, case, task):
+                    repeated_grades.add(a, b, _graded_by_both(patient, a, b))
+            else:
+                for a, b in between:
+                    masks.add(a, b, states.overlaps(case, a, b))
+                for a, b in _repeats(study, case, task):
+                    repeated_masks.add(a, b, states.overlaps(case, a, b))
+    levels = study.protocol.levels
+
+    def of_grades(pairs: _Pairs[GradePair]) -> tuple[GradeAgreement, ...]:
+        return tuple(_grade_agreement(*found, resamples, seed) for found in pairs.by_level(levels))
+
+    def of_masks(pairs: _Pairs[Overlap]) -> tuple[MaskAgreement, ...]:
+        return tuple(_mask_agreement(*found) for found in pairs.by_level(levels))
+
     return StudyAgreement(
         study.protocol.name,
-        tuple(grades.agreements(resamples, seed)),
-        tuple(repeated.agreements(resamples, seed)),
-        tuple(masks.agreements(study.protocol.levels)),
-        tuple(repeated_masks.agreements(study.protocol.levels)),
+        of_grades(grades),
+        of_grades(repeated_grades),
+        of_masks(masks),
+        of_masks(repeated_masks),
         _times(study),
     )
 
@@ -230,28 +312,32 @@ def _times(study: Study) -> tuple[ReadingTime, ...]:
     return tuple(times)
 
 
-class _GradePairs:
-    """Collects confusion tables by pair of readers, level and patient."""
+class _Pairs(Generic[Entry]):
+    """Collects what was compared disc by disc, by pair of readers and level."""
 
-    def __init__(self, levels: Sequence[str]) -> None:
-        self.levels = levels
-        self._codes: dict[tuple[str, str], dict[str, list[tuple[str, int, int]]]] = {}
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], dict[str, list[Entry]]] = {}
 
-    def add(self, first: str, second: str, patient: str, a: SignedReading, b: SignedReading) -> None:
-        by_level = self._codes.setdefault((first, second), {level: [] for level in self.levels})
-        for level in self.levels:
-            if level in a.grades and level in b.grades:
-                by_level[level].append((patient, a.grades[level], b.grades[level]))
+    def add(self, first: SignedReading, second: SignedReading, discs: Mapping[str, Entry]) -> None:
+        by_level = self._found.setdefault((first.reader, second.reader), {})
+        for level, entry in discs.items():
+            by_level.setdefault(level, []).append(entry)
 
-    def agreements(self, resamples: int, seed: int) -> Iterator[GradeAgreement]:
-        for (first, second), by_level in self._codes.items():
-            together = [entry for level in self.levels for entry in by_level[level]]
-            for level, entries in [(ALL_LEVELS, together), *by_level.items()]:
-                yield _grade_agreement(first, second, level, entries, resamples, seed)
+    def by_level(self, levels: Sequence[str]) -> Iterator[tuple[str, str, str, list[Entry]]]:
+        """Yield both readers, level and entries; all levels together first."""
+        for (first, second), by_level in self._found.items():
+            read = {level: by_level.get(level, []) for level in levels}
+            together = [entry for entries in read.values() for entry in entries]
+            for level, entries in [(ALL_LEVELS, together), *read.items()]:
+                yield first, second, level, entries
+
+
+def _graded_by_both(patient: str, a: SignedReading, b: SignedReading) -> dict[str, GradePair]:
+    return {level: (patient, grade, b.grades[level]) for level, grade in a.grades.items() if level in b.grades}
 
 
 def _grade_agreement(
-    first: str, second: str, level: str, entries: list[tuple[str, int, int]], resamples: int, seed: int
+    first: str, second: str, level: str, entries: list[GradePair], resamples: int, seed: int
 ) -> GradeAgreement:
     assessed = [entry for entry in entries if NOT_ASSESSABLE not in entry[1:]]
     tables = _tables_by_patient(assessed)
@@ -270,7 +356,7 @@ def _grade_agreement(
     )
 
 
-def _tables_by_patient(entries: list[tuple[str, int, int]]) -> NDArray[np.int64]:
+def _tables_by_patient(entries: list[GradePair]) -> NDArray[np.int64]:
     by_patient: dict[str, list[tuple[int, int]]] = {}
     for patient, a, b in entries:
         by_patient.setdefault(patient, []).append((a - 1, b - 1))
@@ -280,28 +366,13 @@ def _tables_by_patient(entries: list[tuple[str, int, int]]) -> NDArray[np.int64]
     return np.array(tables, dtype=np.int64).reshape(len(tables), len(GRADES), len(GRADES))
 
 
-class _MaskPairs:
-    """Collects overlaps by pair of readers and level."""
-
-    def __init__(self) -> None:
-        self._overlaps: dict[tuple[str, str], dict[str, list[Overlap]]] = {}
-
-    def add(self, first: str, second: str, overlaps: dict[str, Overlap]) -> None:
-        by_level = self._overlaps.setdefault((first, second), {})
-        for level, overlap in overlaps.items():
-            by_level.setdefault(level, []).append(overlap)
-
-    def agreements(self, levels: Sequence[str]) -> Iterator[MaskAgreement]:
-        for (first, second), by_level in self._overlaps.items():
-            read = {level: by_level.get(level, []) for level in levels}
-            together = [overlap for overlaps in read.values() for overlap in overlaps]
-            for level, overlaps in [(ALL_LEVELS, together), *read.items()]:
-                yield MaskAgreement(
-                    first,
-                    second,
-                    level,
-                    Spread.of(overlap.dice for overlap in overlaps),
-                    Spread.of(o.surface_mm for o in overlaps if o.surface_mm is not None),
-                    sum(overlap.surface_mm is None for overlap in overlaps),
-                    sum(overlap.conflict is not None for overlap in overlaps),
-                )
+def _mask_agreement(first: str, second: str, level: str, overlaps: list[Overlap]) -> MaskAgreement:
+    return MaskAgreement(
+        first,
+        second,
+        level,
+        Spread.of(overlap.dice for overlap in overlaps),
+        Spread.of(o.surface_mm for o in overlaps if o.surface_mm is not None),
+        sum(overlap.surface_mm is None for overlap in overlaps),
+        sum(overlap.conflict is not None for overlap in overlaps),
+    )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
-from ...annotation.agreement.agreement import ALL_LEVELS, GradeAgreement, MaskAgreement
+from ...annotation.agreement.agreement import Pair, axis_start
 
 PLACE, LEVEL, VALUE, INTERVAL = "Place", "Level", "Value", "Interval"
 """Columns of the table. Each level has three rows: its value, both ends of its interval, and a gap."""
@@ -43,33 +41,28 @@ class AgreementChart:
         self._former_layout: int | None = None
         self._taken_layout: int | None = None
 
-    def write(self, pair: Sequence[GradeAgreement] | Sequence[MaskAgreement], readers: str) -> None:
+    def write(self, pair: Pair, readers: str) -> None:
         """Write the agreement of a pair of readers; what was written before is replaced.
 
         Parameters
         ----------
         pair : sequence of GradeAgreement or MaskAgreement
-            All levels together, then each level. Grades are drawn as quadratic weighted kappa with its 95% interval,
-            masks as the median of Dice with its quartiles.
+            Drawn as their ``interval``.
         readers : str
             Who, for the title.
         """
         if not self.is_alive():
             self._add_nodes()
-        points = [_point(found) for found in pair]
-        self._write_table(points)
-        is_grades = isinstance(pair[0], GradeAgreement)
-        what = "Quadratic weighted kappa, 95% interval" if is_grades else "Dice, median and quartiles"
-        lows = [number for _, *numbers in points for number in numbers if math.isfinite(number)]
-        bottom = math.floor(5 * min([0.0, *lows])) / 5
+        self._write_table(pair)
+        what = pair[0].MEASURE
         chart, modified = self.chartNode, self.chartNode.StartModify()
         chart.SetTitle(f"{what}: {readers}")
-        chart.SetXAxisTitle(", ".join(f"{n} {level}" for n, (level, *_) in enumerate(points)))
+        chart.SetXAxisTitle(", ".join(f"{n} {found.level}" for n, found in enumerate(pair)))
         chart.SetYAxisTitle(what.split(",")[0])
         chart.SetXAxisRangeAuto(False)
-        chart.SetXAxisRange(-0.5, len(points) - 0.5)
+        chart.SetXAxisRange(-0.5, len(pair) - 0.5)
         chart.SetYAxisRangeAuto(False)
-        chart.SetYAxisRange(bottom, 1.05)
+        chart.SetYAxisRange(axis_start(pair), 1.05)
         chart.EndModify(modified)
 
     def show(self) -> None:
@@ -145,7 +138,7 @@ class AgreementChart:
         node.SetSaveWithScene(False)
         return node
 
-    def _write_table(self, points: Sequence[tuple[str, float, float, float]]) -> None:
+    def _write_table(self, pair: Pair) -> None:
         import vtk
 
         table, nan = vtk.vtkTable(), float("nan")
@@ -155,20 +148,12 @@ class AgreementChart:
         for name in (PLACE, VALUE, INTERVAL):
             columns[name] = vtk.vtkDoubleArray()
             columns[name].SetName(name)
-        for place, (level, value, low, high) in enumerate(points):
+        for place, found in enumerate(pair):
+            value, low, high = found.interval
             for shown, end in ((value, low), (nan, high), (nan, nan)):
-                levels.InsertNextValue(level)
+                levels.InsertNextValue(found.level)
                 for name, number in ((PLACE, float(place)), (VALUE, shown), (INTERVAL, end)):
                     columns[name].InsertNextValue(number)
         for column in (columns[PLACE], levels, columns[VALUE], columns[INTERVAL]):
             table.AddColumn(column)
         self.tableNode.SetAndObserveTable(table)
-
-
-def _point(found: GradeAgreement | MaskAgreement) -> tuple[str, float, float, float]:
-    """Return level, value and both ends of the interval; NaN where they are not defined."""
-    level = "all" if found.level == ALL_LEVELS else found.level
-    if isinstance(found, GradeAgreement):
-        kappa = found.kappa_quadratic
-        return level, kappa.value, kappa.low, kappa.high
-    return level, found.dice.median, found.dice.lower_quartile, found.dice.upper_quartile

@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ....annotation.agreement.agreement import StudyAgreement, require_agreement_sight, study_agreement
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ....annotation.agreement.agreement import Pair, StudyAgreement, require_agreement_sight, study_agreement
 from ....annotation.agreement.tables import write_agreement_tables
 from ....annotation.errors import StudyError
 from ....annotation.study.study import Study
@@ -15,7 +19,7 @@ from ....report.agreement_picture import save_agreement_picture
 from ....resources import resource_path
 from ....scene.study.agreement_chart import AgreementChart
 from ...shared.background_run import BackgroundRun, Progress
-from .tables import AgreementTables, pair_text, pairs_of
+from .tables import pair_text, show_pair
 
 POLL_MS, LEND_S = 20, 0.03
 """Slicer's main thread keeps Python's lock while it waits for events: each look lends the work so much time."""
@@ -46,9 +50,6 @@ class AgreementSection:
     """
 
     def __init__(self, container: Any) -> None:
-        import qt
-        import slicer
-
         self.widget = slicer.util.loadUI(str(resource_path("UI", "Agreement.ui")))
         layout = container.layout()
         (layout if layout is not None else qt.QVBoxLayout(container)).addWidget(self.widget)
@@ -59,7 +60,6 @@ class AgreementSection:
         self._study: Study | None = None
         self._run: BackgroundRun | None = None
         self._chart = AgreementChart(slicer.mrmlScene)
-        self._tables = AgreementTables(ui)
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self._poll)
@@ -137,8 +137,6 @@ class AgreementSection:
             self.work_out()
 
     def _run_clicked(self) -> None:
-        from slicer.i18n import tr as _
-
         if self.running:
             self._cancel()
             self.say(_("Canceled."))
@@ -163,15 +161,13 @@ class AgreementSection:
         self._show_outcome(run)
 
     def _show_outcome(self, run: BackgroundRun) -> None:
-        from slicer.i18n import tr as _
-
         if run.error is not None:
             reason = (str(run.error).splitlines() or [type(run.error).__name__])[0]
             known = isinstance(run.error, StudyError)
             self.say(reason if known else _("Agreement could not be worked out ({reason}).").format(reason=reason))
             return
         self.agreement = run.value
-        pairs = pairs_of(self.agreement)
+        pairs = self.agreement.pairs()
         if not pairs:
             self.say(_("No case has two signed readings yet."))
         combo = self.ui.agreementPairComboBox
@@ -182,8 +178,6 @@ class AgreementSection:
         self._show_pair()
 
     def _show_run(self) -> None:
-        from slicer.i18n import tr as _
-
         bar = self.ui.agreementProgressBar
         bar.visible = self.running
         self.ui.agreementRunButton.text = _("Cancel") if self.running else _("Work out again")
@@ -199,9 +193,9 @@ class AgreementSection:
         self.ui.agreementPairComboBox.clear()
         self.ui.agreementResultWidget.visible = False
 
-    def _pair(self) -> Sequence[Any] | None:
+    def _pair(self) -> Pair | None:
         index = self.ui.agreementPairComboBox.currentIndex
-        pairs = pairs_of(self.agreement) if self.agreement is not None else []
+        pairs = self.agreement.pairs() if self.agreement is not None else []
         return pairs[index] if 0 <= index < len(pairs) else None
 
     def _pair_selected(self, index: int) -> None:
@@ -212,7 +206,7 @@ class AgreementSection:
         pair = self._pair()
         if pair is None:
             return
-        self._tables.show(pair, self.agreement.times)
+        show_pair(self.ui, pair, self.agreement)
         if self.ui.agreementPlotButton.checked:
             self._plot(pair)
 
@@ -225,30 +219,22 @@ class AgreementSection:
         else:
             self._chart.hide()
 
-    def _plot(self, pair: Sequence[Any]) -> None:
+    def _plot(self, pair: Pair) -> None:
         self._chart.write(pair, pair_text(pair))
         self._chart.show()
 
     def _save_tables(self) -> None:
-        import qt
-        from slicer.i18n import tr as _
-
         chosen = qt.QFileDialog.getExistingDirectory(self.widget, _("Save tables"), "")
         if chosen:
             self._save(lambda: write_agreement_tables(self.agreement, Path(chosen)), chosen)
 
     def _save_picture(self) -> None:
-        import qt
-        from slicer.i18n import tr as _
-
         chosen = qt.QFileDialog.getSaveFileName(self.widget, _("Save picture"), "agreement.png", _("Picture (*.png)"))
         if chosen:
             path = chosen if chosen.lower().endswith(".png") else f"{chosen}.png"
             self._save(lambda: save_agreement_picture(self.agreement, path), path)
 
     def _save(self, write: Callable[[], Any], where: str) -> None:
-        from slicer.i18n import tr as _
-
         try:
             write()
         except (OSError, StudyError) as error:
