@@ -74,6 +74,9 @@ def group_probabilities(grade_probabilities: Sequence[float]) -> tuple[float, fl
     return p[0] + p[1], p[2], p[3] + p[4]
 
 
+TASKS = ("segmentation", "grading")
+"""What the two networks do, in this order: find the discs, then grade them."""
+
 DISC_LABELS = {
     "T9-T10": 80,
     "T10-T11": 81,

@@ -31,8 +31,8 @@ def test_slicer_reads_names_labels_colors_terms_and_place(tmp_path: Path) -> Non
     from slicer.util import arrayFromVolume
 
     from LumbarDiscGradingLib.headless.core import SlicerCore
-    from LumbarDiscGradingLib.scene.terminology import disc_terminology_entry
     from LumbarDiscGradingLib.scene.volumes import volume_node_from
+    from LumbarDiscGradingLib.segment_tags import disc_terminology_entry
 
     path = tmp_path / "masks.seg.nrrd"
     path.write_bytes(segmentation_bytes(STORED, MATRIX, {"L4-L5": 3, "L5-S1": 5}, {"Reader": "anna"}))

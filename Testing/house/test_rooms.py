@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-FOUNDATIONS = ("standalone", "errors", "resources", "json_schema", "atomic", "file_hash", "research_use", "pfirrmann")
+FOUNDATIONS = (
+    *("standalone", "errors", "resources", "json_schema", "atomic", "file_hash", "progress", "research_use"),
+    *("pfirrmann", "segment_tags"),
+)
 """Stand on the standard library alone."""
 IMAGE = {"numpy", "SimpleITK", "pydicom", "scipy"}
 """Slicer brings these, and PIL (its SuperBuild: numpy, scipy, SimpleITK, dicom-requirements)."""

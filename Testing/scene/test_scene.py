@@ -27,8 +27,8 @@ from LumbarDiscGradingLib.report.tables import GRADE_COLUMNS, grade_rows
 from LumbarDiscGradingLib.scene.files import write_scene, write_segmentation
 from LumbarDiscGradingLib.scene.results import LumbarDiscGradingResults
 from LumbarDiscGradingLib.scene.show import showGradedSlice
-from LumbarDiscGradingLib.scene.terminology import disc_terminology_entry
 from LumbarDiscGradingLib.scene.volumes import sagittal_volume_from_node, volume_node_from
+from LumbarDiscGradingLib.segment_tags import disc_terminology_entry
 
 ORDERS = list(itertools.product(itertools.permutations(range(3)), itertools.product((False, True), repeat=3)))
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..pfirrmann import TASKS
 from .evaluate_command import open_datasets
-from .training_options import TASKS, add_training_options
+from .training_options import add_training_options
 
 if TYPE_CHECKING:
     from ..dataset.labelled import LabelledDataset

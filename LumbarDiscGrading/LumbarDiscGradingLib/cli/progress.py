@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..progress import ListProgress
 
-def with_progress(what: str) -> Callable[[Sequence[Any]], Iterable[Any]]:
+
+def with_progress(what: str) -> ListProgress:
     """Return a wrapper that shows how far a list has got, on a terminal only: in a log it would be noise."""
 
     def shown(items: Sequence[Any]) -> Iterable[Any]:

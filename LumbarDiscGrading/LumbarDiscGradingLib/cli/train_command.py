@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..pfirrmann import TASKS
 from .evaluate_command import open_datasets
-from .training_options import TASKS, add_training_options
+from .training_options import add_training_options
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

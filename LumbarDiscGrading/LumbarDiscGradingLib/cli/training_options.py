@@ -7,7 +7,6 @@ from pathlib import Path
 
 from .complaint import missing_extra
 
-TASKS = ("segmentation", "grading")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 """Lightning's names; ``gpu`` is CUDA or MPS, whichever is there."""
 LESS_MEMORY = "take a smaller batch with --set batch_size=N"

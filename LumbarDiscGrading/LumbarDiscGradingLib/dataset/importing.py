@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from ..imaging.reading import PICTURE_SUFFIXES, read_volume
 from ..imaging.volume import ImagingError, SagittalVolume
 from ..pfirrmann import Tissue
+from ..progress import ListProgress, unwatched
 from .discs import labelled_mask
 from .image_files import read_stored
 from .labelled import LabelledDataset, read_grades, require_same_grid
@@ -23,9 +23,6 @@ from .writing import CaseToWrite, require_free, write_dataset
 
 VOLUME_SUFFIXES = (".nrrd", ".nhdr", ".nii.gz", ".nii", ".mha", ".mhd", ".gipl")
 IMAGE_ENDING, LABELS_ENDING = "_t2", "_labels"
-
-PassThrough = Callable[[Sequence[Any]], Iterable[Any]]
-"""Wraps a sequence and yields it unchanged, showing how far it has got; `tqdm.tqdm` is one."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ def import_folder(
     licence: str | None = None,
     attribution: str | None = None,
     replace: bool = False,
-    progress: PassThrough = lambda sources: sources,
+    progress: ListProgress = unwatched,
 ) -> LabelledDataset:
     """Turn a folder of images, label maps and grades into a labelled data set.
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from ..annotation.study.cases import StudyCase
 from ..annotation.study.study import Study
 from ..imaging.volume import ImagingError
 from ..pfirrmann import Tissue
+from ..progress import ListProgress, unwatched
 
 if TYPE_CHECKING:
     from .grader import DiscGrader
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 SAVE_EVERY_S = 10.0
 """What is lost when ranking is broken off: the cases of so many seconds."""
-
-PassThrough = Callable[[Sequence[Any]], Iterable[Any]]
-"""Wraps a sequence and yields it unchanged, showing how far it has got."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class RankingReport:
     failed: tuple[tuple[str, str], ...]
 
 
-def rank_study(study: Study, grader: DiscGrader, progress: PassThrough = lambda cases: cases) -> RankingReport:
+def rank_study(study: Study, grader: DiscGrader, progress: ListProgress = unwatched) -> RankingReport:
     """Let models look at the cases of a study that they have not seen yet; broken off, it goes on where it was.
 
     Parameters

@@ -50,7 +50,7 @@ DEFAULT_SLICE_THICKNESS_MM = 4.0
 
 def is_dicom_file(path: Path) -> bool:
     """Whether a file is DICOM, by its content."""
-    return _has_preamble(path) or (path.suffix.lower() in DICOM_SUFFIXES and _header(path) is not None)
+    return _has_preamble(path) or (path.suffix.lower() in DICOM_SUFFIXES and header_of(path) is not None)
 
 
 def read_dicom(path: Path, name: str, series_uid: str | None = None) -> tuple[SagittalVolume, tuple[Path, ...]]:
@@ -92,7 +92,7 @@ def _has_preamble(path: Path) -> bool:
         return file.read(PREAMBLE_BYTES + len(DICOM_MAGIC))[PREAMBLE_BYTES:] == DICOM_MAGIC
 
 
-def _header(path: Path) -> pydicom.Dataset | None:
+def header_of(path: Path) -> pydicom.Dataset | None:
     """Read a DICOM header without its pixels; None for what is not a DICOM image."""
     try:
         with native_messages_captured(), _pydicom_quiet():
@@ -116,7 +116,7 @@ def _frames_of_file(path: Path) -> Iterable[DicomFrame]:
     may_lack_preamble = suffix in DICOM_SUFFIXES or suffix[1:].isdigit() or not suffix  # names are often UIDs
     if path.name.upper() in SKIPPED_NAMES or not (may_lack_preamble or _has_preamble(path)):
         return ()
-    header = _header(path)
+    header = header_of(path)
     return frames_of(header, path) if header is not None else ()
 
 

@@ -15,7 +15,6 @@ CARD_NAME = "README.md"
 SCHEMA_NAME = "LumbarDiscGrading/model"
 SCHEMA_VERSION = 1
 SCHEMA_PATH = Path(__file__).with_name("manifest.schema.json")
-TASKS = ("segmentation", "grading")
 
 
 class ModelError(UserError):

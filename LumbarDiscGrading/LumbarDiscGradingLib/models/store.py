@@ -11,9 +11,10 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from ..atomic import building
+from ..pfirrmann import TASKS
 from ..resources import resource_path
 from .folder import TrainedModel
-from .manifest import CARD_NAME, MANIFEST_NAME, TASKS, WEIGHTS_NAME, ModelError
+from .manifest import CARD_NAME, MANIFEST_NAME, WEIGHTS_NAME, ModelError
 
 MODELS_VARIABLE = "LUMBAR_DISC_GRADING_MODELS"
 """Environment variable that names another user model folder."""

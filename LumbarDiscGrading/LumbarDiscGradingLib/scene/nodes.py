@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-TAG_PREFIX = "LumbarDiscGrading."
-"""Segment tags and node attributes of this extension start with it."""
+from ..segment_tags import TAG_PREFIX
 
-TABLE_REFERENCE_ROLE = "LumbarDiscGrading.table"
+TABLE_REFERENCE_ROLE = TAG_PREFIX + "table"
 """Node reference from the segmentation to its table."""
-SEGMENTATION_REFERENCE_ROLE = "LumbarDiscGrading.segmentation"
+SEGMENTATION_REFERENCE_ROLE = TAG_PREFIX + "segmentation"
 """Node reference from the table to its segmentation."""
-VOLUME_REFERENCE_ROLE = "LumbarDiscGrading.volume"
+VOLUME_REFERENCE_ROLE = TAG_PREFIX + "volume"
 """Node reference from the table to the graded volume."""
 
 

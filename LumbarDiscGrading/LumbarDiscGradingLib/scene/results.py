@@ -13,10 +13,10 @@ from ..grading.result import DiscGrade, GradingResult
 from ..imaging.volume import ImagingError
 from ..report.tables import GRADE_COLUMNS, MEASUREMENT_COLUMNS, grade_rows
 from ..research_use import RESEARCH_USE
+from ..segment_tags import TAG_PREFIX, disc_terminology_entry, tag_value
 from .evidence import evidence_node, fits, follow_result, hide_evidence, show_evidence_of, write_evidence
-from .nodes import SEGMENTATION_REFERENCE_ROLE, TABLE_REFERENCE_ROLE, TAG_PREFIX, VOLUME_REFERENCE_ROLE, place_beside
+from .nodes import SEGMENTATION_REFERENCE_ROLE, TABLE_REFERENCE_ROLE, VOLUME_REFERENCE_ROLE, place_beside
 from .segments import SEGMENT_ID_TAG, free_id, oriented_image, own_segments, show_as_discs
-from .terminology import disc_terminology_entry
 from .volumes import array_on_node
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ class LumbarDiscGradingResults:
             value = getattr(disc.measurements, name)
             known = value is not None and np.isfinite(value)
             facts["".join(part.capitalize() for part in name.split("_"))] = f"{value:.4g}" if known else ""
-        tags = {TAG_PREFIX + name: _tag_value(value) for name, value in facts.items()}
+        tags = {TAG_PREFIX + name: tag_value(value) for name, value in facts.items()}
         return {slicer.vtkSegment.GetTerminologyEntryTagName(): disc_terminology_entry(), **tags}
 
     def _write_table(self, tableNode: Any) -> None:
@@ -269,8 +269,3 @@ class LumbarDiscGradingResults:
         for name, value in facts.items():
             node.SetAttribute(TAG_PREFIX + name, value or None)
         node.SetDescription(RESEARCH_USE)
-
-
-def _tag_value(text: str) -> str:
-    """Return text in one line without the bar by which Slicer's files separate tags."""
-    return " ".join(text.replace("|", "/").split())

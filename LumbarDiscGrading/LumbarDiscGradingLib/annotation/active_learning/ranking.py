@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...pfirrmann import GROUPS
+from ...pfirrmann import GROUPS, TASKS
 from ..errors import StudyError
 from ..log.events import now
 from ..storage.documents import document_bytes, parse_document
@@ -32,7 +32,6 @@ from ..study.study import Study
 RANKING_FOLDER = "ranking"
 LARGEST_RANKING_BYTES = 1 << 26
 MOST_RANKINGS = 50
-TASKS = ("segmentation", "grading")
 
 _FILE_NAME = re.compile(r"[0-9a-f]{16}\.json")
 

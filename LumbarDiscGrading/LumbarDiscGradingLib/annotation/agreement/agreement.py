@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...measures.kappa import DEFAULT_RESAMPLES, Estimate, Weights, confusion_table, kappa_with_interval
 from ...pfirrmann import GRADES
+from ...progress import ListProgress, unwatched
 from ..errors import BlindedError
 from ..log.comparison import Overlap
 from ..protocol import READING_ROLE, Role, Task
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 ALL_LEVELS = "all"
 """Stands for all levels together."""
-
-PassThrough = Callable[[Sequence[Any]], Iterable[Any]]
-"""Wraps a sequence and yields it unchanged, showing how far it has got."""
 
 Entry = TypeVar("Entry")
 GradePair = tuple[str, int, int]
@@ -217,7 +215,7 @@ def axis_start(pair: Pair) -> float:
 
 
 def study_agreement(
-    study: Study, resamples: int = DEFAULT_RESAMPLES, seed: int = 0, progress: PassThrough = lambda cases: cases
+    study: Study, resamples: int = DEFAULT_RESAMPLES, seed: int = 0, progress: ListProgress = unwatched
 ) -> StudyAgreement:
     """Work out the agreement of all signed readings of a study, as they were before adjudication.
 

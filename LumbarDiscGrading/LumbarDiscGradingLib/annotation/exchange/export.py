@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from ...dataset.manifest import SPLITS, DatasetError
 from ...dataset.splits import STUDY_PROPORTIONS, split_patients
 from ...dataset.writing import CaseToWrite, write_dataset
 from ...pfirrmann import LEVELS_BY_LABEL
+from ...progress import ListProgress, unwatched
 from ..errors import StudyError
 from ..log.events import LOG_NAME, event_line, valid_events
 from ..protocol import Task
@@ -27,9 +27,6 @@ from ..study.verification import MANIFEST_NAME, READINGS_FOLDER, identity_proble
 from .deidentification import Mapping as IdentifierMapping
 from .export_card import card
 from .layouts import Layout, write_monai, write_nnunet
-
-PassThrough = Callable[[Sequence[Any]], Iterable[Any]]
-"""Wraps a sequence and yields it unchanged, showing how far it has got."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ def export_study(
     licence: str = "",
     attribution: str = "",
     mapping: Path | None = None,
-    progress: PassThrough = lambda cases: cases,
+    progress: ListProgress = unwatched,
 ) -> ExportReport:
     """Export what is finished; `folder` appears only when everything in it is complete.
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...dataset.labelled import LabelledDataset
 from ...dataset.manifest import DatasetError
 from ...imaging.volume import SagittalVolume
+from ...progress import ListProgress, unwatched
 from ..errors import StudyError
 from ..log.events import LOG_NAME, checked_events, event_line, valid_events
 from ..storage.documents import read_document
@@ -21,7 +22,7 @@ from ..storage.nrrd_files import parse_nrrd
 from ..study.cases import LARGEST_IMAGE_BYTES
 from ..study.study import LARGEST_READING_BYTES, STUDY_NAME, Study
 from ..study.verification import MANIFEST_NAME, READINGS_FOLDER, verify_export
-from .importing import ImportReport, PassThrough
+from .importing import ImportReport
 
 READING_FILE = re.compile(r"(masks(\.2)?|review-[a-z0-9][a-z0-9_-]{0,31}|adjudication)\.seg\.nrrd|grades(\.2)?\.json")
 """Files that may be brought into a reader's folder."""
@@ -32,7 +33,7 @@ def is_export(folder: Path) -> bool:
     return (folder / MANIFEST_NAME).is_file() and (folder / READINGS_FOLDER / STUDY_NAME).is_file()
 
 
-def import_export(study: Study, folder: Path, progress: PassThrough = lambda cases: cases) -> ImportReport:
+def import_export(study: Study, folder: Path, progress: ListProgress = unwatched) -> ImportReport:
     """Bring an export into a study that has its readers; what is there already is left as it is.
 
     Raises

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from ...dataset.manifest import DatasetError
 from ...imaging.reading import read_volume
 from ...imaging.volume import ImagingError, SagittalVolume
 from ...pfirrmann import LEVELS_BY_LABEL, Tissue
+from ...progress import ListProgress, unwatched
 from ..errors import StudyError
 from ..log.events import Event, now
 from ..protocol import READING_ROLE, Task
@@ -31,9 +31,6 @@ from ..work.comparison_log import log_comparisons
 from ..work.session import ReaderSession
 from .deidentification import Mapping, MappingRow
 from .sources import ImportSource, find_sources
-
-PassThrough = Callable[[Sequence[Any]], Iterable[Any]]
-"""Wraps a sequence and yields it unchanged, showing how far it has got."""
 
 
 @dataclass
@@ -67,7 +64,7 @@ def import_sources(
     reader: str | None = None,
     mapping: Path | None = None,
     pixel_size_mm: float | None = None,
-    progress: PassThrough = lambda sources: sources,
+    progress: ListProgress = unwatched,
 ) -> ImportReport:
     """Bring files and folders into a study.
 

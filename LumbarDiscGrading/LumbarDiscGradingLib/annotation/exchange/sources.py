@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ import pydicom
 from ...dataset.importing import IMAGE_ENDING, LABELS_ENDING, VOLUME_SUFFIXES
 from ...dataset.labelled import read_grades
 from ...dataset.manifest import GRADES_NAME, DatasetError
-from ...imaging.dicom import SKIPPED_NAMES, is_dicom_file
+from ...imaging.dicom import SKIPPED_NAMES, header_of, is_dicom_file
 from ...imaging.dicom_frames import DicomFrame, frames_of, stacks_of
 from ...imaging.dicom_series import choose_stack
 from ...imaging.reading import PICTURE_SUFFIXES, stem_of
@@ -124,7 +123,7 @@ def _dicom_studies(folder: Path) -> Iterator[ImportSource]:
     studies: dict[tuple[str, str], list[Path]] = {}
     for file in sorted(folder.rglob("*")):
         if file.is_file() and file.name.upper() not in SKIPPED_NAMES and is_dicom_file(file):
-            header = _header(file)
+            header = header_of(file)
             if header is not None:
                 key = str(header.get("PatientID", "")), str(header.get("StudyInstanceUID", ""))
                 studies.setdefault(key, []).append(file)
@@ -149,7 +148,7 @@ def _of_dicom(files: list[Path], path: Path, alone: bool = True) -> ImportSource
     frames: list[DicomFrame] = []
     headers: dict[Path, pydicom.Dataset] = {}
     for file in files:
-        header = _header(file)
+        header = header_of(file)
         if header is not None:
             headers[file] = header
             frames += frames_of(header, file)
@@ -162,13 +161,3 @@ def _of_dicom(files: list[Path], path: Path, alone: bool = True) -> ImportSource
     chosen = headers[stack.first.path]
     series = None if alone else stack.first.series_uid
     return ImportSource(path, "dicom", patient, series, acquisition_of(chosen))
-
-
-def _header(path: Path) -> pydicom.Dataset | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's remarks quote values
-            header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
-            return header if "Rows" in header and "Columns" in header else None
-    except Exception:  # pydicom raises nearly anything on bytes that are not DICOM
-        return None

@@ -12,26 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...imaging.volume import SagittalVolume
-from ...pfirrmann import (
-    ANATOMICAL_STRUCTURE,
-    DISC_LABELS,
-    INTERVERTEBRAL_DISC,
-    LEVELS_BY_LABEL,
-    NOT_GRADED_COLOR,
-    TERMINOLOGY_NAME,
-    group_of_grade,
-)
+from ...pfirrmann import DISC_LABELS, LEVELS_BY_LABEL, NOT_GRADED_COLOR, group_of_grade
+from ...segment_tags import TAG_PREFIX, disc_terminology_entry, tag_value
 from ..errors import StudyError
 from .nrrd_files import nrrd_bytes, parse_nrrd
 
-TAG_PREFIX = "LumbarDiscGrading."
-"""Segment tags of this project start with it."""
-
 GEOMETRY_TOLERANCE_MM = 0.01
 """A mask lies on its image when no corner is farther off; far below a voxel."""
-
-_TERMINOLOGY_ENTRY = f"{TERMINOLOGY_NAME}~{ANATOMICAL_STRUCTURE}~{INTERVERTEBRAL_DISC}~^^~~^^~^^"
-"""As ``vtkSlicerTerminologiesModuleLogic::SerializeTerminologyEntry`` writes it."""
 
 
 def mask_levels(labels: NDArray) -> tuple[str, ...]:
@@ -110,8 +97,8 @@ def segmentation_bytes(
             "LabelValue": str(DISC_LABELS[level]),
             "Layer": "0",
             "Extent": extent,
-            "Tags": "".join(f"{TAG_PREFIX}{name}:{_tag_value(value)}|" for name, value in sorted(facts.items()))
-            + f"TerminologyEntry:{_TERMINOLOGY_ENTRY}|",
+            "Tags": "".join(f"{TAG_PREFIX}{name}:{tag_value(value)}|" for name, value in sorted(facts.items()))
+            + f"TerminologyEntry:{disc_terminology_entry()}|",
         }
         fields |= {f"Segment{number}_{key}": value for key, value in segment.items()}
     return nrrd_bytes(labels.astype(np.uint8, copy=False), index_to_lps, fields)
@@ -187,8 +174,3 @@ def _reference_geometry(shape: tuple[int, ...], index_to_lps: NDArray[np.float64
     numbers = [repr(float(value) + 0.0) for value in to_ras.ravel()]
     extent = [str(end) for size in shape[::-1] for end in (0, size - 1)]
     return f"Reference image geometry|{';'.join([*numbers, *extent])};|Geometry of the image.&"
-
-
-def _tag_value(text: str) -> str:
-    """Return text in one line without the bar by which Slicer's files separate tags."""
-    return " ".join(text.replace("|", "/").split())

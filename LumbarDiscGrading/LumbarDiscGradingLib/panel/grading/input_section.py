@@ -10,8 +10,9 @@ from slicer.util import VTKObservationMixin
 
 from ...grading.device import ALWAYS_THERE
 from ...imaging.volume import ImagingError
-from ...models.manifest import TASKS, ModelError
+from ...models.manifest import ModelError
 from ...models.store import available_models, default_model_names, install_model, unusable_models
+from ...pfirrmann import TASKS
 from ...scene.input_choice import evidence_ids, input_doubts, is_offered, likely_volume
 from ...scene.viewed_slice import show_slice, viewed_slice
 from ...scene.volumes import sagittal_geometry_of_node

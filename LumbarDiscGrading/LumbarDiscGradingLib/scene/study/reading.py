@@ -12,9 +12,9 @@ from ...annotation.storage.segmentation_files import mask_levels
 from ...imaging.volume import SagittalVolume
 from ...imaging.window import automatic_window
 from ...pfirrmann import DISC_LABELS, NOT_GRADED_COLOR
+from ...segment_tags import disc_terminology_entry
 from ..segments import oriented_image, segment_array, show_as_discs
 from ..show import fit_views, show_volume
-from ..terminology import disc_terminology_entry
 from ..viewed_slice import center_views, show_slice, viewed_slice
 from ..volumes import GEOMETRY_TOLERANCE_MM, LPS_TO_RAS, volume_node_from
 

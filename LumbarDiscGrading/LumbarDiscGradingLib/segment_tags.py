@@ -1,10 +1,18 @@
-"""The coded meaning of a segment, written as Slicer's terminologies logic serialises it."""
+"""How the segment of a disc is marked, in a file and in the scene, as Slicer writes it."""
 
 from __future__ import annotations
 
-from ..pfirrmann import ANATOMICAL_STRUCTURE, INTERVERTEBRAL_DISC, TERMINOLOGY_NAME, CodedTerm
+from .pfirrmann import ANATOMICAL_STRUCTURE, INTERVERTEBRAL_DISC, TERMINOLOGY_NAME, CodedTerm
+
+TAG_PREFIX = "LumbarDiscGrading."
+"""Segment tags and node attributes of this extension start with it."""
 
 _NOT_GIVEN = CodedTerm("", "", "")
+
+
+def tag_value(text: str) -> str:
+    """Return text in one line without the bar by which Slicer's files separate tags."""
+    return " ".join(text.replace("|", "/").split())
 
 
 def disc_terminology_entry() -> str:
