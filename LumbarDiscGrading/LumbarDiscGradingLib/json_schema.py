@@ -58,6 +58,11 @@ def first_violation(data: Any, schema: dict[str, Any], where: str = "") -> str |
     return _wrong_value(data, schema, name) or _wrong_children(data, schema, where, name)
 
 
+def python_types(names: str | list[str]) -> tuple[type, ...]:
+    """Return the types that `json.loads` gives to data of one or several JSON types."""
+    return tuple(found for name in ([names] if isinstance(names, str) else names) for found in _TYPES[name])
+
+
 def _has_type(data: Any, type_name: str) -> bool:
     if isinstance(data, bool):
         return type_name == "boolean"

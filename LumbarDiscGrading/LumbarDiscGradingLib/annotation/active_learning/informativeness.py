@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...pfirrmann import GROUPS, group_of_grade
+from ..disc_grading import NOT_ASSESSABLE
 from ..errors import WorkflowError
 from ..protocol import Task
-from ..storage.grade_files import NOT_ASSESSABLE
 from .ranking import CaseRanking, CaseScores, latest_ranking
 
 if TYPE_CHECKING:

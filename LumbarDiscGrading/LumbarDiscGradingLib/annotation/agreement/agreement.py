@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from ...measures.kappa import DEFAULT_RESAMPLES, Estimate, Weights, confusion_table, kappa_with_interval
 from ...pfirrmann import GRADES
 from ...progress import ListProgress, unwatched
+from ..disc_grading import NOT_ASSESSABLE
 from ..errors import BlindedError
 from ..log.comparison import Overlap
 from ..protocol import READING_ROLE, Role, Task
-from ..storage.grade_files import NOT_ASSESSABLE
 from ..study.states import SignedReading, StudyStates
 from ..study.study import Study
 

@@ -19,11 +19,12 @@ from ...imaging.reading import read_volume
 from ...imaging.volume import ImagingError, SagittalVolume
 from ...pfirrmann import LEVELS_BY_LABEL, Tissue
 from ...progress import ListProgress, unwatched
+from ..disc_grading import DiscGrading, codes
 from ..errors import StudyError
 from ..log.events import Event, now
 from ..protocol import READING_ROLE, Task
 from ..storage.durable_files import make_folder, write_durable
-from ..storage.grade_files import DiscGrading, codes, grades_bytes
+from ..storage.grade_files import grades_bytes
 from ..storage.segmentation_files import mask_levels, segmentation_bytes
 from ..study.cases import StudyCase, content_sha256
 from ..study.study import Study

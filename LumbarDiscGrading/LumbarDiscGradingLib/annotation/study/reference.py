@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from ...dataset.writing import Reading
 from ...pfirrmann import DISC_LABELS
+from ..disc_grading import NOT_ASSESSABLE
 from ..errors import StudyError
 from ..protocol import Task
-from ..storage.grade_files import NOT_ASSESSABLE
 from .cases import StudyCase
 from .states import CaseState, StudyStates
 

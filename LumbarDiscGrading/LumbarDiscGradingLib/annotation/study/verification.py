@@ -13,11 +13,12 @@ from typing import Any
 from ...dataset.labelled import LabelledDataset
 from ...dataset.manifest import DatasetError
 from ...file_hash import file_sha256
+from ..disc_grading import codes
 from ..errors import StudyError
 from ..protocol import Task
 from ..storage.documents import read_document
 from ..storage.durable_files import read_limited, require_inside
-from ..storage.grade_files import codes, parse_grades
+from ..storage.grade_files import parse_grades
 from .cases import IMAGE_NAME, SURROUNDINGS_NAME
 from .study import LARGEST_READING_BYTES, Study
 

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...pfirrmann import DISC_LABELS, GRADES
+from ..disc_grading import NOT_ASSESSABLE
 from ..errors import WorkflowError
 from ..log.events import required_reason
 from ..log.history import DecisionRecord
 from ..protocol import AdjudicationRule, Role, Task
-from ..storage.grade_files import NOT_ASSESSABLE
 from ..study.assignment import draw
 from ..study.states import CaseState, Disagreement, SignedReading
 from .decisions import Decisions, decision_of, with_disc

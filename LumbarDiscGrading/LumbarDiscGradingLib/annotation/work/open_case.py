@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...imaging.volume import SagittalVolume
+from ..disc_grading import DiscGrading, codes
 from ..errors import ChangedElsewhereError, NotSavedError, StudyError, WorkflowError
 from ..log.events import Event, now, required_reason
 from ..log.history import ReadingRecord
 from ..protocol import Task
 from ..storage.documents import LARGEST_DOCUMENT_BYTES
 from ..storage.durable_files import make_folder, one_writer, read_limited, remove_stale_temporaries, write_durable
-from ..storage.grade_files import DiscGrading, codes, grades_bytes, parse_grades
+from ..storage.grade_files import grades_bytes, parse_grades
 from ..storage.segmentation_files import fitting_labels, mask_levels, parse_segmentation, segmentation_bytes
 from ..study.states import CaseState
 from ..study.study import LARGEST_READING_BYTES

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ....annotation.disc_grading import NOT_ASSESSABLE
 from ....annotation.errors import StudyError
 from ....annotation.protocol import Task
-from ....annotation.storage.grade_files import NOT_ASSESSABLE
 from ....annotation.work.session import ReaderSession, WorkItem
 from ....pfirrmann import GRADES
 from ....resources import resource_path

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ....annotation.disc_grading import DiscGrading
 from ....annotation.errors import StudyError
 from ....annotation.protocol import Task
-from ....annotation.storage.grade_files import DiscGrading
 from ....annotation.storage.segmentation_files import mask_levels
 from ....annotation.work.open_case import OpenCase
 from ....annotation.work.peer_review import PeerReview

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from ....annotation.disc_grading import CONFIDENCES, DiscGrading
 from ....annotation.errors import StudyError
-from ....annotation.storage.grade_files import CONFIDENCES, DiscGrading
 from ....pfirrmann import GRADES, NOT_GRADED_COLOR, ROMAN_GRADES, group_of_grade
 from ...shared.disc_table import color_chip
 from ..case.save_state import SaveState
