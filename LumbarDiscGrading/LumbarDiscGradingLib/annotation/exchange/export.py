@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from ..study.study import LARGEST_READING_BYTES, STUDY_NAME, Study
 from ..study.verification import MANIFEST_NAME, READINGS_FOLDER, identity_problems, list_files
 from .deidentification import Mapping as IdentifierMapping
 from .export_card import card
-from .layouts import Layout, write_monai, write_nnunet
+from .layouts import Content, Layout, write_monai, write_nnunet
 
 
 @dataclass(frozen=True)
@@ -107,21 +107,28 @@ def export_study(
             counts["grades"] += len(reference.grades)
             yield reference
 
+    content = Content(study.protocol.name, licence, attribution, study.protocol.levels, references(), splits)
     try:
         with building(folder) as partial:
             if layout is Layout.DATASET:
-                _write_dataset(study, partial, references(), splits, seed, licence, attribution)
+                write_dataset(
+                    partial,
+                    name=content.name,
+                    cases=map(_case_to_write, content.references),
+                    splits=splits,
+                    licence=licence,
+                    attribution=attribution,
+                    provenance={"exported_from": "annotation study", "splits": "seeded", "seed": seed},
+                )
                 _write_readings(study, partial / READINGS_FOLDER, finished)
             else:
-                write = write_nnunet if layout is Layout.NNUNET else write_monai
-                write(partial, study.protocol.name, study.protocol.levels, references(), splits, licence, attribution)
+                (write_nnunet if layout is Layout.NNUNET else write_monai)(partial, content)
             text = card(study.protocol, layout.value, splits, counts, licence, attribution)
             write_durable(partial / "README.md", text.encode("utf-8"))
             problems = identity_problems(partial, table.identifiers())
             if problems:
                 raise StudyError(f"Nothing was exported: {problems[0]}")
-            files = list_files(partial)
-            manifest = {"layout": layout.value, "study": study.protocol.name, "files": files}
+            manifest = {"layout": layout.value, "study": content.name, "files": list_files(partial)}
             write_document(partial / MANIFEST_NAME, "export", manifest)
     except DatasetError as error:
         raise StudyError(str(error)) from None
@@ -149,26 +156,6 @@ def split_cases(
         by_patient.setdefault(study.case(case).patient, []).append(case)
     parted = split_patients(by_patient, None, seed, proportions)
     return {split: sorted(case for p in patients for case in by_patient[p]) for split, patients in parted.items()}
-
-
-def _write_dataset(
-    study: Study,
-    folder: Path,
-    references: Iterable[ReferenceCase],
-    splits: Mapping[str, Sequence[str]],
-    seed: int,
-    licence: str,
-    attribution: str,
-) -> None:
-    write_dataset(
-        folder,
-        name=study.protocol.name,
-        cases=(_case_to_write(reference) for reference in references),
-        splits=splits,
-        licence=licence,
-        attribution=attribution,
-        provenance={"exported_from": "annotation study", "splits": "seeded", "seed": seed},
-    )
 
 
 def _case_to_write(reference: ReferenceCase) -> CaseToWrite:

@@ -19,7 +19,7 @@ from ..log.events import LOG_NAME, checked_events, event_line, valid_events
 from ..storage.documents import read_document
 from ..storage.durable_files import append_line, make_folder, read_limited, write_durable
 from ..storage.nrrd_files import parse_nrrd
-from ..study.cases import LARGEST_IMAGE_BYTES
+from ..study.cases import LARGEST_IMAGE_BYTES, StudyCase
 from ..study.study import LARGEST_READING_BYTES, STUDY_NAME, Study
 from ..study.verification import MANIFEST_NAME, READINGS_FOLDER, verify_export
 from .importing import ImportReport
@@ -45,6 +45,7 @@ def import_export(study: Study, folder: Path, progress: ListProgress = unwatched
     if problems:
         raise StudyError(f"{folder} is not whole: {problems[0]} Export the study again.")
     report, readings = ImportReport(), folder / READINGS_FOLDER
+    cases: set[str] = set()
     readers = sorted(path.name for path in (readings / "readers").glob("*")) if (readings / "readers").is_dir() else []
     for reader in readers:
         study.protocol.reader(reader)
@@ -53,13 +54,20 @@ def import_export(study: Study, folder: Path, progress: ListProgress = unwatched
         known = {study.case(case).content_sha256: case for case in study.case_ids}
         for case in progress(dataset.cases):
             document = read_document(readings / "cases" / f"{case.patient}.json", "case")
-            around = _surroundings(readings / "cases" / f"{case.patient}.nrrd", document)
-            _import_case(study, case.volume(), around, document, known, report, str(folder))
+            content = document["image"]["content_sha256"]
+            if content in known:
+                report.duplicates.append((f"{folder}: {document['case']}", known[content]))
+            else:
+                around = _surroundings(readings / "cases" / f"{case.patient}.nrrd", document)
+                added = _added_case(study, case.volume(), around, document)
+                known[added.content_sha256] = added.id
+                report.added.append(added.id)
+            if known.get(content) == case.patient:
+                cases.add(case.patient)
     except DatasetError as error:
         raise StudyError(str(error)) from None
     except FileNotFoundError as error:
         raise StudyError(f"{error.filename} is missing from the export; export the study again.") from None
-    cases = {case.patient for case in dataset.cases if known.get(_content(readings, case.patient)) == case.patient}
     for reader in readers:
         report.readings += _import_reader(study, readings / "readers" / reader, reader, cases, report)
     study.refresh()
@@ -74,37 +82,21 @@ def _surroundings(path: Path, document: dict[str, Any]) -> NDArray[np.uint8] | N
     return SagittalVolume.from_stored(array, matrix).voxels
 
 
-def _content(readings: Path, case: str) -> str:
-    return read_document(readings / "cases" / f"{case}.json", "case")["image"]["content_sha256"]
-
-
-def _import_case(
-    study: Study,
-    volume: SagittalVolume,
-    surroundings: NDArray[np.uint8] | None,
-    document: dict[str, Any],
-    known: dict[str, str],
-    report: ImportReport,
-    where: str,
-) -> None:
-    name, image = document["case"], document["image"]
-    if image["content_sha256"] in known:
-        report.duplicates.append((f"{where}: {name}", known[image["content_sha256"]]))
-        return
+def _added_case(
+    study: Study, volume: SagittalVolume, surroundings: NDArray[np.uint8] | None, document: dict[str, Any]
+) -> StudyCase:
     window = document["window"]
     if window:
         volume = replace(volume, source=replace(volume.source, window=(float(window[0]), float(window[1]))))
-    case = study.add_case(
+    return study.add_case(
         volume,
         kind=document["kind"],
         patient=document["patient"],
         acquisition=document["acquisition"],
         source_kind=document["provenance"]["source_kind"],
-        case_id=name,
+        case_id=document["case"],
         surroundings=surroundings,
     )
-    known[case.content_sha256] = case.id
-    report.added.append(case.id)
 
 
 def _import_reader(study: Study, source: Path, reader: str, cases: set[str], report: ImportReport) -> int:

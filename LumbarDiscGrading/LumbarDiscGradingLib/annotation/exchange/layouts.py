@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -37,15 +38,31 @@ def consecutive_labels(levels: Sequence[str]) -> dict[str, int]:
     return {"background": 0, **{level: number for number, level in enumerate(levels, start=1)}}
 
 
-def write_nnunet(
-    folder: Path,
-    name: str,
-    levels: Sequence[str],
-    references: Iterable[ReferenceCase],
-    splits: Mapping[str, Sequence[str]],
-    licence: str,
-    attribution: str,
-) -> None:
+@dataclass(frozen=True)
+class Content:
+    """What is written into a layout.
+
+    Attributes
+    ----------
+    name, licence, attribution : str
+        Of the data set.
+    levels : sequence of str
+        Disc levels that are read, head to feet.
+    references : iterable of ReferenceCase
+        Each with masks.
+    splits : mapping of str to sequence of str
+        Cases for ``train``, ``tune`` and ``test``.
+    """
+
+    name: str
+    licence: str
+    attribution: str
+    levels: Sequence[str]
+    references: Iterable[ReferenceCase]
+    splits: Mapping[str, Sequence[str]]
+
+
+def write_nnunet(folder: Path, content: Content) -> None:
     """Write nnU-Net v2 raw data.
 
     Training and tuning cases go to ``imagesTr`` and ``labelsTr``, and ``splits_final.json``, to be copied to nnU-Net's
@@ -53,57 +70,42 @@ def write_nnunet(
     """
     for part in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
         (folder / part).mkdir()
-    labels = consecutive_labels(levels)
-    test = set(splits["test"])
-    for reference in references:
-        part = "Ts" if reference.case.id in test else "Tr"
-        image = folder / f"images{part}" / f"{reference.case.id}_0000{FILE_ENDING}"
-        _write_pair(image, folder / f"labels{part}" / f"{reference.case.id}{FILE_ENDING}", reference, labels)
-    _write_json(
-        folder / "dataset.json",
-        {
-            "channel_names": {"0": "T2"},
-            "labels": labels,
-            "numTraining": len(splits["train"]) + len(splits["tune"]),
-            "file_ending": FILE_ENDING,
-            "name": name,
-            "licence": licence,
-            "reference": attribution,
-        },
-    )
+    labels, splits = consecutive_labels(content.levels), content.splits
+    for reference in content.references:
+        case, part = reference.case.id, "Ts" if reference.case.id in splits["test"] else "Tr"
+        image = folder / f"images{part}" / f"{case}_0000{FILE_ENDING}"
+        _write_pair(image, folder / f"labels{part}" / f"{case}{FILE_ENDING}", reference, labels)
+    description = {
+        "channel_names": {"0": "T2"},
+        "labels": labels,
+        "numTraining": len(splits["train"]) + len(splits["tune"]),
+        "file_ending": FILE_ENDING,
+        "name": content.name,
+        "licence": content.licence,
+        "reference": content.attribution,
+    }
+    _write_json(folder / "dataset.json", description)
     _write_json(folder / "splits_final.json", [{"train": list(splits["train"]), "val": list(splits["tune"])}])
 
 
-def write_monai(
-    folder: Path,
-    name: str,
-    levels: Sequence[str],
-    references: Iterable[ReferenceCase],
-    splits: Mapping[str, Sequence[str]],
-    licence: str,
-    attribution: str,
-) -> None:
+def write_monai(folder: Path, content: Content) -> None:
     """Write images, labels and ``datalist.json`` with the sections training, validation and test."""
     for part in ("images", "labels"):
         (folder / part).mkdir()
-    labels = consecutive_labels(levels)
+    labels = consecutive_labels(content.levels)
     sections = {"train": "training", "tune": "validation", "test": "test"}
-    section_of = {case: sections[split] for split, cases in splits.items() for case in cases}
+    section_of = {case: sections[split] for split, cases in content.splits.items() for case in cases}
     entries: dict[str, list[dict[str, object]]] = {section: [] for section in sections.values()}
-    for reference in references:
-        name_ = f"{reference.case.id}{FILE_ENDING}"
-        _write_pair(folder / "images" / name_, folder / "labels" / name_, reference, labels)
-        entry: dict[str, object] = {
-            "image": f"images/{name_}",
-            "label": f"labels/{name_}",
-            "pfirrmann": reference.grades,
-        }
+    for reference in content.references:
+        image, label = (f"{part}/{reference.case.id}{FILE_ENDING}" for part in ("images", "labels"))
+        _write_pair(folder / image, folder / label, reference, labels)
+        entry: dict[str, object] = {"image": image, "label": label, "pfirrmann": reference.grades}
         entries[section_of[reference.case.id]].append(entry)
-    content = {
-        "name": name,
+    description = {
+        "name": content.name,
         "description": "Lumbar discs by level on sagittal T2-weighted MRI, with Pfirrmann grades",
-        "licence": licence,
-        "reference": attribution,
+        "licence": content.licence,
+        "reference": content.attribution,
         "tensorImageSize": "3D",
         "modality": {"0": "MRI"},
         "labels": {str(value): label for label, value in labels.items()},
@@ -111,7 +113,7 @@ def write_monai(
         "numTest": len(entries["test"]),
         **entries,
     }
-    _write_json(folder / DATALIST_NAME, content)
+    _write_json(folder / DATALIST_NAME, description)
 
 
 def _write_pair(image: Path, label: Path, reference: ReferenceCase, labels: Mapping[str, int]) -> None:
