@@ -1,4 +1,8 @@
-"""What can go wrong in a study; each message is one sentence for the user: what is wrong and what to do."""
+"""What can go wrong in a study; each message is one sentence for the user: what is wrong and what to do.
+
+Whatever reads a study raises `StudyError` where a file is missing, damaged or refused, and whatever writes to it raises
+`NotSavedError`. Docstrings name what is to be expected besides.
+"""
 
 from __future__ import annotations
 

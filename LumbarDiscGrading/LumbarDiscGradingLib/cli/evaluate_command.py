@@ -112,13 +112,7 @@ def run_evaluation(
     degradation: str | None = None,
     pictures: PictureStore | None = None,
 ) -> Evaluation:
-    """Grade the patients of data sets, one at a time, and work out all figures; problems go to standard error.
-
-    Raises
-    ------
-    UserError
-        If a data set cannot be read, or has nothing to compare with.
-    """
+    """Grade the patients of data sets, one at a time, and work out all figures; problems go to standard error."""
     from tqdm import tqdm
 
     from ..dataset.labelled import person_count
@@ -146,13 +140,7 @@ def run_evaluation(
 
 
 def open_datasets(folders: Sequence[Path]) -> list[LabelledDataset]:
-    """Open data sets.
-
-    Raises
-    ------
-    UserError
-        If a folder is no data set, or two data sets have one name.
-    """
+    """Open data sets."""
     from ..dataset.labelled import LabelledDataset
 
     datasets = [LabelledDataset.open(folder) for folder in folders]
@@ -198,13 +186,7 @@ def _evaluate(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
 
 
 def _own_models(names: Sequence[str]) -> list[TrainedModel]:
-    """Return the models whose cards may be written.
-
-    Raises
-    ------
-    UserError
-        If none was given, or one that is no folder of the user's.
-    """
+    """Return the models whose cards may be written."""
     from ..models.store import built_in_model_folder, open_model
 
     if not names:

@@ -52,13 +52,7 @@ class TrainedModel:
 
     @classmethod
     def open(cls, folder: Path | str, origin: str = "path") -> TrainedModel:
-        """Open the model in `folder`: read and check its manifest. The weights are checked when they are loaded.
-
-        Raises
-        ------
-        ModelError
-            If the folder is not a model: a missing file, a manifest that is not JSON or breaks the schema.
-        """
+        """Open the model in `folder`: read and check its manifest. The weights are checked when they are loaded."""
         folder = Path(folder)
         manifest = read_manifest(folder)
         if not (folder / WEIGHTS_NAME).is_file():
@@ -92,25 +86,13 @@ class TrainedModel:
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
     def require_task(self, task: str) -> TrainedModel:
-        """Return the model itself.
-
-        Raises
-        ------
-        ModelError
-            If it was trained for another task.
-        """
+        """Return the model itself."""
         if self.task != task:
             raise ModelError(f"The model {self.name} is for {self.task}, not for {task}; choose another for {task}.")
         return self
 
     def load(self, device: torch.device | str = "cpu") -> torch.nn.Module:
-        """Return the network with its weights as float32 on `device`, in evaluation mode.
-
-        Raises
-        ------
-        ModelError
-            If the weights do not have the hash of the manifest, are not safetensors, or do not fit the network.
-        """
+        """Return the network with its weights as float32 on `device`, in evaluation mode."""
         from safetensors import SafetensorError
         from safetensors.torch import load
 
@@ -122,13 +104,7 @@ class TrainedModel:
         return _network(self.manifest, _as_float32(tensors)).to(device).eval()
 
     def verified_weights(self) -> bytes:
-        """Return the content of the weights file.
-
-        Raises
-        ------
-        ModelError
-            If it cannot be read or does not have the hash of the manifest.
-        """
+        """Return the content of the weights file."""
         try:
             content = (self.folder / WEIGHTS_NAME).read_bytes()
         except OSError:
@@ -185,13 +161,7 @@ def save_model(
 
 
 def rewrite_manifest(model: TrainedModel, manifest: Mapping[str, Any], card: str) -> TrainedModel:
-    """Replace a model's manifest and card, whole or not at all; weights, hash and all else in the folder stay.
-
-    Raises
-    ------
-    ModelError
-        If the manifest breaks the schema, names other weights, or the folder cannot be written.
-    """
+    """Replace a model's manifest and card, whole or not at all; weights, hash and all else in the folder stay."""
     check_manifest(manifest, "The changed model")
     if manifest["sha256"] != model.sha256:
         raise ModelError(f"The manifest names other weights than those of the model {model.name}; train it again.")

@@ -18,17 +18,14 @@ SCHEMA_PATH = Path(__file__).with_name("manifest.schema.json")
 
 
 class ModelError(UserError):
-    """A model cannot be used; the message is one sentence for the user: what is wrong and what to do."""
+    """A model cannot be used: it is not there, damaged, of another task or version, or cannot be written.
+
+    All that opens, loads, installs or writes models raises it.
+    """
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read and check the manifest of the model in `folder`.
-
-    Raises
-    ------
-    ModelError
-        If there is none, or it is not JSON, or it does not follow the schema.
-    """
+    """Read and check the manifest of the model in `folder`."""
     path = folder / MANIFEST_NAME
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))

@@ -52,11 +52,6 @@ def find_model(name_or_path: str | os.PathLike[str] | None, task: str) -> Traine
         Folder of a model or name of an installed one; None for the task's built-in default.
     task : str
         ``segmentation`` or ``grading``.
-
-    Raises
-    ------
-    ModelError
-        If there is no such model, it is not usable, or it is for another task.
     """
     if task not in TASKS:
         raise ModelError(f"A model's task is one of {', '.join(TASKS)}, not {task!r}.")
@@ -66,13 +61,7 @@ def find_model(name_or_path: str | os.PathLike[str] | None, task: str) -> Traine
 
 
 def open_model(name_or_path: str | os.PathLike[str]) -> TrainedModel:
-    """Return a model of any task by path or name, looked up as `find_model` does.
-
-    Raises
-    ------
-    ModelError
-        If there is no such model or it is not usable.
-    """
+    """Return a model of any task by path or name, looked up as `find_model` does."""
     path = Path(name_or_path)
     if path.is_dir():
         return TrainedModel.open(path)
@@ -110,11 +99,6 @@ def install_model(source: Path | str) -> TrainedModel:
     """Copy a model from a zip file or folder into the user's model folder, after its weights have been verified.
 
     A model of the same name there is replaced, but only by one that has passed every check.
-
-    Raises
-    ------
-    ModelError
-        If the source is not a model, is damaged or unsafe, or cannot be copied.
     """
     source = Path(source)
     destination = user_model_folder()

@@ -72,13 +72,7 @@ def agreement_picture(agreement: StudyAgreement) -> Image.Image:
 
 
 def save_agreement_picture(agreement: StudyAgreement, path: str | os.PathLike[str]) -> None:
-    """Write the picture; it appears whole or not at all.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be written.
-    """
+    """Write the picture; it appears whole or not at all."""
     picture = agreement_picture(agreement)
     with replacing(path) as temporary:
         picture.save(temporary, format="PNG")

@@ -75,26 +75,14 @@ def evidence_picture(result: GradingResult, evidence: EvidenceMap) -> Image.Imag
 
 
 def save_picture(result: GradingResult, evidence: EvidenceMap, path: str | os.PathLike[str]) -> None:
-    """Write the evidence picture; it appears whole or not at all.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be written.
-    """
+    """Write the evidence picture; it appears whole or not at all."""
     picture = evidence_picture(result, evidence)
     with replacing(path) as temporary:
         picture.save(temporary)
 
 
 def save_volume(evidence: EvidenceMap, path: str | os.PathLike[str]) -> None:
-    """Write the evidence as a volume on the whole grid of the graded one, in its stored order, 0 to 1.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be written.
-    """
+    """Write the evidence as a volume on the whole grid of the graded one, in its stored order, 0 to 1."""
     volume = evidence.volume
     with replacing(path) as temporary:
         write_stored(temporary, volume.to_stored(evidence.in_volume()), volume.stored_index_to_lps)

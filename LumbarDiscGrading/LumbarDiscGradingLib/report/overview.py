@@ -95,13 +95,7 @@ def overview_picture(result: GradingResult) -> Image.Image:
 
 
 def save(result: GradingResult, path: str | os.PathLike[str]) -> None:
-    """Write the overview picture; it appears whole or not at all.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be written.
-    """
+    """Write the overview picture; it appears whole or not at all."""
     picture = overview_picture(result)
     with replacing(path) as temporary:
         picture.save(temporary)

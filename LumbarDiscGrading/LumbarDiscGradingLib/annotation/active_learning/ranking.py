@@ -172,13 +172,7 @@ class CaseRanking:
 
 
 def latest_ranking(study: Study) -> CaseRanking | None:
-    """Return the ranking of a study that was added to last, None where no model has ranked it.
-
-    Raises
-    ------
-    StudyError
-        If a ranking is refused or damaged.
-    """
+    """Return the ranking of a study that was added to last, None where no model has ranked it."""
     try:
         with os.scandir(_folder(study)) as entries:
             names = sorted(entry.name for entry in entries if _FILE_NAME.fullmatch(entry.name))

@@ -227,11 +227,6 @@ def study_agreement(
         Of the bootstrap.
     progress : callable, optional
         Wraps the list of cases.
-
-    Raises
-    ------
-    StudyError
-        If masks must be compared and a file is missing or damaged.
     """
     states = StudyStates(study)
     grades, repeated_grades = _Pairs[GradePair](), _Pairs[GradePair]()

@@ -32,11 +32,6 @@ def write_agreement_tables(agreement: StudyAgreement, folder: Path) -> tuple[Pat
     -------
     tuple of Path
         ``grade_agreement.csv``, ``grade_confusion.csv``, ``mask_agreement.csv``, ``reading_times.csv``.
-
-    Raises
-    ------
-    NotSavedError
-        If they cannot be written.
     """
     make_folder(folder)
     tables = {

@@ -113,13 +113,7 @@ class Mapping:
         return next((row.patient for row in self.rows if row.source_patient == wanted), None)
 
     def add(self, row: MappingRow) -> None:
-        """Add a row durably.
-
-        Raises
-        ------
-        NotSavedError
-            If it cannot be written.
-        """
+        """Add a row durably."""
         if not self.path.exists():
             make_folder(self.path.parent)
             try:

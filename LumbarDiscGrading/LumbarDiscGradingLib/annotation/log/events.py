@@ -52,13 +52,7 @@ def required_reason(reason: str) -> str:
 
 
 def event_line(event: Event) -> str:
-    """Return a checked event as its line.
-
-    Raises
-    ------
-    StudyError
-        If it breaks the schema or is too long.
-    """
+    """Return a checked event as its line."""
     violation = first_violation(event, _SCHEMA)
     if violation:
         raise StudyError(f"This event cannot be logged: {violation}.")
@@ -84,24 +78,13 @@ class EventLog:
     _offset: int = field(default=0, repr=False)
 
     def append(self, event: Event) -> None:
-        """Append one event; when this returns it is on the disk.
-
-        Raises
-        ------
-        NotSavedError
-            If it could not be written.
-        """
+        """Append one event; when this returns it is on the disk."""
         append_line(self.path, event_line(event))
 
     def new_events(self) -> Iterator[Event]:
         """Yield the events that were added since the last call, in the order in which they were written.
 
         A last line without its end is left for the next call: it may be in the middle of being written.
-
-        Raises
-        ------
-        StudyError
-            If the log is no plain file or unreasonably large.
         """
         try:
             content = read_limited(self.path, LARGEST_LOG_BYTES, self._offset)

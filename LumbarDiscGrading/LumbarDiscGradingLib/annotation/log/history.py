@@ -115,13 +115,7 @@ class ReaderHistory:
             self.events += 1
 
     def append(self, event: Event) -> None:
-        """Log an event; when this returns it is on the disk and taken in, with what came before it.
-
-        Raises
-        ------
-        NotSavedError
-            If it could not be written.
-        """
+        """Log an event; when this returns it is on the disk and taken in, with what came before it."""
         self.log.append(event)
         self.refresh()
 

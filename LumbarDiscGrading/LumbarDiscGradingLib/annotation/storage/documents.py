@@ -91,13 +91,7 @@ def migrated(document: dict[str, Any], version: int, steps: Mapping[int, Migrati
 
 
 def document_bytes(kind: str, content: Mapping[str, Any]) -> bytes:
-    """Return a checked document as the bytes of its file.
-
-    Raises
-    ------
-    StudyError
-        If it breaks its schema.
-    """
+    """Return a checked document as the bytes of its file."""
     document = {**heading(kind), **content}
     violation = first_violation(document, schema_of(kind))
     if violation:
@@ -106,13 +100,7 @@ def document_bytes(kind: str, content: Mapping[str, Any]) -> bytes:
 
 
 def write_document(path: Path, kind: str, content: Mapping[str, Any]) -> None:
-    """Check and write a document durably.
-
-    Raises
-    ------
-    StudyError
-        If it breaks its schema or, as `NotSavedError`, could not be saved.
-    """
+    """Check and write a document durably."""
     write_durable(path, document_bytes(kind, content))
 
 

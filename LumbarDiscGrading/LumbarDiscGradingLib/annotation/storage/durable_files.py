@@ -32,13 +32,7 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def write_durable(path: Path, content: bytes) -> None:
-    """Write a file so that under its name there is always either what was there before or all of `content`.
-
-    Raises
-    ------
-    NotSavedError
-        If it could not be written or does not read back as written.
-    """
+    """Write a file so that under its name there is always either what was there before or all of `content`."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
     try:
         with _opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
@@ -56,13 +50,7 @@ def write_durable(path: Path, content: bytes) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line to a log, flushed to the disk; a line torn by an earlier crash is closed off first.
-
-    Raises
-    ------
-    NotSavedError
-        If the line could not be written whole.
-    """
+    """Append one line to a log, flushed to the disk; a line torn by an earlier crash is closed off first."""
     created = not path.exists()
     try:
         with _opened(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)) as descriptor:
@@ -121,13 +109,7 @@ def require_inside(root: Path, folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and its parents, flushed to the disk.
-
-    Raises
-    ------
-    NotSavedError
-        If it cannot be made.
-    """
+    """Make a folder and its parents, flushed to the disk."""
     if folder.is_dir():
         return
     try:

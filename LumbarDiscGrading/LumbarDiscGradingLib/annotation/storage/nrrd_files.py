@@ -151,13 +151,7 @@ def parse_nrrd(
 
 
 def nrrd_matrix(head: bytes, where: str) -> NDArray[np.float64]:
-    """Return the (4, 4) matrix from (i, j, k, 1) to LPS mm of a file whose first bytes are given.
-
-    Raises
-    ------
-    StudyError
-        If the header is not that of a grid in the patient's space.
-    """
+    """Return the (4, 4) matrix from (i, j, k, 1) to LPS mm of a file whose first bytes are given."""
     header, _, _ = _parse_header(head, where)
     try:
         return _matrix(header)

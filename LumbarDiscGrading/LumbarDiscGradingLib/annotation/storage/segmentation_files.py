@@ -71,11 +71,6 @@ def segmentation_bytes(
         Pfirrmann grade by level; discs without one are purple, others have the colour of their group.
     tags : mapping of str to str, optional
         Given to each segment, without the prefix.
-
-    Raises
-    ------
-    StudyError
-        If the mask has a value that is no disc level.
     """
     extent = " ".join(f"0 {size - 1}" for size in labels.shape[::-1])
     fields = {

@@ -73,13 +73,7 @@ class StudyCase:
 
     @classmethod
     def read(cls, folder: Path) -> StudyCase:
-        """Read ``case.json``.
-
-        Raises
-        ------
-        StudyError
-            If it is missing or not valid, or belongs to another folder.
-        """
+        """Read ``case.json``."""
         try:
             document = read_document(folder / CASE_NAME, "case")
         except FileNotFoundError:
@@ -103,13 +97,7 @@ class StudyCase:
         )
 
     def volume(self) -> SagittalVolume:
-        """Read the image in canonical sagittal order, checked against its hash.
-
-        Raises
-        ------
-        StudyError
-            If it is missing, has been changed, or is not a sagittal volume.
-        """
+        """Read the image in canonical sagittal order, checked against its hash."""
         path = self.folder / IMAGE_NAME
         array, matrix = self._grid(path, self.image_sha256)
         source = VolumeSource(self.id, str(path), self.image_sha256, "MR", window=self.window)
@@ -125,11 +113,6 @@ class StudyCase:
         -------
         ndarray of uint8, shape (slices, rows, columns)
             `pfirrmann.Tissue` values without discs, canonical order.
-
-        Raises
-        ------
-        StudyError
-            If the file is missing or has been changed.
         """
         if self.surroundings_sha256 is None:
             return None
@@ -152,13 +135,7 @@ class StudyCase:
         return array, matrix
 
     def index_to_lps(self) -> NDArray[np.float64]:
-        """Read the (4, 4) matrix from stored (i, j, k, 1) to LPS mm from the image's header.
-
-        Raises
-        ------
-        StudyError
-            If the image is missing or damaged.
-        """
+        """Read the (4, 4) matrix from stored (i, j, k, 1) to LPS mm from the image's header."""
         path = self.folder / IMAGE_NAME
         try:
             head = read_limited(path, LARGEST_IMAGE_BYTES, count=MAX_HEADER_BYTES)

@@ -48,11 +48,6 @@ def consensus_masks(states: StudyStates, case_id: str) -> NDArray[np.uint8] | No
 
     Of two agreeing readings that of the reader with more years of experience is taken. Under the rule ``leave out``
     the discs on which readings disagree are left out.
-
-    Raises
-    ------
-    StudyError
-        If a file is missing or damaged.
     """
     if not states.is_finished(case_id, Task.MASKS):
         return None
@@ -73,13 +68,7 @@ def consensus_masks(states: StudyStates, case_id: str) -> NDArray[np.uint8] | No
 
 
 def reference_case(states: StudyStates, case_id: str) -> ReferenceCase:
-    """Return a case with its reference masks and grades and the single readings.
-
-    Raises
-    ------
-    StudyError
-        If a file is missing or damaged.
-    """
+    """Return a case with its reference masks and grades and the single readings."""
     study = states.study
     masks = consensus_masks(states, case_id) if Task.MASKS in study.protocol.tasks else None
     grades = consensus_grades(states, case_id) if Task.GRADES in study.protocol.tasks else {}

@@ -172,13 +172,7 @@ class StudyStates:
         return tuple(readings)
 
     def disagreements(self, case_id: str, task: Task) -> tuple[Disagreement, ...]:
-        """Return the discs on which the two signed readings of a case differ, head to feet; none for one reading.
-
-        Raises
-        ------
-        StudyError
-            If masks must be compared and a file is missing or damaged.
-        """
+        """Return the discs on which the two signed readings of a case differ, head to feet; none for one reading."""
         readings = self.signed_readings(case_id, task)
         if len(readings) != 2:
             return ()

@@ -77,13 +77,7 @@ class Study:
 
     @classmethod
     def open(cls, folder: Path | str) -> Study:
-        """Open a study; images and readings are read only when asked for.
-
-        Raises
-        ------
-        StudyError
-            If the folder is no study, of a newer version, or not safe to open.
-        """
+        """Open a study; images and readings are read only when asked for."""
         folder = Path(folder)
         try:
             document = read_document(folder / STUDY_NAME, "study")
@@ -110,13 +104,7 @@ class Study:
             self.histories[reader.id].refresh()
 
     def case(self, case_id: str) -> StudyCase:
-        """Return what is known of a case.
-
-        Raises
-        ------
-        StudyError
-            If there is none of that name, or its ``case.json`` is not valid.
-        """
+        """Return what is known of a case."""
         if case_id not in self._cases:
             if not is_case_name(case_id) or case_id not in self._case_ids:
                 raise StudyError(f"The study has no case {case_id[:64]!r}; see the list of cases.")
@@ -185,13 +173,7 @@ class Study:
         return self._case_folder(adjudicator, case_id) / "adjudication.seg.nrrd"
 
     def safe(self, path: Path) -> Path:
-        """Return a path of the study after looking whether its folder, links followed, lies in the study.
-
-        Raises
-        ------
-        StudyError
-            If it does not.
-        """
+        """Return a path of the study, or raise `StudyError` if its folder, links followed, leads out of it."""
         require_inside(self.folder, path.parent)
         return path
 
