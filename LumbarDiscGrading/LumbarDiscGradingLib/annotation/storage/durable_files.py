@@ -39,7 +39,7 @@ def write_durable(path: Path, content: bytes) -> None:
             _write_all(descriptor, content)
             os.fsync(descriptor)
         _rename(temporary, path)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
         if path.read_bytes() != content:
             raise NotSavedError(f"{path.name} does not read back as written; save again, or save elsewhere.")
     except OSError as error:
@@ -63,7 +63,7 @@ def append_line(path: Path, line: str) -> None:
             if _read_at(descriptor, end - len(content), len(content)) != content:
                 raise NotSavedError(f"{path.name} does not read back as written; save again, or save elsewhere.")
         if created:
-            _flush_folder(path.parent)
+            flush_folder(path.parent)
     except OSError as error:
         raise not_saved(path, error) from None
 
@@ -101,6 +101,14 @@ def read_limited(path: Path, limit_bytes: int, offset: int = 0, count: int | Non
         raise StudyError(f"{path} cannot be read ({error.strerror}); check the folder's permissions.") from None
 
 
+def read_expected(path: Path, limit_bytes: int, count: int | None = None) -> bytes:
+    """Read a file that must be there, as `read_limited` does."""
+    try:
+        return read_limited(path, limit_bytes, count=count)
+    except FileNotFoundError:
+        raise StudyError(f"{path} is missing; restore it from a backup.") from None
+
+
 def require_inside(root: Path, folder: Path) -> None:
     """Raise `StudyError` unless a folder, links followed, lies inside `root`."""
     real_root, real = os.path.realpath(root), os.path.realpath(folder)
@@ -114,7 +122,7 @@ def make_folder(folder: Path) -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _flush_folder(folder.parent)
+        flush_folder(folder.parent)
     except OSError as error:
         raise not_saved(folder, error) from None
 
@@ -189,7 +197,8 @@ def _rename(temporary: Path, path: Path) -> None:
             time.sleep(0.05)
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Flush to the disk which names a folder holds."""
     if os.name == "nt":  # a folder cannot be opened there; NTFS journals the rename
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -20,37 +20,18 @@ COMPRESSION_LEVEL = 1
 MAX_VOXELS = 1 << 28
 MAX_HEADER_BYTES = 1 << 16
 _GZIP_WINDOW = 31
-_TYPES = {
-    "int8": "i1",
-    "uint8": "u1",
-    "int16": "i2",
-    "uint16": "u2",
-    "int32": "i4",
-    "uint32": "u4",
-    "float": "f4",
-    "double": "f8",
+_NAMES = {
+    "i1": ("int8", "signed char", "int8_t"),
+    "u1": ("uint8", "uchar", "unsigned char", "uint8_t"),
+    "i2": ("int16", "short", "short int", "signed short", "int16_t"),
+    "u2": ("uint16", "ushort", "unsigned short", "unsigned short int", "uint16_t"),
+    "i4": ("int32", "int", "signed int", "int32_t"),
+    "u4": ("uint32", "uint", "unsigned int", "uint32_t"),
+    "f4": ("float",),
+    "f8": ("double",),
 }
-_SYNONYMS = {
-    "signed char": "int8",
-    "int8_t": "int8",
-    "uchar": "uint8",
-    "unsigned char": "uint8",
-    "uint8_t": "uint8",
-    "short": "int16",
-    "short int": "int16",
-    "signed short": "int16",
-    "int16_t": "int16",
-    "ushort": "uint16",
-    "unsigned short": "uint16",
-    "unsigned short int": "uint16",
-    "uint16_t": "uint16",
-    "int": "int32",
-    "signed int": "int32",
-    "int32_t": "int32",
-    "uint": "uint32",
-    "unsigned int": "uint32",
-    "uint32_t": "uint32",
-}
+"""Names of the voxel types, that which is written first."""
+_TYPES = {name: code for code, names in _NAMES.items() for name in names}
 _FLIPS_TO_LPS = {
     "left-posterior-superior": (1.0, 1.0, 1.0),
     "lps": (1.0, 1.0, 1.0),
@@ -78,8 +59,8 @@ def nrrd_bytes(array: NDArray, index_to_lps: NDArray[np.float64], fields: Mappin
     StudyError
         If the voxel type cannot be stored.
     """
-    kind = next((name for name, code in _TYPES.items() if np.dtype(code) == array.dtype.newbyteorder("=")), None)
-    if kind is None or array.ndim != 3:
+    kind = _NAMES.get(array.dtype.str[1:], ("",))[0]
+    if not kind or array.ndim != 3:
         raise StudyError(f"A grid of type {array.dtype} and {array.ndim} dimensions cannot be stored.")
     directions = " ".join(_vector(index_to_lps[:3, axis]) for axis in range(3))
     lines = [
@@ -133,8 +114,7 @@ def parse_nrrd(
             raise ValueError
         if any(int(header.get(key, "0")) for key in ("line skip", "lineskip", "byte skip", "byteskip")):
             raise ValueError
-        name = header["type"].lower()
-        dtype = np.dtype(_TYPES[_SYNONYMS.get(name, name)])
+        dtype = np.dtype(_TYPES[header["type"].lower()])
         sizes = tuple(int(size) for size in header["sizes"].split())[::-1]
         matrix = _matrix(header)
         encoding = header["encoding"].lower()

@@ -21,7 +21,14 @@ from ...imaging.volume import ImagingError, SagittalVolume, VolumeSource
 from ...pfirrmann import Tissue
 from ..errors import StudyError
 from ..storage.documents import read_document, write_document
-from ..storage.durable_files import TEMPORARY_SUFFIX, make_folder, not_saved, read_limited, write_durable
+from ..storage.durable_files import (
+    TEMPORARY_SUFFIX,
+    flush_folder,
+    make_folder,
+    not_saved,
+    read_expected,
+    write_durable,
+)
 from ..storage.nrrd_files import MAX_HEADER_BYTES, nrrd_bytes, nrrd_matrix, parse_nrrd
 
 CASE_NAME, IMAGE_NAME, SURROUNDINGS_NAME = "case.json", "image.nrrd", "surroundings.nrrd"
@@ -123,10 +130,7 @@ class StudyCase:
         return SagittalVolume.from_stored(array.astype(np.uint8), matrix).voxels
 
     def _grid(self, path: Path, sha256: str) -> tuple[NDArray, NDArray[np.float64]]:
-        try:
-            content = read_limited(path, LARGEST_IMAGE_BYTES)
-        except FileNotFoundError:
-            raise StudyError(f"{path} is missing; restore it from a backup.") from None
+        content = read_expected(path, LARGEST_IMAGE_BYTES)
         if hashlib.sha256(content).hexdigest() != sha256:
             raise StudyError(f"{path} has been changed since it was imported; restore it from a backup.")
         array, matrix, _ = parse_nrrd(content, str(path), self.shape)
@@ -137,11 +141,7 @@ class StudyCase:
     def index_to_lps(self) -> NDArray[np.float64]:
         """Read the (4, 4) matrix from stored (i, j, k, 1) to LPS mm from the image's header."""
         path = self.folder / IMAGE_NAME
-        try:
-            head = read_limited(path, LARGEST_IMAGE_BYTES, count=MAX_HEADER_BYTES)
-        except FileNotFoundError:
-            raise StudyError(f"{path} is missing; restore it from a backup.") from None
-        return nrrd_matrix(head, str(path))
+        return nrrd_matrix(read_expected(path, LARGEST_IMAGE_BYTES, MAX_HEADER_BYTES), str(path))
 
 
 def content_sha256(volume: SagittalVolume) -> str:
@@ -234,11 +234,7 @@ def _took_name(partial: Path, folder: Path) -> bool:
             return False
         raise not_saved(folder, error) from None
     with contextlib.suppress(OSError):
-        descriptor = os.open(folder.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        flush_folder(folder.parent)
     return True
 
 

@@ -16,7 +16,7 @@ from ..errors import StudyError
 from ..log.history import ReaderHistory
 from ..protocol import Protocol, Task
 from ..storage.documents import read_document, write_document
-from ..storage.durable_files import make_folder, read_limited, require_inside
+from ..storage.durable_files import make_folder, read_expected, require_inside
 from ..storage.segmentation_files import parse_segmentation
 from .cases import StudyCase, add_case, is_case_name
 
@@ -196,10 +196,7 @@ class Study:
             If it is missing, damaged, does not lie on the image, or is another file than the one expected.
         """
         case = self.case(case_id)
-        try:
-            content = read_limited(self.safe(path), LARGEST_READING_BYTES)
-        except FileNotFoundError:
-            raise StudyError(f"{path} is missing; restore it from a backup.") from None
+        content = read_expected(self.safe(path), LARGEST_READING_BYTES)
         if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
             raise StudyError(f"{path} is not what its reader saved; restore it from a backup, or read the case again.")
         matrix = case.index_to_lps()
