@@ -21,7 +21,6 @@ class DiscGrading:
 
     Attributes
     ----------
-    level : str
     pfirrmann : int or None
         1 to 5; None while not graded, and for a disc that cannot be assessed.
     assessable : bool

@@ -46,8 +46,6 @@ class Reader:
     ----------
     id : str
         Lower-case letters, digits, ``_`` and ``-``; also the name of the reader's folder.
-    roles : tuple of Role
-    years_of_experience : float
     """
 
     id: str
@@ -61,9 +59,6 @@ class Protocol:
 
     Attributes
     ----------
-    name : str
-    readers : tuple of Reader
-    tasks : tuple of Task
     levels : tuple of str
         Disc levels that are read, head to feet.
     double_masks, double_grades : bool
@@ -74,7 +69,6 @@ class Protocol:
         Share of the cases, 0-1, that a reader gets a second time.
     order_seed : int
         Decides who reads what in which order.
-    adjudication : AdjudicationRule
     dice_limit : float
         Two masks of a disc disagree below this Dice.
     model_prefill, active_learning, graders_see_masks : bool

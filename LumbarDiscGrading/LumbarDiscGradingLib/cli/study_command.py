@@ -126,7 +126,7 @@ def _add_lock(commands: argparse._SubParsersAction) -> None:
         )
         if name == "unlock":
             parser.add_argument("--reason", required=True, help="why, kept in the study's log")
-        parser.set_defaults(func=_lock if name == "lock" else _unlock)
+        parser.set_defaults(func=_lock)
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:
@@ -296,29 +296,18 @@ def _lock(arguments: argparse.Namespace) -> int:
     from ..annotation.work.session import ReaderSession
 
     session, task = ReaderSession.open(arguments.study, arguments.reader), Task(arguments.task)
-    unlocked = [c for c in session.study.case_ids if session.states.state(c, task) is not CaseState.LOCKED]
-    cases = arguments.case or [case for case in unlocked if session.states.is_finished(case, task)]
+    states, locking = session.states, arguments.study_command == "lock"
+    locked = [c for c in session.study.case_ids if states.state(c, task) is CaseState.LOCKED]
+    finished = [c for c in session.study.case_ids if c not in locked and states.is_finished(c, task)]
+    cases = arguments.case or (finished if locking else locked)
     for case in cases:
-        session.lock(case, task)
-    print(f"{arguments.study}: {_cases(len(cases))} locked ({task.value}).")
+        if locking:
+            session.lock(case, task)
+        else:
+            session.unlock(case, task, arguments.reason)
+    count = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
+    print(f"{arguments.study}: {count} {arguments.study_command}ed ({task.value}).")
     return 0
-
-
-def _unlock(arguments: argparse.Namespace) -> int:
-    from ..annotation.protocol import Task
-    from ..annotation.study.states import CaseState
-    from ..annotation.work.session import ReaderSession
-
-    session, task = ReaderSession.open(arguments.study, arguments.reader), Task(arguments.task)
-    locked = [c for c in session.study.case_ids if session.states.state(c, task) is CaseState.LOCKED]
-    for case in arguments.case or locked:
-        session.unlock(case, task, arguments.reason)
-    print(f"{arguments.study}: {_cases(len(arguments.case or locked))} unlocked ({task.value}).")
-    return 0
-
-
-def _cases(count: int) -> str:
-    return "1 case" if count == 1 else f"{count} cases"
 
 
 def _agreement(arguments: argparse.Namespace) -> int:

@@ -34,7 +34,6 @@ class TrainedModel:
 
     Attributes
     ----------
-    folder : Path
     manifest : dict
         The checked content of ``manifest.json``.
     origin : str
@@ -123,7 +122,6 @@ def save_model(
 
     Parameters
     ----------
-    folder : Path
     module : torch.nn.Module
         Its tensors must fit the architecture that the manifest names.
     manifest : mapping

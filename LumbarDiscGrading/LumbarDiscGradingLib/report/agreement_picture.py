@@ -36,13 +36,7 @@ _BODY = 6 * _ROW + 120
 
 
 def agreement_picture(agreement: StudyAgreement) -> Image.Image:
-    """Return the picture of an agreement: a block for each pair of readers, then the reading times.
-
-    Returns
-    -------
-    PIL.Image.Image
-        RGB.
-    """
+    """Return the picture of an agreement: a block for each pair of readers, then the reading times."""
     pairs = sorted(agreement.pairs(), key=lambda pair: isinstance(pair[0], MaskAgreement))
     times = agreement.known_times()
     heights = [_TITLE + max(_BODY, _ROW * (len(pair) + 1) + 40) for pair in pairs]

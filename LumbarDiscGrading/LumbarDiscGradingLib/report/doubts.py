@@ -18,10 +18,6 @@ def warnings_of(result: GradingResult) -> list[str]:
 
     Each missing level is named by one of them. Low confidence is left out: it is told at the disc itself.
 
-    Parameters
-    ----------
-    result : GradingResult
-
     Returns
     -------
     list of str

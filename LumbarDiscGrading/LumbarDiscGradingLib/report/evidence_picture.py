@@ -50,14 +50,8 @@ def evidence_picture(result: GradingResult, evidence: EvidenceMap) -> Image.Imag
 
     Parameters
     ----------
-    result : GradingResult
     evidence : EvidenceMap
         Of this result, or of the same before it was corrected.
-
-    Returns
-    -------
-    PIL.Image.Image
-        RGB.
     """
     evidence = evidence.named_as(result)
     shown = [(disc, evidence.disc(disc.level)) for disc in result.discs]

@@ -18,10 +18,6 @@ def missing_places(result: GradingResult) -> dict[str, tuple[float, float]]:
     Between two discs they are spread evenly; beyond the last disc each is one step further, as long as the step between
     the last two.
 
-    Parameters
-    ----------
-    result : GradingResult
-
     Returns
     -------
     dict

@@ -64,11 +64,6 @@ def overview_picture(result: GradingResult) -> Image.Image:
     """Return the picture of a result: plain slice, labels, annotated slice, legend.
 
     Square pixels in physical space. Nothing is given in mm where the scale of the image is not known.
-
-    Returns
-    -------
-    PIL.Image.Image
-        RGB.
     """
     view = _View.of(result)
     plain = view.grey_picture(result)

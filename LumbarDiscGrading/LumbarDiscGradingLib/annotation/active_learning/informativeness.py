@@ -26,11 +26,6 @@ def most_informative_first(session: ReaderSession, task: Task) -> CasePriority:
     For masks it is how much of the disc area the model is unsure of. Nothing is computed by a model: `study rank` has
     asked it before, so neither torch nor a model is needed here.
 
-    Parameters
-    ----------
-    session : ReaderSession
-    task : Task
-
     Returns
     -------
     callable

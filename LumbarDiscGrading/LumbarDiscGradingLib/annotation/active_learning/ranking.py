@@ -44,7 +44,6 @@ class RankingModel:
     ----------
     task : str
         ``segmentation`` or ``grading``.
-    name, version : str
     sha256 : str
         Of its manifest and weights.
     """
@@ -85,10 +84,8 @@ class CaseRanking:
 
     Attributes
     ----------
-    path : Path
     models : tuple of RankingModel
         Segmentation, grading.
-    cases : dict of str to CaseScores
     at : str
         UTC of the last change, empty before the first.
     """

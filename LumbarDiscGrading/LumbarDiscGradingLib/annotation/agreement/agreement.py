@@ -93,7 +93,6 @@ class GradeAgreement(Compared):
         Discs that one or both could not assess; they are not compared.
     agreed_share : float
         Share of discs with the same grade, NaN for none.
-    kappa_linear, kappa_quadratic : Estimate
     table : tuple of tuple of int
         Grades I to V of the first reader in rows, of the second in columns.
     """
@@ -171,7 +170,6 @@ class StudyAgreement:
         Of two readers, before any adjudication; all levels together first.
     repeated_grades, repeated_masks : tuple
         Of a reader with the own first reading.
-    times : tuple of ReadingTime
     """
 
     study: str

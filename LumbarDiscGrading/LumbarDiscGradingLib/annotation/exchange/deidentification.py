@@ -84,7 +84,6 @@ class Mapping:
 
     Parameters
     ----------
-    path : Path
     study_folder : Path
         The file must not lie in it.
 

@@ -35,7 +35,6 @@ class ExportReport:
 
     Attributes
     ----------
-    folder : Path
     splits : dict
         Cases by split.
     masks, grades : int
@@ -71,7 +70,6 @@ def export_study(
 
     Parameters
     ----------
-    layout : Layout
     proportions, seed : mapping, int
         Of the split.
     licence, attribution : str

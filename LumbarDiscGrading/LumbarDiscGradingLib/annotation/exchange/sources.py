@@ -83,10 +83,9 @@ def _is_volume(file: Path) -> bool:
     return file.is_file() and name.endswith(VOLUME_SUFFIXES) and not name.endswith((".seg.nrrd", "_labels.nrrd"))
 
 
-def _of_file(path: Path, prefix: str | None = None) -> ImportSource:
+def _of_file(path: Path) -> ImportSource:
     kind = "picture" if path.name.lower().endswith(PICTURE_SUFFIXES) else "volume"
-    name = path.resolve().parent.name if prefix is None else prefix
-    return ImportSource(path, kind, f"{name}/{stem_of(path)}")
+    return ImportSource(path, kind, f"{path.resolve().parent.name}/{stem_of(path)}")
 
 
 def _files_ending(folder: Path, ending: str) -> dict[str, Path]:

@@ -68,7 +68,6 @@ class EventLog:
 
     Attributes
     ----------
-    path : Path
     unreadable_lines : int
         Lines passed over so far: torn by a crash, or not written by this program.
     """

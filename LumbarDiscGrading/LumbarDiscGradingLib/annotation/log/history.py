@@ -22,7 +22,6 @@ class ReadingRecord:
 
     Attributes
     ----------
-    begun, signed : bool
     is_open : bool
         Whether the reader opened it and has not closed it: after a crash this stays true.
     sha256 : str or None
@@ -35,7 +34,6 @@ class ReadingRecord:
         Canonical index of the slice that the reader chose.
     model_sha256 : str
         Hash of the model that pre-filled the masks, empty for none.
-    signed_at : str
     reopened : int
         How often it was reopened.
     """
@@ -48,7 +46,6 @@ class ReadingRecord:
     seconds: float = 0.0
     slice_index: int | None = None
     model_sha256: str = ""
-    signed_at: str = ""
     reopened: int = 0
 
 
@@ -58,15 +55,12 @@ class DecisionRecord:
 
     Attributes
     ----------
-    signed : bool
     decisions : dict
         By level: ``choice``, and ``grade`` and ``reason`` where there are.
     against : tuple of str
         Hashes of the files that it is about; it counts only while these are the signed ones.
     sha256 : str or None
         Of the mask file with own contours.
-    seconds : float
-    at : str
     """
 
     signed: bool = False
@@ -82,8 +76,6 @@ class ReaderHistory:
 
     Attributes
     ----------
-    reader : str
-    log : EventLog
     readings : dict
         `ReadingRecord` by (case, task, round).
     reviews : dict
@@ -150,7 +142,7 @@ class ReaderHistory:
             record.sha256 = event.get("sha256", record.sha256)
             record.grades = _grades(event["grades"]) if "grades" in event else record.grades
         if kind == "signed":
-            record.signed, record.signed_at = True, event["at"]
+            record.signed = True
         elif kind == "reopened":
             record.signed, record.reopened = False, record.reopened + 1
 

@@ -89,7 +89,6 @@ def parse_nrrd(
 
     Parameters
     ----------
-    content : bytes
     where : str
         Named in messages.
     shape : tuple of int, optional

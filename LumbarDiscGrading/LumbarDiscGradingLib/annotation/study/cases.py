@@ -62,7 +62,6 @@ class StudyCase:
         What the allow-list let through.
     source_kind : str
         ``dicom``, ``volume`` or ``picture``.
-    folder : Path
     """
 
     id: str

@@ -36,7 +36,6 @@ class SignedReading:
 
     Attributes
     ----------
-    reader : str
     sha256 : str
         Of the file.
     path : Path
@@ -60,7 +59,6 @@ class Disagreement:
 
     Attributes
     ----------
-    level : str
     reason : str
         ``grade differs``, ``Dice 0.71``, ``level conflict``, ``only one reading``.
     first, second : int or None
@@ -77,12 +75,7 @@ class Disagreement:
 
 
 class StudyStates:
-    """Works out states from a study's logs; ask it again after `Study.refresh`.
-
-    Parameters
-    ----------
-    study : Study
-    """
+    """Works out states from a study's logs; ask it again after `Study.refresh`."""
 
     def __init__(self, study: Study) -> None:
         self.study = study

@@ -38,8 +38,6 @@ class Study:
 
     Attributes
     ----------
-    folder : Path
-    protocol : Protocol
     histories : dict of str to ReaderHistory
         By reader.
 

@@ -15,10 +15,6 @@ COLOR = (0, 114, 178)
 class AgreementChart:
     """Table, series and chart of one pair of readers in the MRML scene; nothing of it is saved with the scene.
 
-    Parameters
-    ----------
-    scene : vtkMRMLScene
-
     Attributes
     ----------
     tableNode, chartNode
