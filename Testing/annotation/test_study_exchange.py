@@ -29,14 +29,15 @@ from example_studies import (
 from LumbarDiscGradingLib.annotation.agreement.agreement import study_agreement
 from LumbarDiscGradingLib.annotation.errors import StudyError
 from LumbarDiscGradingLib.annotation.exchange.export import export_study, split_cases
-from LumbarDiscGradingLib.annotation.exchange.export_import import import_export
+from LumbarDiscGradingLib.annotation.exchange.export_check import verify_export
 from LumbarDiscGradingLib.annotation.exchange.importing import import_sources
 from LumbarDiscGradingLib.annotation.exchange.layouts import Layout
+from LumbarDiscGradingLib.annotation.exchange.reimport import import_export
 from LumbarDiscGradingLib.annotation.protocol import Reader, Role, Task
 from LumbarDiscGradingLib.annotation.study.reference import consensus_grades, consensus_masks
 from LumbarDiscGradingLib.annotation.study.states import CaseState, StudyStates
 from LumbarDiscGradingLib.annotation.study.study import Study
-from LumbarDiscGradingLib.annotation.study.verification import verify_export, verify_study
+from LumbarDiscGradingLib.annotation.study.verification import verify_study
 from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset, person_of
 from LumbarDiscGradingLib.dataset.splits import STUDY_PROPORTIONS

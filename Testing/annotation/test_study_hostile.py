@@ -12,14 +12,14 @@ from example_studies import make_study, read_grades, read_masks, truth_masks
 
 from LumbarDiscGradingLib.annotation.active_learning.ranking import CaseRanking, CaseScores, RankingModel
 from LumbarDiscGradingLib.annotation.errors import StudyError
-from LumbarDiscGradingLib.annotation.exchange.deidentification import Mapping, MappingRow
+from LumbarDiscGradingLib.annotation.exchange.deidentification import IdentifierMapping, MappingRow
 from LumbarDiscGradingLib.annotation.exchange.export import export_study
-from LumbarDiscGradingLib.annotation.exchange.export_import import import_export
+from LumbarDiscGradingLib.annotation.exchange.export_check import verify_export
+from LumbarDiscGradingLib.annotation.exchange.reimport import import_export
 from LumbarDiscGradingLib.annotation.protocol import Task
 from LumbarDiscGradingLib.annotation.storage import documents
 from LumbarDiscGradingLib.annotation.storage.documents import migrated, parse_document, schema_of
 from LumbarDiscGradingLib.annotation.study.study import Study
-from LumbarDiscGradingLib.annotation.study.verification import verify_export
 from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.json_schema import first_violation
 
@@ -179,12 +179,12 @@ def test_events_of_the_wrong_shape_are_passed_over(folder):
 
 def test_formulas_in_a_mapping_are_neutralised(tmp_path):
     (tmp_path / "study").mkdir()
-    mapping = Mapping(tmp_path / "mapping.csv", tmp_path / "study")
+    mapping = IdentifierMapping(tmp_path / "mapping.csv", tmp_path / "study")
     mapping.add(MappingRow("C0001", "C0001", "=HYPERLINK(1)", '@x,"y"\nz'))
     with (tmp_path / "mapping.csv").open(newline="") as stream:
         (row,) = csv.DictReader(stream)
     assert (row["source_patient"], row["source"]) == ("'=HYPERLINK(1)", '\'@x,"y" z')
-    assert Mapping(tmp_path / "mapping.csv", tmp_path / "study").patient_of("=HYPERLINK(1)") == "C0001"
+    assert IdentifierMapping(tmp_path / "mapping.csv", tmp_path / "study").patient_of("=HYPERLINK(1)") == "C0001"
 
 
 def exported(folder: Path, out: Path) -> Path:
@@ -208,7 +208,7 @@ def test_an_import_takes_no_file_that_is_not_part_of_a_reading(folder, tmp_path)
     out = exported(folder, tmp_path / "out")
     bad = out / "readings" / "readers" / "carl" / "C0001" / "run-me.sh"
     bad.write_text("x")
-    from LumbarDiscGradingLib.annotation.study.verification import list_files
+    from LumbarDiscGradingLib.annotation.exchange.export_check import list_files
 
     change_json(out / "manifest.json", files=list_files(out))  # the attacker keeps the manifest true
     study = Study.create(tmp_path / "again", Study.open(folder).protocol)

@@ -13,12 +13,13 @@ from example_studies import READERS
 
 from LumbarDiscGradingLib.annotation.agreement.agreement import ALL_LEVELS, study_agreement
 from LumbarDiscGradingLib.annotation.exchange.export import export_study
+from LumbarDiscGradingLib.annotation.exchange.export_check import verify_export
 from LumbarDiscGradingLib.annotation.exchange.importing import import_sources
 from LumbarDiscGradingLib.annotation.protocol import Protocol, Task
 from LumbarDiscGradingLib.annotation.study.reference import consensus_grades
 from LumbarDiscGradingLib.annotation.study.states import CaseState, StudyStates
 from LumbarDiscGradingLib.annotation.study.study import Study
-from LumbarDiscGradingLib.annotation.study.verification import verify_export, verify_study
+from LumbarDiscGradingLib.annotation.study.verification import verify_study
 from LumbarDiscGradingLib.annotation.work.session import Duty, ReaderSession
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset

@@ -203,10 +203,10 @@ def _protocol(arguments: argparse.Namespace) -> Protocol:
 
 
 def _protocol_of(folder: Path) -> Protocol:
+    from ..annotation.exchange.export_check import READINGS_FOLDER
     from ..annotation.protocol import Protocol
     from ..annotation.storage.documents import read_document
     from ..annotation.study.study import STUDY_NAME
-    from ..annotation.study.verification import READINGS_FOLDER
 
     for path in (folder / STUDY_NAME, folder / READINGS_FOLDER / STUDY_NAME):
         if path.is_file():
@@ -228,8 +228,8 @@ def _reader(text: str) -> Reader:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from ..annotation.exchange.export_import import import_export, is_export
     from ..annotation.exchange.importing import import_sources
+    from ..annotation.exchange.reimport import import_export, is_export
     from ..annotation.study.study import Study
 
     study = Study.open(arguments.study)
@@ -387,15 +387,16 @@ def _proportions(text: str) -> dict[str, float]:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from ..annotation.exchange.deidentification import Mapping
+    from ..annotation.exchange.deidentification import IdentifierMapping
+    from ..annotation.exchange.export_check import verify_export
     from ..annotation.study.study import STUDY_NAME, Study
-    from ..annotation.study.verification import verify_export, verify_study
+    from ..annotation.study.verification import verify_study
 
     if (arguments.folder / STUDY_NAME).is_file():
         study = Study.open(arguments.folder)
         problems, whole = verify_study(study), f"{len(study.case_ids)} cases, all images and signed readings as written"
     else:
-        table = Mapping(arguments.mapping, arguments.folder) if arguments.mapping else None
+        table = IdentifierMapping(arguments.mapping, arguments.folder) if arguments.mapping else None
         problems = verify_export(arguments.folder, table.identifiers() if table else ())
         whole = "all files as written"
     for problem in problems:

@@ -79,7 +79,7 @@ class MappingRow:
     source: str
 
 
-class Mapping:
+class IdentifierMapping:
     """The file that leads from pseudonyms back to the sources; outside the study, readable by its owner only.
 
     Parameters
@@ -101,7 +101,7 @@ class Mapping:
         self.rows = list(self._read())
 
     @classmethod
-    def beside(cls, study_folder: Path) -> Mapping:
+    def beside(cls, study_folder: Path) -> IdentifierMapping:
         """Return the mapping at its usual place, next to the study folder."""
         folder = Path(os.path.abspath(study_folder))
         return cls(folder.with_name(f"{folder.name}-mapping.csv"), folder)

@@ -23,9 +23,9 @@ from ..study.cases import CASE_NAME, LARGEST_IMAGE_BYTES, SURROUNDINGS_NAME
 from ..study.reference import ReferenceCase, reference_case
 from ..study.states import StudyStates
 from ..study.study import LARGEST_READING_BYTES, STUDY_NAME, Study
-from ..study.verification import MANIFEST_NAME, READINGS_FOLDER, identity_problems, list_files
-from .deidentification import Mapping as IdentifierMapping
+from .deidentification import IdentifierMapping
 from .export_card import card
+from .export_check import MANIFEST_NAME, READINGS_FOLDER, identity_problems, list_files
 from .layouts import Content, Layout, write_monai, write_nnunet
 
 

@@ -30,7 +30,7 @@ from ..study.cases import StudyCase, content_sha256
 from ..study.study import Study
 from ..work.comparison_log import log_comparisons
 from ..work.session import ReaderSession
-from .deidentification import Mapping, MappingRow
+from .deidentification import IdentifierMapping, MappingRow
 from .sources import ImportSource, find_sources
 
 
@@ -89,7 +89,7 @@ def import_sources(
     """
     if reader is not None:
         study.protocol.reader(reader)
-    table = Mapping(mapping, study.folder) if mapping else Mapping.beside(study.folder)
+    table = IdentifierMapping(mapping, study.folder) if mapping else IdentifierMapping.beside(study.folder)
     report = ImportReport()
     sources = [source for path in paths for source in find_sources(Path(path))]
     known = {study.case(case).content_sha256: case for case in study.case_ids}
@@ -108,7 +108,7 @@ def import_sources(
 def _import_image(
     study: Study,
     source: ImportSource,
-    table: Mapping,
+    table: IdentifierMapping,
     known: dict[str, str],
     pixel_size_mm: float | None,
     report: ImportReport,

@@ -21,7 +21,7 @@ from ..storage.durable_files import append_line, make_folder, read_limited, writ
 from ..storage.nrrd_files import parse_nrrd
 from ..study.cases import LARGEST_IMAGE_BYTES, StudyCase
 from ..study.study import LARGEST_READING_BYTES, STUDY_NAME, Study
-from ..study.verification import MANIFEST_NAME, READINGS_FOLDER, verify_export
+from .export_check import MANIFEST_NAME, READINGS_FOLDER, verify_export
 from .importing import ImportReport
 
 READING_FILE = re.compile(r"(masks(\.2)?|review-[a-z0-9][a-z0-9_-]{0,31}|adjudication)\.seg\.nrrd|grades(\.2)?\.json")
