@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..pfirrmann import TASKS
 from .evaluate_command import open_datasets
+from .grade_command import make_grader
 from .training_options import add_training_options
 
 if TYPE_CHECKING:
@@ -116,7 +117,6 @@ def _segmentation_measure(
     from ..evaluation.scores import scored_cases
     from ..training.model_export import save_segmentation_model
     from ..training.segmentation.train import train_segmentation
-    from .grade_command import make_grader
 
     start = _start(arguments)
     # no tuning patients: the contour would be fitted on those that are measured

@@ -27,4 +27,4 @@ def why_not_run(error: BaseException) -> str | None:
 
 def missing_extra(error: BaseException, what: str) -> str | None:
     """Return the sentence for a library that only the extra ``train`` installs, None where the error is another one."""
-    return f"{what} needs {error.name}; install the extra 'train'." if isinstance(error, ImportError) else None
+    return f"{what} needs {error.name}; install the extra 'train'." if isinstance(error, ModuleNotFoundError) else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from .complaint import missing_extra
+from .grade_command import make_grader
 
 if TYPE_CHECKING:
     from ..dataset.labelled import LabelledCase, LabelledDataset
@@ -161,7 +162,6 @@ def _evaluate(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
     from ..evaluation.pictures import PictureStore
     from ..evaluation.report import write_report
     from ..training.model_export import record_metrics
-    from .grade_command import make_grader
 
     measured = _own_models(arguments.model) if arguments.write_cards else []
     arguments.output.mkdir(parents=True, exist_ok=True)

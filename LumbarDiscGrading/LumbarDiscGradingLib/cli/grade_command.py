@@ -64,6 +64,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         action="store_true",
         help="show where the grading network looked on each disc: a picture, and a volume to lay over the input",
     )
+    add_model_option(parser)
+    parser.set_defaults(func=_grade)
+
+
+def add_model_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the models of `make_grader`."""
     parser.add_argument(
         "--model",
         action="append",
@@ -71,7 +77,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="NAME|FOLDER",
         help="model to use, once for each task: a folder, or the name of an installed or built-in model",
     )
-    parser.set_defaults(func=_grade)
 
 
 def make_grader(device: str, models: Sequence[str]) -> DiscGrader:

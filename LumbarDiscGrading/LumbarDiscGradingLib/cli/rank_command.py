@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..annotation.errors import StudyError
 from .complaint import why_not_run
+from .grade_command import add_model_option, make_grader
 from .progress import with_progress
 
 
@@ -24,13 +25,7 @@ def add_rank(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("study", type=Path, metavar="STUDY")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
-    parser.add_argument(
-        "--model",
-        action="append",
-        default=[],
-        metavar="NAME|FOLDER",
-        help="model to use, once for each task: a folder, or the name of an installed or built-in model",
-    )
+    add_model_option(parser)
     parser.set_defaults(func=_rank, explain=_explained)
 
 
@@ -41,7 +36,6 @@ def _rank(arguments: argparse.Namespace) -> int:
     if not study.protocol.active_learning:
         raise StudyError("The protocol does not allow a model to order the unread cases; nothing was computed.")
     from ..grading.study_ranking import rank_study
-    from .grade_command import make_grader
 
     report = rank_study(study, make_grader(arguments.device, arguments.model), with_progress("Ranking"))
     for case, reason in report.failed:

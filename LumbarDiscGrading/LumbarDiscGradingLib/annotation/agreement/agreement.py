@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ALL_LEVELS = "all"
 """Stands for all levels together."""
+LONG_SECONDS = 120.0
+"""A duration from this on is told in minutes."""
 
 Entry = TypeVar("Entry")
 GradePair = tuple[str, int, int]
@@ -202,8 +204,8 @@ def interval_text(interval: tuple[float, float, float], digits: int = 2, undefin
 
 
 def duration_text(seconds: float) -> str:
-    """Return a duration as text: seconds, from two minutes on minutes."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+    """Return a duration as text, in seconds or minutes."""
+    return f"{seconds:.0f} s" if seconds < LONG_SECONDS else f"{seconds / 60:.1f} min"
 
 
 def axis_start(pair: Pair) -> float:

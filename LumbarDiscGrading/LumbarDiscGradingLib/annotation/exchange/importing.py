@@ -141,11 +141,16 @@ def _surroundings(source: ImportSource, volume: SagittalVolume) -> NDArray[np.ui
     """Read vertebrae and canal from the label map that came along."""
     if source.labels is None:
         return None
-    array, matrix = read_stored(source.labels)
     stored_shape = volume.to_stored(volume.voxels).shape
-    require_same_grid(array.shape, matrix, stored_shape, volume.stored_index_to_lps, source.labels.name)
-    labels = SagittalVolume.from_stored(array, matrix).voxels
+    labels = _labels_on(source.labels, stored_shape, volume.stored_index_to_lps, source.labels.name)
     return np.where(np.isin(labels, (Tissue.VERTEBRA, Tissue.CANAL)), labels, 0).astype(np.uint8)
+
+
+def _labels_on(path: Path, shape: tuple[int, ...], index_to_lps: NDArray[np.float64], whose: str) -> NDArray:
+    """Read a label map in canonical order; it must lie on the stored grid of its image."""
+    array, matrix = read_stored(path)
+    require_same_grid(array.shape, matrix, shape, index_to_lps, whose)
+    return SagittalVolume.from_stored(array, matrix).voxels
 
 
 def _storable(voxels: NDArray) -> NDArray:
@@ -178,9 +183,7 @@ def _level_masks(
     study: Study, case: StudyCase, path: Path, levels: set[str], report: ImportReport
 ) -> NDArray[np.uint8] | None:
     """Read a label map of tissues or disc levels as masks by level, canonical order; None if levels are not known."""
-    array, matrix = read_stored(path)
-    require_same_grid(array.shape, matrix, case.shape, case.index_to_lps(), case.id)
-    canonical = SagittalVolume.from_stored(array, matrix).voxels
+    canonical = _labels_on(path, case.shape, case.index_to_lps(), case.id)
     values = set(np.unique(canonical).tolist())
     if values <= {0, *LEVELS_BY_LABEL, *(int(tissue) for tissue in Tissue if tissue is not Tissue.DISC)}:
         mask = canonical.astype(np.uint8)
