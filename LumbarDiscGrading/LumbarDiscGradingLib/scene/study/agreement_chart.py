@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...annotation.agreement.agreement import Pair, axis_start
+from ..nodes import nodes_of_class
 
 PLACE, LEVEL, VALUE, INTERVAL = "Place", "Level", "Value", "Interval"
 """Columns of the table. Each level has three rows: its value, both ends of its interval, and a gap."""
@@ -70,10 +71,10 @@ class AgreementChart:
             self._former_layout = layout.GetViewArrangement()
             layout.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalPlotView)
             self._taken_layout = layout.GetViewArrangement()
-        for n in range(self.scene.GetNumberOfNodesByClass("vtkMRMLSelectionNode")):
-            self.scene.GetNthNodeByClass(n, "vtkMRMLSelectionNode").SetActivePlotChartID(self.chartNode.GetID())
-        for n in range(self.scene.GetNumberOfNodesByClass("vtkMRMLPlotViewNode")):
-            self.scene.GetNthNodeByClass(n, "vtkMRMLPlotViewNode").SetPlotChartNodeID(self.chartNode.GetID())
+        for selection in nodes_of_class(self.scene, "vtkMRMLSelectionNode"):
+            selection.SetActivePlotChartID(self.chartNode.GetID())
+        for view in nodes_of_class(self.scene, "vtkMRMLPlotViewNode"):
+            view.SetPlotChartNodeID(self.chartNode.GetID())
 
     def hide(self) -> None:
         """Show the layout of before, unless the user has chosen another meanwhile."""
