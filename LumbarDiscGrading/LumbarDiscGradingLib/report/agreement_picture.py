@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from ..annotation.agreement.agreement import (
     ALL_LEVELS,
+    COLOR,
     Compared,
     GradeAgreement,
     MaskAgreement,
@@ -27,8 +28,6 @@ PAPER: Color = (255, 255, 255)
 INK: Color = (24, 28, 32)
 QUIET: Color = (104, 112, 120)
 RULE: Color = (214, 219, 224)
-ACCENT: Color = (0, 114, 178)
-"""Blue of the colour-blind safe palette of Okabe and Ito: no degeneration group has it."""
 
 _MARGIN, _HEADER, _TITLE, _CELL, _ROW = 48, 96, 74, 64, 52
 _AXIS_LEFT, _AXIS_WIDTH = 690, 460
@@ -111,7 +110,7 @@ def _draw_confusion(canvas: Image.Image, origin: tuple[float, float], agreement:
         draw_text(canvas, (x0 + (i + 0.5) * _CELL, y0 - 8), names[i], 22, INK, anchor="ms")
         for j, count in enumerate(row):
             share = (count / largest) ** 0.5
-            fill = tuple(round(p + share * (a - p)) for p, a in zip(PAPER, ACCENT, strict=True))
+            fill = tuple(round(p + share * (a - p)) for p, a in zip(PAPER, COLOR, strict=True))
             left, upper = x0 + j * _CELL, y0 + i * _CELL
             pen.rectangle((left, upper, left + _CELL - 2, upper + _CELL - 2), fill=fill, outline=RULE)
             if i == j:
@@ -143,10 +142,10 @@ def _draw_intervals(canvas: Image.Image, top: float, pair: Pair) -> None:
         draw_text(canvas, (_AXIS_LEFT - 20, y), _level(found), 22, weight, anchor="rm")
         draw_text(canvas, (_AXIS_LEFT + _AXIS_WIDTH + 24, y), label, 22, weight, anchor="lm")
         if math.isfinite(low) and math.isfinite(high):
-            pen.line((x(low), y, x(high), y), fill=ACCENT, width=3)
+            pen.line((x(low), y, x(high), y), fill=COLOR, width=3)
         if math.isfinite(value):
             radius = 9 if found.level == ALL_LEVELS else 7
-            pen.ellipse((x(value) - radius, y - radius, x(value) + radius, y + radius), fill=ACCENT)
+            pen.ellipse((x(value) - radius, y - radius, x(value) + radius, y + radius), fill=COLOR)
 
 
 def _level(found: Compared) -> str:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ALL_LEVELS = "all"
 """Stands for all levels together."""
+COLOR = (0, 114, 178)
+"""In which agreement is drawn, RGB, 0-255: blue of the palette of Okabe and Ito, which no degeneration group has."""
 LONG_SECONDS = 120.0
 """A duration from this on is told in minutes."""
 

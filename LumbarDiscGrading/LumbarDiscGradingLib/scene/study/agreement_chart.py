@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...annotation.agreement.agreement import Pair, axis_start
+from ...annotation.agreement.agreement import COLOR, Pair, axis_start
 from ..nodes import nodes_of_class
 
 PLACE, LEVEL, VALUE, INTERVAL = "Place", "Level", "Value", "Interval"
 """Columns of the table. Each level has three rows: its value, both ends of its interval, and a gap."""
-COLOR = (0, 114, 178)
-"""RGB, 0-255: blue of Okabe and Ito's palette, which no group has."""
 
 
 class AgreementChart:

@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from ....annotation.agreement.agreement import (
     ALL_LEVELS,
+    COLOR,
     GradeAgreement,
     MaskAgreement,
     Pair,
@@ -21,9 +22,8 @@ from ....annotation.agreement.agreement import (
 )
 from ....pfirrmann import ROMAN_GRADES
 
-SHADE = (0, 114, 178)
-"""RGB, 0-255, of the confusion table: the more discs, the stronger."""
 STRONGEST_SHADE = 170
+"""Opacity, 0-255, of the colour in the confusion table: the more discs, the stronger."""
 
 
 def show_pair(ui: Any, pair: Pair, agreement: StudyAgreement) -> None:
@@ -67,7 +67,7 @@ def _show_confusion(ui: Any, every: GradeAgreement) -> None:
             item = ui.confusionTable.item(i, j + 1)
             item.setTextAlignment(qt.Qt.AlignCenter)
             strength = round(STRONGEST_SHADE * math.sqrt(count / largest))
-            item.setBackground(qt.QBrush(qt.QColor(*SHADE, strength)))
+            item.setBackground(qt.QBrush(qt.QColor(*COLOR, strength)))
             if i == j:
                 font = item.font()
                 font.setBold(True)
