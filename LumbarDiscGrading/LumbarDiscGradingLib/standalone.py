@@ -140,6 +140,11 @@ class Environment:
 
     def _clear(self) -> None:
         """Leave nothing but the marker in the folder; what somebody else put there is not touched."""
+        if self.folder.is_symlink():
+            raise SetupError(
+                f"{self.folder} is a link to {self.folder.resolve()}, which another checkout may use: remove the link "
+                "and run this again."
+            )
         try:
             self.folder.mkdir(exist_ok=True)
             if not self._installed() and any(self.folder.iterdir()):

@@ -153,6 +153,17 @@ def test_an_environment_of_somebody_else_is_left_alone(project: Path, tmp_path: 
     assert (tmp_path / ".venv" / "lib").is_dir()
 
 
+def test_the_environment_of_another_checkout_is_not_cleared_through_a_link(project: Path, tmp_path: Path) -> None:
+    theirs, _ = environment_of(project)
+    theirs.make_ready(["standalone"])
+    linked = tmp_path / "linked"
+    linked.symlink_to(theirs.folder, target_is_directory=True)
+    (tmp_path / "pyproject.toml").write_bytes((project / "pyproject.toml").read_bytes())
+    with pytest.raises(SetupError, match=r"is a link to .*: remove the link"):
+        Environment(linked, tmp_path, lambda line: None).make_ready(["standalone"])
+    assert theirs.is_ready(["standalone"])
+
+
 def test_an_environment_whose_python_is_gone_is_made_again(project: Path) -> None:
     environment, lines = environment_of(project)
     environment.make_ready(["standalone"])
