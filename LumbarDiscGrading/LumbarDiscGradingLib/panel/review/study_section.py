@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...annotation.errors import StudyError
 from ...annotation.protocol import Reader
 from ...annotation.study.study import Study
 from ...annotation.work.session import ReaderSession
+from ..shared.refusals import refusals_told
 from .case.save_elsewhere import rescued_note
 
 STUDY_SETTING, READER_SETTING = "LumbarDiscGrading/Study", "LumbarDiscGrading/Reader"
@@ -52,18 +52,14 @@ class StudySection:
         combo = self.ui.readerComboBox
         combo.clear()
         self.ui.studyFolderEdit.text = folder
-        try:
-            self._study = Study.open(folder)
-        except StudyError as error:
-            self._study = None
-            self._say(str(error))
-            self._show_button()
-            return
-        self._say("")
-        combo.addItem(_("Who reads?"), "")
-        for reader in self._study.protocol.readers:
-            combo.addItem(describe_reader(reader), reader.id)
-        combo.setCurrentIndex(max(combo.findData(str(qt.QSettings().value(READER_SETTING, "") or "")), 0))
+        self._study = None
+        with refusals_told(self._say):
+            study = self._study = Study.open(folder)
+            self._say("")
+            combo.addItem(_("Who reads?"), "")
+            for reader in study.protocol.readers:
+                combo.addItem(describe_reader(reader), reader.id)
+            combo.setCurrentIndex(max(combo.findData(str(qt.QSettings().value(READER_SETTING, "") or "")), 0))
         self._show_button()
 
     def open_study(self) -> None:
@@ -74,21 +70,18 @@ class StudySection:
         reader = self._reader()
         if self._study is None or not reader or not self._may_leave():
             return
-        try:
+        with refusals_told(self._say):
             self._study.refresh()
             session = ReaderSession(self._study, reader)
-        except StudyError as error:
-            self._say(str(error))
-            return
-        settings = qt.QSettings()
-        settings.setValue(STUDY_SETTING, self.ui.studyFolderEdit.text)
-        settings.setValue(READER_SETTING, reader)
-        self._say("")
-        self.ui.studyCollapsibleButton.text = _("Study {name}, reader {reader}").format(
-            name=self._study.protocol.name, reader=reader
-        )
-        self.ui.studyCollapsibleButton.collapsed = True
-        self._opened(session)
+            settings = qt.QSettings()
+            settings.setValue(STUDY_SETTING, self.ui.studyFolderEdit.text)
+            settings.setValue(READER_SETTING, reader)
+            self._say("")
+            self.ui.studyCollapsibleButton.text = _("Study {name}, reader {reader}").format(
+                name=self._study.protocol.name, reader=reader
+            )
+            self.ui.studyCollapsibleButton.collapsed = True
+            self._opened(session)
 
     def _choose(self) -> None:
         import qt
