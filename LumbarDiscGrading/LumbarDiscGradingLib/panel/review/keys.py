@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import qt
+import slicer
+
 
 class Keys:
     """Keys that do something, in groups that are switched on and off.
@@ -21,9 +24,6 @@ class Keys:
     """
 
     def __init__(self, widget: Any, actions: Mapping[str, Mapping[str, Callable[[], Any]]]) -> None:
-        import qt
-        import slicer
-
         self._shortcuts: dict[str, list[Any]] = {}
         parent = slicer.util.mainWindow() or widget
         for group, keys in actions.items():

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import qt
+from slicer.i18n import tr as _
+
 from ...annotation.protocol import Reader
 from ...annotation.study.study import Study
 from ...annotation.work.session import ReaderSession
@@ -28,8 +31,6 @@ class StudySection:
     """
 
     def __init__(self, ui: Any, may_leave: Callable[[], bool], opened: Callable[[ReaderSession], None]) -> None:
-        import qt
-
         self.ui, self._may_leave, self._opened = ui, may_leave, opened
         self._study: Study | None = None
         ui.chooseStudyButton.connect("clicked()", self._choose)
@@ -46,9 +47,6 @@ class StudySection:
 
     def list_readers(self, folder: str) -> None:
         """Show a study folder and the readers of its protocol; the one of last time is selected."""
-        import qt
-        from slicer.i18n import tr as _
-
         combo = self.ui.readerComboBox
         combo.clear()
         self.ui.studyFolderEdit.text = folder
@@ -64,9 +62,6 @@ class StudySection:
 
     def open_study(self) -> None:
         """Open the study as the selected reader."""
-        import qt
-        from slicer.i18n import tr as _
-
         reader = self._reader()
         if self._study is None or not reader or not self._may_leave():
             return
@@ -84,9 +79,6 @@ class StudySection:
             self._opened(session)
 
     def _choose(self) -> None:
-        import qt
-        from slicer.i18n import tr as _
-
         folder = qt.QFileDialog.getExistingDirectory(
             self.ui.studyFolderEdit, _("Choose a study folder"), self.ui.studyFolderEdit.text
         )
@@ -98,8 +90,6 @@ class StudySection:
         return str(combo.itemData(combo.currentIndex) or "") if combo.currentIndex >= 0 else ""
 
     def _show_button(self, index: int = 0) -> None:
-        from slicer.i18n import tr as _
-
         reader = self._reader()
         self.ui.openStudyButton.enabled = bool(reader)
         self.ui.openStudyButton.text = _("Open as {reader}").format(reader=reader) if reader else _("Open study")
@@ -111,8 +101,6 @@ class StudySection:
 
 def describe_reader(reader: Reader) -> str:
     """Return a reader with roles and experience in words."""
-    from slicer.i18n import tr as _
-
     roles = ", ".join(_(role.value) for role in reader.roles)
     return _("{reader} ({roles}; {years:g} years)").format(
         reader=reader.id, roles=roles, years=reader.years_of_experience

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import qt
+import slicer
 import vtk
+from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from ...annotation.errors import StudyError
@@ -35,9 +38,6 @@ class ReviewPanel(VTKObservationMixin):
     """
 
     def __init__(self, ui: Any, logic: Any) -> None:
-        import qt
-        import slicer
-
         super().__init__()
         self.ui = ui
         self.session: ReaderSession | None = None
@@ -148,8 +148,6 @@ class ReviewPanel(VTKObservationMixin):
             scroll_to_top(self.ui.saveStateWidget if self.reading.work is not None else self.adjudication.widget)
 
     def _open_reading(self, item: WorkItem) -> None:
-        from slicer.i18n import tr as _
-
         work = open_work(self.session, item)
         try:
             work.volume  # noqa: B018 - reading the image may fail
@@ -167,8 +165,6 @@ class ReviewPanel(VTKObservationMixin):
 
     def go(self, step: int) -> None:
         """Open the next case that is not done, or the previous one of the list."""
-        from slicer.i18n import tr as _
-
         if step > 0 or self.item is None:
             self.open_next()
             return
@@ -197,8 +193,6 @@ class ReviewPanel(VTKObservationMixin):
         self._open_after(self.item)
 
     def _open_after(self, item: WorkItem | None) -> None:
-        from slicer.i18n import tr as _
-
         self.work.refresh()
         try:
             following = self.work.next_item(after=item)
@@ -246,8 +240,6 @@ class ReviewPanel(VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _node_goes(self, caller: Any, event: Any, node: Any) -> None:
-        import slicer
-
         if slicer.mrmlScene.IsClosing():
             return
         for part in (self.reading, self.adjudication):
@@ -257,8 +249,6 @@ class ReviewPanel(VTKObservationMixin):
 
     def _case_nodes_removed(self) -> None:
         """Put a case away whose nodes are gone; where it could not be saved it is shown again."""
-        from slicer.i18n import tr as _
-
         lost = [p for p in (self.reading, self.adjudication) if p.scene is not None and not p.scene.is_alive()]
         if not lost or self.item is None:
             return

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import qt
+from slicer.i18n import tr as _
+
 from ...annotation.active_learning.informativeness import most_informative_first
 from ...annotation.errors import StudyError
 from ...annotation.protocol import AdjudicationRule, Role, Task
@@ -140,9 +143,6 @@ class WorkSection:
             raise
 
     def _set_up_table(self) -> None:
-        import qt
-        from slicer.i18n import tr as _
-
         table = self.ui.workTable
         titles = (_("Case"), _("State"), _("Time"))
         table.columnCount = len(titles)
@@ -158,8 +158,6 @@ class WorkSection:
         table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + 8)
 
     def _list_states(self) -> None:
-        from slicer.i18n import tr as _
-
         combo = self.ui.stateComboBox
         combo.clear()
         combo.addItem(_("All states"), "")
@@ -177,9 +175,6 @@ class WorkSection:
                 self._fill_row(row, item)
 
     def _fill_row(self, row: int, item: WorkItem) -> None:
-        import qt
-        from slicer.i18n import tr as _
-
         symbol = DONE if item.is_done else BEGUN if item.state in (CaseState.DRAFT, CaseState.IN_REVIEW) else TO_DO
         state = f"{symbol} {_(item.state.value)}"
         if item.being_read_by:
@@ -192,8 +187,6 @@ class WorkSection:
             self.ui.workTable.setItem(row, column, cell)
 
     def _show_progress(self) -> None:
-        from slicer.i18n import tr as _
-
         if self.session is None or self.kind is None:
             self.ui.progressLabel.text = ""
             self.ui.workProgressBar.visible = False
@@ -247,8 +240,6 @@ def kinds_of_work(session: ReaderSession) -> list[tuple[Task, Duty]]:
 
 
 def _kind_text(task: Task, duty: Duty) -> str:
-    from slicer.i18n import tr as _
-
     texts = {
         (Task.MASKS, Duty.READ): _("Draw masks"),
         (Task.GRADES, Duty.READ): _("Grade discs"),

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import slicer
+import vtk
 from numpy.typing import NDArray
 
 from ...imaging.volume import SagittalVolume
@@ -162,8 +164,6 @@ class AdjudicationScene(ReadingScene):
             self._left = None
 
     def _reading_node(self, letter: str, labels: NDArray[np.uint8]) -> Any:
-        import slicer
-
         node = self.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", letter)
         node.SetSaveWithScene(False)
         node.SetReferenceImageGeometryParameterFromVolumeNode(self.volumeNode)
@@ -188,9 +188,6 @@ class AdjudicationScene(ReadingScene):
 
     def _letter_node(self, letter: str, drawn: NDArray[np.uint8]) -> Any:
         """Write the letter beside each disputed disc of a reading, on each slice; the level where that is disputed."""
-        import slicer
-        import vtk
-
         node = self.scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", letter)
         node.SetSaveWithScene(False)
         node.SetLocked(True)
@@ -226,8 +223,6 @@ class SideBySideLayout(ReadingLayout):
 
     def take(self, side_by_side: bool = True) -> bool:
         """Show two slice views, or the sagittal one alone; returns whether that changed anything."""
-        import slicer
-
         node = self._node()
         if node is None:
             return False
@@ -243,8 +238,6 @@ class _SagittalView:
     """A slice view turned to the slices of a volume and moved together with the reading view, until given back."""
 
     def __init__(self, scene: Any, name: str, volumeNode: Any) -> None:
-        import vtk
-
         self.scene, self._view_id = scene, f"vtkMRMLSliceNode{name}"
         self._links: list[tuple[str, int, int]] = []
         self._matrix, self._orientation = vtk.vtkMatrix4x4(), ""

@@ -6,7 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import slicer
+import vtk
 from numpy.typing import NDArray
+from slicer.util import arrayFromVTKMatrix
+from vtk.util.numpy_support import vtk_to_numpy
 
 from ...annotation.storage.segmentation_files import mask_levels
 from ...imaging.volume import SagittalVolume
@@ -204,8 +208,6 @@ class ReadingScene:
 
     def observe_strokes(self, changed: Callable[..., None]) -> list[tuple[Any, int]]:
         """Call back after each change of a segment; returns the observed object and tag of each observer."""
-        import slicer
-
         if self.segmentationNode is None:
             return []
         kinds = slicer.vtkSegmentation
@@ -256,8 +258,6 @@ class ReadingScene:
 
     def _leave_shared_image(self) -> None:
         """Take our discs out of images that they share with segments of others, which keep what is theirs in them."""
-        from vtk.util.numpy_support import vtk_to_numpy
-
         segmentation, name = self.segmentationNode.GetSegmentation(), _labelmap_name()
         segments = [segmentation.GetNthSegment(n) for n in range(segmentation.GetNumberOfSegments())]
         ours = [segmentation.GetSegment(level) for level in self.levels]
@@ -276,8 +276,6 @@ class ReadingScene:
 
     def _write_segment(self, level: str, image: Any, color: tuple[int, int, int]) -> None:
         """Let the segment of a level be its label value in an image; where there is none it is added in its place."""
-        import slicer
-
         segmentation = self.segmentationNode.GetSegmentation()
         segment = segmentation.GetSegment(level)
         if segment is None:
@@ -297,8 +295,6 @@ class ReadingScene:
 
     def _draw_segment(self, level: str, labels: NDArray[np.uint8]) -> None:
         """Write a segment into labels of shape (k, j, i)."""
-        from vtk.util.numpy_support import vtk_to_numpy
-
         segment = self.segmentationNode.GetSegmentation().GetSegment(level)
         image = segment.GetRepresentation(_labelmap_name())
         if image is None or image.IsEmpty():
@@ -317,9 +313,6 @@ class ReadingScene:
 
     def _is_on_our_grid(self, image: Any) -> bool:
         """Whether an image is a part of the volume's own grid, so that nothing need be resampled."""
-        import vtk
-        from slicer.util import arrayFromVTKMatrix
-
         matrix = vtk.vtkMatrix4x4()
         image.GetImageToWorldMatrix(matrix)
         own = LPS_TO_RAS @ self.volume.stored_index_to_lps
@@ -334,8 +327,6 @@ def _set_color(segment: Any, color: tuple[int, int, int]) -> None:
 
 
 def _labelmap_name() -> str:
-    import slicer
-
     return slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 
 

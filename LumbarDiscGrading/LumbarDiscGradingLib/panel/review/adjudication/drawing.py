@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import qt
+from slicer.i18n import tr as _
 
 from ....annotation.errors import StudyError
 from ....pfirrmann import DISC_LABELS
@@ -40,8 +42,6 @@ class OwnContour:
         edit_mode: Callable[[], None],
         say: Callable[[str], None],
     ) -> None:
-        import qt
-
         self.ui, self._save, self._drawn, self._edit_mode, self._say = ui, save, drawn, edit_mode, say
         self.work: AdjudicationWork | None = None
         self.scene: AdjudicationScene | None = None
@@ -132,8 +132,6 @@ class OwnContour:
                 self._timer.start()
 
     def _toggled(self, edit: bool) -> None:
-        from slicer.i18n import tr as _
-
         if not edit:
             self.stop()
             return

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import qt
+import slicer
+from slicer.i18n import tr as _
+
 from ....annotation.disc_grading import NOT_ASSESSABLE
 from ....annotation.errors import StudyError
 from ....annotation.protocol import Task
@@ -49,9 +53,6 @@ class AdjudicationSection:
     """
 
     def __init__(self, container: Any, on_done: Callable[[], None]) -> None:
-        import qt
-        import slicer
-
         self.widget = slicer.util.loadUI(str(resource_path("UI", "Adjudication.ui")))
         layout = container.layout()
         (layout if layout is not None else qt.QVBoxLayout(container)).addWidget(self.widget)
@@ -107,8 +108,6 @@ class AdjudicationSection:
         StudyError
             If this reader may not, there is nothing to settle, files are damaged, or what is open cannot be saved.
         """
-        from slicer.i18n import tr as _
-
         if not self.close():
             raise StudyError(_("The case that is open is not saved; save it, here or elsewhere, first."))
         work = AdjudicationWork(session, item)
@@ -164,8 +163,6 @@ class AdjudicationSection:
         bool
             False if something is not saved; the case stays open then.
         """
-        from slicer.i18n import tr as _
-
         work = self.work
         if work is None:
             return True
@@ -274,8 +271,6 @@ class AdjudicationSection:
         return set_grade
 
     def _reason_given(self) -> None:
-        from slicer.i18n import tr as _
-
         work, level, reason = self.work, self.reason.level, self.reason.text
         if work is None or level is None or not self.reason.is_pending(work):
             return
@@ -286,8 +281,6 @@ class AdjudicationSection:
             self.say(_("Everything is settled: Ctrl+Return signs and opens the next case."))
 
     def _reopen(self) -> None:
-        from slicer.i18n import tr as _
-
         work = self.work
         if work is None or not work.is_signed:
             return
@@ -316,8 +309,6 @@ class AdjudicationSection:
         return self.drawing.flush()
 
     def _show_in_scene(self) -> None:
-        import slicer
-
         work, adjudication = self.work, self.work.adjudication
         title = work.item.title
         readings = (adjudication.masks_a, adjudication.masks_b)
@@ -338,8 +329,6 @@ class AdjudicationSection:
             self.scene.fit()
 
     def _show_all(self) -> None:
-        from slicer.i18n import tr as _
-
         work = self.work
         if work is None:
             return

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import qt
+from slicer.i18n import tr as _
 
 from ....annotation.protocol import Task
 from ....pfirrmann import DISC_LABELS, ROMAN_GRADES, group_of_grade
@@ -68,21 +70,14 @@ class DisagreementTable:
 
     def sentence(self, level: str) -> str:
         """Say in words in what A and B differ on a disc."""
-        from slicer.i18n import tr as _
-
         return _("{level}: {difference}").format(level=level, difference=self._difference(level).replace("\n", ", "))
 
     def accept_text(self, level: str, letter: str, chosen: bool) -> str:
         """Return the text of the button that accepts a reading."""
-        from slicer.i18n import tr as _
-
         text = _("Accept {letter}: {reading}").format(letter=letter, reading=self._reading(level, letter))
         return f"\N{CHECK MARK} {text}" if chosen else text
 
     def _set_up(self) -> None:
-        import qt
-        from slicer.i18n import tr as _
-
         table, header = self.ui.disagreementTable, self.ui.disagreementTable.horizontalHeader()
         titles = (_("Level"), _("Difference"), "A", "B", _("Decision"))
         table.columnCount = len(titles)
@@ -102,8 +97,6 @@ class DisagreementTable:
         table.setFixedHeight(line + 12 + max(table.rowCount, 1) * (2 * line + 8) + 2 * table.frameWidth)
 
     def _fill_row(self, row: int, level: str) -> None:
-        import qt
-
         choice, reason, grade = self.work.decision(level)
         disagreement = self.work.disagreement(level)
         texts = {
@@ -122,8 +115,6 @@ class DisagreementTable:
             self.ui.disagreementTable.setItem(row, column, item)
 
     def _difference(self, level: str) -> str:
-        from slicer.i18n import tr as _
-
         found = self.work.disagreement(level)
         if found.overlap is None:
             return _(found.reason)
@@ -136,8 +127,6 @@ class DisagreementTable:
         return _("{reason}\n{mm:.1f} mm apart").format(reason=found.reason, mm=found.overlap.surface_mm)
 
     def _reading(self, level: str, letter: str, short: bool = False) -> str:
-        from slicer.i18n import tr as _
-
         work = self.work
         if work.item.task is Task.GRADES:
             found = work.disagreement(level)
@@ -151,8 +140,6 @@ class DisagreementTable:
         return _("{volume:.1f} ml").format(volume=voxels * float(np.prod(work.volume.spacing_mm)) / 1000)
 
     def _decision(self, choice: str, reason: str, grade: int | None) -> str:
-        from slicer.i18n import tr as _
-
         if not choice:
             return "\N{WHITE CIRCLE} " + _("open")
         name = _("own") if choice == "own" else choice
@@ -165,8 +152,6 @@ class DisagreementTable:
 
 
 def _grade_text(grade: int | None, short: bool = False) -> str:
-    from slicer.i18n import tr as _
-
     if grade is None:
         return _("no grade")
     if not grade:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import qt
+
 
 def ask_reason(parent: Any, title: str, question: str) -> str | None:
     """Ask for a reason; returns None if the user thinks better of it or gives none."""
-    import qt
-
     dialog = qt.QDialog(parent.window())
     dialog.setObjectName("askReasonDialog")
     dialog.windowTitle = title

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import qt
+from slicer.i18n import tr as _
+
 
 def confirm_empty(parent: Any, levels: Sequence[str]) -> bool:
     """Ask whether masks are to be signed though these levels have no contour; who just presses a key says no.
@@ -14,9 +17,6 @@ def confirm_empty(parent: Any, levels: Sequence[str]) -> bool:
     parent : QWidget
         The dialog belongs to its window.
     """
-    import qt
-    from slicer.i18n import tr as _
-
     question = _(
         "{levels}: nothing is drawn, though the protocol asks for it. Signed like this, the case says that there is "
         "no such disc to be drawn."

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import qt
+from slicer.i18n import tr as _
+
 from ....annotation.errors import StudyError
 from .work import Work
 
@@ -13,8 +16,6 @@ RESCUED_SETTING = "LumbarDiscGrading/Unsaved"
 
 def rescue(work: Work) -> None:
     """Write what is not saved into the home folder and remember that."""
-    import qt
-
     folder = Path.home() / RESCUE_FOLDER
     try:
         work.save_elsewhere(folder)
@@ -25,9 +26,6 @@ def rescue(work: Work) -> None:
 
 def rescued_note() -> str:
     """Return a sentence on what was rescued last time, once; empty where nothing was."""
-    import qt
-    from slicer.i18n import tr as _
-
     settings = qt.QSettings()
     folder = str(settings.value(RESCUED_SETTING, "") or "")
     if not folder:

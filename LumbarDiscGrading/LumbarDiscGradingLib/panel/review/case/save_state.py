@@ -6,6 +6,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+import qt
+from slicer.i18n import tr as _
+
 from ....annotation.errors import ChangedElsewhereError, NotSavedError, StudyError
 from .work import ReadingWork, Work
 
@@ -39,8 +42,6 @@ class SaveState:
 
     def show(self, work: Work | None) -> None:
         """Show the state of a work just opened, or of none."""
-        from slicer.i18n import tr as _
-
         self.work = work
         self.ui.saveStateWidget.visible = work is not None
         self._offer()
@@ -55,8 +56,6 @@ class SaveState:
 
     def changing(self) -> None:
         """Say that something is about to be saved."""
-        from slicer.i18n import tr as _
-
         self._say(UNSAVED, _("Not saved yet."))
 
     def attempt(self, action: Callable[[], None]) -> bool:
@@ -87,8 +86,6 @@ class SaveState:
 
     def refresh(self) -> None:
         """Show the state anew where nothing was saved just now."""
-        from slicer.i18n import tr as _
-
         if self.work is not None and self.work.unsaved:
             self._failed(_("Something is not saved."))
         elif self.work is not None and self.ui.saveStateLabel.text.startswith(UNSAVED) and not self._pending():
@@ -96,8 +93,6 @@ class SaveState:
 
     def try_again(self) -> bool:
         """Save what could not be saved; returns whether everything is on the disk."""
-        from slicer.i18n import tr as _
-
         self._flush()
         if self.work is None:
             return True
@@ -110,8 +105,6 @@ class SaveState:
     # -- what is shown
 
     def _confirm(self) -> None:
-        from slicer.i18n import tr as _
-
         if self.work.unsaved:  # another task of the same case
             self._failed(_("Something is not saved."))
             return
@@ -122,8 +115,6 @@ class SaveState:
         self._say(SAVED, _("Saved {time}").format(time=datetime.now().strftime("%H:%M:%S")))
 
     def _failed(self, reason: str) -> None:
-        from slicer.i18n import tr as _
-
         self._say(FAILED, _("Not saved: {reason} Your work is kept here meanwhile.").format(reason=_sentence(reason)))
         self._offer(failed=True)
 
@@ -137,9 +128,6 @@ class SaveState:
     # -- what the user does
 
     def _save_elsewhere(self) -> None:
-        import qt
-        from slicer.i18n import tr as _
-
         if self.work is None:
             return
         self._flush()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from slicer.i18n import tr as _
 
 from ....annotation.disc_grading import DiscGrading
 from ....annotation.errors import StudyError
@@ -449,8 +450,6 @@ def open_work(session: ReaderSession, item: WorkItem) -> Work:
 
 def elsewhere_sentence(mark: Mark) -> str:
     """Return what to tell a reader who has the same case open in another window."""
-    from slicer.i18n import tr as _
-
     text = _("This case is open in another window of yours{since}; neither sees what the other saves: close one.")
     opened = datetime.fromisoformat(mark.since).astimezone() if mark.since else None
     return text.format(since=_(" since {time}").format(time=f"{opened:%H:%M}") if opened else "")

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import qt
+from slicer.i18n import tr as _
+
 from ....annotation.disc_grading import CONFIDENCES, DiscGrading
 from ....annotation.errors import StudyError
 from ....pfirrmann import GRADES, NOT_GRADED_COLOR, ROMAN_GRADES, group_of_grade
@@ -72,8 +75,6 @@ class DiscsSection:
 
     def update(self) -> None:
         """Show what is said of the discs by now."""
-        from slicer.i18n import tr as _
-
         work, table = self.work, self.ui.discTable
         reading, review = isinstance(work, ReadingWork), isinstance(work, ReviewWork)
         self.ui.readGradesWidget.visible = reading and work.can_grade
@@ -123,8 +124,6 @@ class DiscsSection:
 
     def accept_undecided(self) -> None:
         """Accept the contour of the selected disc; a correction is never taken back by a key."""
-        from slicer.i18n import tr as _
-
         level = self.level
         if isinstance(self.work, ReviewWork) and level is not None and self.work.decision(level)[0] == "corrected":
             self._say(_("{level} was corrected; the button Accept takes the correction back.").format(level=level))
@@ -164,9 +163,6 @@ class DiscsSection:
     # -- what is shown
 
     def _set_up_table(self) -> None:
-        import qt
-        from slicer.i18n import tr as _
-
         table = self.ui.discTable
         titles = (_("Level"), _("Grade"), _("Sure"), _("Mask"), _("Comment"))
         table.columnCount = len(titles)
@@ -188,9 +184,6 @@ class DiscsSection:
         table.setFixedHeight(header + table.rowCount * header + 2 * table.frameWidth)
 
     def _fill_row(self, row: int, level: str, drawn: bool) -> None:
-        import qt
-        from slicer.i18n import tr as _
-
         judgement, color, sure = self._judgement(level)
         texts = {
             LEVEL: level,
@@ -208,8 +201,6 @@ class DiscsSection:
 
     def _judgement(self, level: str) -> tuple[str, tuple[int, int, int] | None, str]:
         """Return what was said of a disc, its color, and how sure the reader is."""
-        from slicer.i18n import tr as _
-
         if isinstance(self.work, ReviewWork):
             choice = self.work.decision(level)[0]
             return (_(choice) if choice else _("to decide") if level in self.work.open_levels else "-"), None, ""
@@ -242,8 +233,6 @@ class DiscsSection:
         self._showing = True
         row = self._levels.index(level)
         cell = self.ui.discTable.item(row, MASK)
-        from slicer.i18n import tr as _
-
         self._fill_row(row, level, cell is not None and cell.text() == _("drawn"))
         self._showing = False
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import qt
+from slicer.i18n import tr as _
 
 from ....annotation.errors import StudyError
 from ....grading.corrections import CorrectionError
@@ -67,8 +69,6 @@ class MasksSection:
         select: Callable[[str], None],
         say: Callable[[str], None],
     ) -> None:
-        import qt
-
         self.ui, self._save, self._changed = ui, save, changed
         self._edit_mode, self._select, self._say = edit_mode, select, say
         self.work: Work | None = None
@@ -140,8 +140,6 @@ class MasksSection:
             self._editor.select(self.level)
 
     def _say_what_is_no_disc(self, names: tuple[str, ...]) -> None:
-        from slicer.i18n import tr as _
-
         added = [name for name in names if name in LISTED_LEVELS]
         if added:
             text = _(
@@ -155,8 +153,6 @@ class MasksSection:
 
     def _say_what_is_gone(self, before: tuple[str, ...]) -> None:
         """Say which discs had a contour and have none any more: an effect may wipe more than was meant."""
-        from slicer.i18n import tr as _
-
         gone = [level for level in before if level not in self.work.drawn_levels]
         if gone:
             text = _("{levels} has no contour any more: Z takes that back while masks are edited, else draw it again.")
@@ -246,8 +242,6 @@ class MasksSection:
             self._timer.start()
 
     def _edit_toggled(self, edit: bool) -> None:
-        from slicer.i18n import tr as _
-
         if not edit:
             self.stop_editing()
             return

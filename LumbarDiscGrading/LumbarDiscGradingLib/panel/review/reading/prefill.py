@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import qt
 from numpy.typing import NDArray
+from slicer.i18n import tr as _
 
 from ....imaging.volume import SagittalVolume
 from ...parameters import preferred_device
@@ -32,8 +34,6 @@ class Prefill:
     def __init__(
         self, ui: Any, logic: Any, done: Callable[[NDArray[np.uint8], str], None], say: Callable[[str], None]
     ) -> None:
-        import qt
-
         self.ui, self._logic, self._done, self._say = ui, logic, done, say
         self._run: BackgroundRun | None = None
         self._old: list[BackgroundRun] = []
@@ -48,8 +48,6 @@ class Prefill:
 
     def start(self, volume: SagittalVolume, slice_index: int) -> None:
         """Find the discs on a slice (canonical index)."""
-        from slicer.i18n import tr as _
-
         if self.running:
             return
         try:
@@ -105,8 +103,6 @@ class Prefill:
         self._done(masks, model)
 
     def _failed(self, error: BaseException | None) -> None:
-        from slicer.i18n import tr as _
-
         if isinstance(error, ValueError):
             self._say(str(error))
         else:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import qt
+import slicer
+from slicer.i18n import tr as _
+
 from ....annotation.errors import StudyError
 from ....annotation.protocol import Task
 from ....annotation.work.session import Duty
@@ -48,9 +52,6 @@ class ReadingSection:
     """
 
     def __init__(self, ui: Any, logic: Any, widget: Any, signed: Callable[[], None], go: Callable[[int], None]) -> None:
-        import qt
-        import slicer
-
         self.ui, self._signed = ui, signed
         self.work: Work | None = None
         self.scene: ReadingScene | None = None
@@ -96,8 +97,6 @@ class ReadingSection:
         place : str
             Where it stands in the work list, in words.
         """
-        from slicer.i18n import tr as _
-
         self.work, self._place = work, place
         self.say("")
         self._show_in_scene(work.slice_index)
@@ -154,8 +153,6 @@ class ReadingSection:
         bool
             False if something is not saved; the case stays open then.
         """
-        from slicer.i18n import tr as _
-
         work = self.work
         if work is None:
             return True
@@ -280,8 +277,6 @@ class ReadingSection:
             self.masks.start_editing()
 
     def _reopen(self) -> None:
-        from slicer.i18n import tr as _
-
         work = self.work
         if work is None or not work.is_signed:
             return
@@ -317,8 +312,6 @@ class ReadingSection:
         self._slice_timer.start()
 
     def _take_viewed_slice(self) -> None:
-        from slicer.i18n import tr as _
-
         viewed = self.scene.viewed_slice() if self.scene is not None else None
         if viewed is None:
             self.say(_("The sagittal view shows no slice of this image."))
@@ -349,8 +342,6 @@ class ReadingSection:
     # -- what is shown
 
     def _show_in_scene(self, slice_index: int) -> None:
-        import slicer
-
         work = self.work
         self.scene = ReadingScene(slicer.mrmlScene, work.volume, work.item.title, work.levels, work.masks, slice_index)
         if self._layout.take():
@@ -369,8 +360,6 @@ class ReadingSection:
         self._showing = False
 
     def _show_all(self) -> None:
-        from slicer.i18n import tr as _
-
         work = self.work
         names = {Duty.READ: _("masks") if work.item.task is Task.MASKS else _("grades"), Duty.REVIEW: _("peer review")}
         self.ui.caseTitleLabel.text = f"<b>{work.item.title}</b> - {names[work.item.duty]}<br>{self._place}"
@@ -433,8 +422,6 @@ class ReadingSection:
             self.masks.rewrite()  # accepting takes a correction back
         scene.set_color(level, work.color(level))
         if not work.open_levels:
-            from slicer.i18n import tr as _
-
             self.say(_("Every disc is judged: Ctrl+Return signs and opens the next case."))
 
     def _masks_changed(self) -> None:
