@@ -18,9 +18,9 @@ from ..study.reference import consensus_masks
 from ..study.states import CaseState, SignedReading
 from ..study.study import Study
 from .adjudication import Adjudication
-from .open_case import OpenCase
 from .peer_review import PeerReview
 from .reading_now import Mark, read_mark
+from .saved_reading import OpenCase
 from .seat import ReaderSeat
 
 MODEL = "model"

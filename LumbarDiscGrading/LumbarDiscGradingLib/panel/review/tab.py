@@ -17,7 +17,7 @@ from ..shared.scroll_to_top import scroll_to_top
 from .adjudication.section import AdjudicationSection
 from .agreement.section import AgreementSection
 from .case.work import open_work, plain
-from .keys import Keys
+from .key_bindings import KeyBindings
 from .reading.section import ReadingSection
 from .study_section import StudySection
 from .work_list_section import WorkSection
@@ -51,7 +51,7 @@ class ReviewPanel(VTKObservationMixin):
         self.agreement = AgreementSection(ui.agreementContainer)
         self.criteria = CriteriaSection(ui)
         self.study = StudySection(ui, self.close_case, self._study_opened)
-        self.keys = Keys(widget, {GOING: {"N": self.open_next, "P": lambda: self.go(-1)}})
+        self.keys = KeyBindings(widget, {GOING: {"N": self.open_next, "P": lambda: self.go(-1)}})
         self._scene_timer = qt.QTimer()
         self._scene_timer.setSingleShot(True)
         self._scene_timer.setInterval(0)

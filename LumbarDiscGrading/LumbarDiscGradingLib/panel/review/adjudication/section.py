@@ -20,7 +20,7 @@ from ..case.ask_reason import ask_reason
 from ..case.confirm_empty import confirm_empty
 from ..case.save_state import SaveState
 from ..case.work import elsewhere_sentence
-from ..keys import Keys
+from ..key_bindings import KeyBindings
 from .drawing import OwnContour
 from .reason import ReasonField
 from .table import DisagreementTable
@@ -73,7 +73,7 @@ class AdjudicationSection:
         self._fit_timer.setSingleShot(True)
         self._fit_timer.setInterval(FIT_DELAY_MS)
         self._fit_timer.connect("timeout()", self._fit)
-        self.keys = Keys(container, self._key_actions())
+        self.keys = KeyBindings(container, self._key_actions())
         ui.chooseAButton.connect("clicked()", lambda: self.choose("A"))
         ui.chooseBButton.connect("clicked()", lambda: self.choose("B"))
         for grade in GRADES:

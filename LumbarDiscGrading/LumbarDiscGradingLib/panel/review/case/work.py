@@ -15,9 +15,9 @@ from ....annotation.disc_grading import DiscGrading
 from ....annotation.errors import StudyError
 from ....annotation.protocol import Task
 from ....annotation.storage.segmentation_files import mask_levels
-from ....annotation.work.open_case import OpenCase
 from ....annotation.work.peer_review import PeerReview
 from ....annotation.work.reading_now import Mark
+from ....annotation.work.saved_reading import OpenCase
 from ....annotation.work.session import Duty, ReaderSession, WorkItem
 from ....imaging.volume import SagittalVolume
 from ....pfirrmann import DISC_LABELS, NOT_GRADED_COLOR, group_of_grade

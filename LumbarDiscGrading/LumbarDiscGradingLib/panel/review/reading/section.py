@@ -21,7 +21,7 @@ from ..case.confirm_empty import confirm_empty
 from ..case.save_elsewhere import rescue
 from ..case.save_state import SaveState
 from ..case.work import ReadingWork, ReviewWork, Work, elsewhere_sentence
-from ..keys import Keys
+from ..key_bindings import KeyBindings
 from .discs_section import DiscsSection
 from .masks_section import MasksSection
 
@@ -75,7 +75,7 @@ class ReadingSection:
         self._alive_timer = qt.QTimer()
         self._alive_timer.setInterval(KEEP_ALIVE_MS)
         self._alive_timer.connect("timeout()", self._keep_alive)
-        self.keys = Keys(widget, self._key_actions())
+        self.keys = KeyBindings(widget, self._key_actions())
         ui.acceptButton.connect("clicked()", self._accept)
         ui.correctButton.connect("clicked()", self._correct)
         ui.signButton.connect("clicked()", self.sign)

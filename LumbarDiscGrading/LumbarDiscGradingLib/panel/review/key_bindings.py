@@ -1,4 +1,4 @@
-"""Keys of the reading screen: they work in the whole main window, but only while a case is read."""
+"""Which key calls what on the reading screen: in the whole main window, but only while a case is read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import qt
 import slicer
 
 
-class Keys:
+class KeyBindings:
     """Keys that do something, in groups that are switched on and off.
 
     The Segment Editor binds digits, Space, Esc and letters of its own on the main window while a mask is edited, and a
