@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -22,65 +21,13 @@ from .peer_review import PeerReview
 from .reading_now import Mark, read_mark
 from .saved_reading import OpenCase
 from .seat import ReaderSeat
+from .work_item import Duty, WorkItem
 
 MODEL = "model"
 """Stands for a trained model where the name of a reader is asked for."""
 
 CasePriority = Callable[[Sequence[str]], Mapping[str, float]]
 """Given the names of unread cases, how much is learnt from reading each; cases it leaves out come last."""
-
-
-class Duty(str, Enum):
-    """What a reader is to do with a case; its value is the word shown to users."""
-
-    READ = "read"
-    REVIEW = "review"
-    ADJUDICATE = "adjudicate"
-
-
-@dataclass(frozen=True)
-class WorkItem:
-    """One line of a reader's work list.
-
-    Attributes
-    ----------
-    number : int
-        Place in the reader's own order, from 1.
-    title : str
-        What the reader is shown. Where cases are repeated it does not tell the case, so that a repeat is read as
-        blindly as the first time.
-    case : str
-    task : Task
-    duty : Duty
-    state : CaseState
-        Of the own reading (unread, draft, signed) for `Duty.READ`, else of the case.
-    round : int
-        2 for a repeat.
-    seconds : float
-        Spent on it by this reader.
-    target : str
-        For a review the annotator; shown as "annotator", never by name.
-    being_read_by : tuple of str
-        Other readers that have the case open now, and the same reader in another window.
-    """
-
-    number: int
-    title: str
-    case: str
-    task: Task
-    duty: Duty
-    state: CaseState
-    round: int = 1
-    seconds: float = 0.0
-    target: str = ""
-    being_read_by: tuple[str, ...] = ()
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the reader has nothing left to do with it."""
-        if self.duty is Duty.READ:
-            return self.state is CaseState.SIGNED
-        return self.state not in (CaseState.SIGNED, CaseState.IN_REVIEW, CaseState.DISCORDANT)
 
 
 @dataclass(frozen=True)
