@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import StudyError
 from ..log.events import is_time
 from ..storage.documents import parse_json
-from ..storage.durable_files import make_folder, read_limited
+from ..storage.durable_files import make_folder, read_limited, write_durable
 from ..study.cases import is_case_name
 
 MARK_NAME = "reading-now.json"
@@ -56,12 +56,9 @@ def set_mark(reader_folder: Path, mark: Mark) -> None:
     """
     content = {"case": mark.case, "round": mark.round, "window": mark.window, "since": mark.since}
     content |= {"computer": _computer(), "process": os.getpid()}
-    with contextlib.suppress(OSError, StudyError):
+    with contextlib.suppress(StudyError):
         make_folder(reader_folder)
-        path = reader_folder / MARK_NAME
-        temporary = path.with_name(f".{MARK_NAME}.{os.getpid()}")
-        temporary.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(temporary, path)
+        write_durable(reader_folder / MARK_NAME, json.dumps(content).encode("utf-8"))
 
 
 def remove_mark(reader_folder: Path, window: str) -> None:
