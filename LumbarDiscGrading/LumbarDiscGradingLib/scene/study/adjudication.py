@@ -15,8 +15,8 @@ from ...pfirrmann import DISC_LABELS
 from ..segments import oriented_image
 from ..show import READING_VIEW, fit_views
 from ..viewed_slice import center_views
+from .case_scene import CaseScene
 from .layout import ReadingLayout
-from .reading import ReadingScene
 
 VIEWS = {"A": "Red", "B": READING_VIEW}
 """The slice view of each reading: left and right in Slicer's layout of two slice views side by side."""
@@ -33,16 +33,16 @@ CLOSE_UP_MM = 120.0
 """Height of the field of view in which a disc and its neighbours are compared."""
 
 
-class AdjudicationScene(ReadingScene):
+class AdjudicationScene(CaseScene):
     """A case whose readings disagree: its image, what is settled, and of masks the disputed discs of A and of B.
 
     With masks, A is in the left view and B in the right one, both sagittal and moved together. The reader's own
-    segments, `segmentationNode`, are seen in both. Without masks of the readings it is a `ReadingScene`.
+    segments, `segmentationNode`, are seen in both. Without masks of the readings it is a `CaseScene`.
 
     Parameters
     ----------
     scene, volume, title, masks, slice_index
-        As for `ReadingScene`; `masks` is what is settled, or what may be seen for orientation.
+        As for `CaseScene`; `masks` is what is settled, or what may be seen for orientation.
     levels : sequence of str
         The disputed levels.
     masks_a, masks_b : ndarray of uint8, shape (slices, rows, columns), or None

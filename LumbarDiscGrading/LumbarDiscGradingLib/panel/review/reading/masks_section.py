@@ -12,8 +12,8 @@ from slicer.i18n import tr as _
 from ....annotation.errors import StudyError
 from ....grading.corrections import CorrectionError
 from ....pfirrmann import DISC_LABELS, LISTED_LEVELS
+from ....scene.study.case_scene import CaseScene
 from ....scene.study.levels import moved_levels, relabeled
-from ....scene.study.reading import ReadingScene
 from ...shared.mask_editor import MaskEditor
 from ..case.save_state import SaveState
 from ..case.work import ReadingWork, ReviewWork, Work
@@ -72,7 +72,7 @@ class MasksSection:
         self.ui, self._save, self._changed = ui, save, changed
         self._edit_mode, self._select, self._say = edit_mode, select, say
         self.work: Work | None = None
-        self.scene: ReadingScene | None = None
+        self.scene: CaseScene | None = None
         self.level: str | None = None
         self._observations: list[tuple[Any, int]] = []
         self._writing = False
@@ -106,7 +106,7 @@ class MasksSection:
         """Whether clicks in the views belong to an effect of the editor."""
         return self._editor.effect_active
 
-    def show(self, work: Work | None, scene: ReadingScene | None) -> None:
+    def show(self, work: Work | None, scene: CaseScene | None) -> None:
         """Take up a work and its place in the scene, or none."""
         self.stop_editing()
         self._unobserve()
@@ -185,7 +185,7 @@ class MasksSection:
         return saved
 
     def rewrite(self, moved: Mapping[str, str] | None = None) -> None:
-        """Show in the scene what the work has; `moved` as in `ReadingScene.write_masks`."""
+        """Show in the scene what the work has; `moved` as in `CaseScene.write_masks`."""
         if self.scene is None or self.work is None or self.scene.segmentationNode is None:
             return
         self._writing = True

@@ -13,8 +13,8 @@ from ....annotation.errors import StudyError
 from ....annotation.protocol import Task
 from ....annotation.work.session import Duty
 from ....pfirrmann import GRADES
+from ....scene.study.case_scene import CaseScene
 from ....scene.study.layout import ReadingLayout
-from ....scene.study.reading import ReadingScene
 from ...shared.view_clicks import ViewClicks
 from ..case.ask_reason import ask_reason
 from ..case.confirm_empty import confirm_empty
@@ -54,7 +54,7 @@ class ReadingSection:
     def __init__(self, ui: Any, logic: Any, widget: Any, signed: Callable[[], None], go: Callable[[int], None]) -> None:
         self.ui, self._signed = ui, signed
         self.work: Work | None = None
-        self.scene: ReadingScene | None = None
+        self.scene: CaseScene | None = None
         self._place, self._showing, self._entered = "", False, False
         self._criteria_shown = False
         self.save = SaveState(ui, self._flush_parts, self._reloaded, self._pending)
@@ -343,7 +343,7 @@ class ReadingSection:
 
     def _show_in_scene(self, slice_index: int) -> None:
         work = self.work
-        self.scene = ReadingScene(slicer.mrmlScene, work.volume, work.item.title, work.levels, work.masks, slice_index)
+        self.scene = CaseScene(slicer.mrmlScene, work.volume, work.item.title, work.levels, work.masks, slice_index)
         if self._layout.take():
             self._fit_timer.start()
         for level in self.scene.levels:

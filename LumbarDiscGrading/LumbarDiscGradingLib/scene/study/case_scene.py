@@ -1,4 +1,4 @@
-"""`ReadingScene`: a study's case in the MRML scene for as long as it is read; the study on disk is what counts."""
+"""`CaseScene`: a study's case in the MRML scene for as long as it is read; the study on disk is what counts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HIGHLIGHTED, SUBDUED = 1.0, 0.35
 """Share of the fill's opacity of the selected disc and of the others."""
 
 
-class ReadingScene:
+class CaseScene:
     """Volume and segmentation node of one case.
 
     Nothing of it is saved with the scene, and nothing in it but the title tells which case it is. Other segmentations
