@@ -144,7 +144,7 @@ def draw(section: Any, level: str, disc: np.ndarray) -> None:
 
 def test_only_the_disagreements_are_shown_and_nobody_is_named(desk, graded):
     section = desk.open(graded, Task.GRADES)
-    swapped = section.work.adjudication.disagreements[0].first == 3
+    swapped = section.work.disagreements[0].first == 3
     second, last = (["III", "II"], ["not assess.", "V"]) if swapped else (["II", "III"], ["V", "not assess."])
     assert [row[:1] + row[2:4] for row in table(section)] == [["L2-L3", *second], ["L5-S1", *last]]
     assert not any(name in desk.texts() for name in ("carl", "dora"))
@@ -284,7 +284,7 @@ def test_disputed_discs_lie_side_by_side_each_in_its_own_view(desk, drawn):
     work, nodes = section.work, section.scene.readingNodes
     assert [row[0] for row in table(section)] == ["L2-L3", "L4-L5"]
     assert table(section)[0][1].startswith("Dice 0.") and table(section)[1][1] == "not in both"
-    for letter, masks in (("A", work.adjudication.masks_a), ("B", work.adjudication.masks_b)):
+    for letter, masks in (("A", work.masks_a), ("B", work.masks_b)):
         segmentation = nodes[letter].GetSegmentation()
         shown = {segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())}
         assert shown == {level for level in ("L2-L3", "L4-L5") if (masks == DISC_LABELS[level]).any()}
@@ -325,7 +325,7 @@ def test_an_own_contour_with_nothing_in_it_is_asked_about(desk, drawn):
 
 def test_accepting_settles_the_contours_and_leaves_the_undisputed_ones(desk, drawn):
     section = desk.open(drawn, Task.MASKS)
-    larger = "A" if (section.work.adjudication.masks_a == DISC_LABELS["L4-L5"]).any() else "B"
+    larger = "A" if (section.work.masks_a == DISC_LABELS["L4-L5"]).any() else "B"
     section.choose(larger)
     desk.reason("endplate to endplate")
     section.table.select("L4-L5")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -458,6 +460,26 @@ def test_each_stroke_is_saved_and_the_group_colors_the_disc(desk: Desk, tmp_path
     assert desk.title == case
     assert desk.color("L4-L5") == SERIOUS
     assert np.array_equal(desk.panel.reading.scene.masks(), np.where(truth >= 95, truth, 0))
+
+
+def test_a_grade_reaches_the_disk_in_seven_frames(desk: Desk, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    walks, flush = [], os.fsync
+
+    def watched(descriptor: int) -> None:
+        frames = [frame for frame in traceback.extract_stack() if "LumbarDiscGradingLib" in frame.filename]
+        walks.append([frame.name for frame in frames])
+        flush(descriptor)
+
+    desk.open(study, "carl")
+    desk.key("Return")
+    monkeypatch.setattr(os, "fsync", watched)
+    desk.key("3")
+    walked = ["set_grade", "save_by", "judge", "save"]
+    assert [walk for walk in walks if walk[-1] in ("write_durable", "append_line")] == [
+        [*walked, "write_durable"],
+        [*walked, "append", "append", "append_line"],
+    ]
+    assert saved_grades(study, "carl", desk.title) == {"L1-L2": 3}
 
 
 def test_nothing_is_called_saved_while_a_stroke_or_a_comment_is_not(desk: Desk, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,11 @@ from ..log.history import DecisionRecord
 from ..protocol import AdjudicationRule, Role, Task
 from ..study.assignment import draw
 from ..study.states import CaseState, Disagreement, SignedReading
-from .decisions import Decisions, decision_of, with_disc
+from .decisions import Decision, Decisions, decision_of, with_disc
 from .seat import ReaderSeat
+
+REASON_MISSING = "reason still missing"
+"""Kept with a decision until its reason is given, so that the decision is on the disk at once; it cannot be signed."""
 
 
 class Adjudication(Decisions):
@@ -57,13 +61,66 @@ class Adjudication(Decisions):
             self.masks_a, self.masks_b = (session.study.masks(r.path, case_id, r.sha256).voxels for r in self._readings)
             if self._sha256:
                 self._own = session.study.masks(self._path(), case_id, self._sha256).voxels
+        protocol = session.study.protocol
+        shown = task is Task.GRADES and protocol.graders_see_masks and Task.MASKS in protocol.tasks
+        self._orientation = session.finished_masks(case_id) if shown else None
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The disputed levels, head to feet."""
+        return tuple(found.level for found in self.disagreements)
 
     @property
     def masks(self) -> NDArray[np.uint8] | None:
-        """The masks as settled so far, canonical order, without discs that are not decided yet; None for grades."""
+        """What is settled of the disputed discs, canonical order; for grades finished masks if the protocol says so."""
         if self.task is not Task.MASKS:
-            return None
-        return self._own if self._own is not None else self._undisputed()
+            return self._orientation
+        decided = [DISC_LABELS[level] for level in self.levels if level in self.decisions]
+        settled = self._settled()
+        return np.where(np.isin(settled, decided), settled, 0).astype(np.uint8)
+
+    @property
+    def slice_index(self) -> int:
+        """The slice with most of the disputed discs on it, else the middle one."""
+        values = [DISC_LABELS[level] for level in self.levels]
+        drawn = [labels for labels in (self.masks_a, self.masks_b, self._orientation) if labels is not None]
+        areas = sum((np.isin(labels, values).sum(axis=(1, 2)) for labels in drawn), np.zeros(self.volume.slice_count))
+        return int(np.argmax(areas)) if np.any(areas) else self.volume.middle_slice_index
+
+    @property
+    def open_levels(self) -> tuple[str, ...]:
+        """Levels that need a decision or a reason."""
+        return tuple(level for level in self.levels if not self.decision(level).reason)
+
+    @property
+    def empty_levels(self) -> tuple[str, ...]:
+        """Disputed levels that are settled by an own contour in which nothing is drawn."""
+        if self.task is not Task.MASKS or self.open_levels:
+            return ()
+        own = [level for level in self.levels if self.decision(level).choice == "own"]
+        return tuple(level for level in own if level not in self.drawn_levels)
+
+    def disagreement(self, level: str) -> Disagreement:
+        """Return in what A and B differ on a disc."""
+        return next(found for found in self.disagreements if found.level == level)
+
+    def decision(self, level: str) -> Decision:
+        """Return what was decided on a disc; without a reason while that is missing."""
+        decision = super().decision(level)
+        return decision._replace(reason="") if decision.reason == REASON_MISSING else decision
+
+    def settle(
+        self, level: str, choice: str, reason: str = "", grade: int | None = None, disc: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Settle a disc whose reason may follow, as `decide` does; without one it cannot be signed yet."""
+        self.decide(level, choice, reason.strip() or REASON_MISSING, grade, disc)
+
+    def sign(self, without: Collection[str] = ()) -> None:
+        """Sign the decisions; raises as `Decisions.sign`, and a WorkflowError if one has no reason."""
+        missing = [level for level in self.open_levels if self.decision(level).choice]
+        if missing:
+            raise WorkflowError(f"{', '.join(missing)} has no reason yet; give one, then sign.")
+        super().sign(without)
 
     def decide(
         self,
@@ -72,7 +129,7 @@ class Adjudication(Decisions):
         reason: str,
         grade: int | None = None,
         disc: NDArray[np.bool_] | None = None,
-        seconds: float = 0.0,
+        seconds: float | None = None,
     ) -> None:
         """Settle one disc.
 
@@ -97,15 +154,13 @@ class Adjudication(Decisions):
         """
         self._require_open()
         reason = required_reason(reason)
-        if level not in self._levels() or choice not in ("A", "B", "own"):
-            raise WorkflowError(f"Choose A, B or own for one of {', '.join(self._levels())}.")
+        if level not in self.levels or choice not in ("A", "B", "own"):
+            raise WorkflowError(f"Choose A, B or own for one of {', '.join(self.levels)}.")
         decision = decision_of(choice, reason)
         if self.task is Task.GRADES:
             decision["grade"] = self._grade(level, choice, grade)
         else:
-            settled = self.masks
-            assert settled is not None
-            self._own = with_disc(settled, level, self._contour(level, choice, disc), self.volume)
+            self._own = with_disc(self._settled(), level, self._contour(level, choice, disc), self.volume)
             self._pending = self._own
         self._decide(level, decision, seconds)
 
@@ -114,7 +169,7 @@ class Adjudication(Decisions):
             if grade not in (*GRADES, NOT_ASSESSABLE):
                 raise WorkflowError("An own decision needs a grade of 1 to 5, or 0 for a disc that cannot be assessed.")
             return int(grade)
-        disagreement = next(found for found in self.disagreements if found.level == level)
+        disagreement = self.disagreement(level)
         chosen = disagreement.first if choice == "A" else disagreement.second
         return NOT_ASSESSABLE if chosen is None else chosen
 
@@ -127,18 +182,24 @@ class Adjudication(Decisions):
         assert masks is not None
         return masks == DISC_LABELS[level]
 
-    def _undisputed(self) -> NDArray[np.uint8]:
-        """Return the discs on which both agree, as the reader listed first in the protocol drew them."""
+    def _redraw(self, level: str, disc: NDArray[np.bool_]) -> None:
+        if level in self.levels:
+            self.settle(level, "own", self.decision(level).reason, disc=disc)
+
+    def _settled(self) -> NDArray[np.uint8]:
+        """Return what is decided, and the discs on which both agree as the protocol's first reader drew them."""
+        if self._own is not None:
+            return self._own
         labels = self.masks_b if self._swapped else self.masks_a
         assert labels is not None
-        disputed = [DISC_LABELS[found.level] for found in self.disagreements]
+        disputed = [DISC_LABELS[level] for level in self.levels]
         return np.where(np.isin(labels, disputed), 0, labels).astype(np.uint8)
 
     def _path(self) -> Path:
-        return self._session.study.adjudication_path(self._session.reader.id, self.case.id)
+        return self.session.study.adjudication_path(self.session.reader.id, self.case.id)
 
     def _record(self) -> DecisionRecord | None:
-        return self._session.history.adjudications.get((self.case.id, self.task))
+        return self.session.history.adjudications.get((self.case.id, self.task))
 
     def _levels(self) -> tuple[str, ...]:
-        return tuple(found.level for found in self.disagreements)
+        return self.levels

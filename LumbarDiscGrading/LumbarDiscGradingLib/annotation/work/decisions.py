@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +22,22 @@ from ..protocol import Task
 from ..storage.durable_files import make_folder, write_durable
 from ..storage.segmentation_files import fitting_labels, segmentation_bytes
 from ..study.states import CaseState
+from .case_at_hand import CaseAtHand
 from .comparison_log import log_comparisons
+from .reading_clock import ReadingClock
 from .reading_now import Mark, open_in_another_window, remove_mark, set_mark
 from .seat import ReaderSeat
 
 
-class Decisions(ABC):
+class Decision(NamedTuple):
+    """What was decided on a disc: empty texts where nothing was, `grade` where grades are adjudicated."""
+
+    choice: str = ""
+    reason: str = ""
+    grade: int | None = None
+
+
+class Decisions(CaseAtHand):
     """Decisions on a case, saved one by one and signed at the end.
 
     Attributes
@@ -36,17 +47,17 @@ class Decisions(ABC):
         By level: ``choice``, and ``grade`` and ``reason`` where there are.
     unsaved : bool
         Whether the last decision is not on the disk yet.
-    open_elsewhere : Mark or None
-        The other window in which this reader had the case open already; what is saved there is not seen here.
     """
 
     saved_kind, signed_kind = "", ""
 
     def __init__(self, session: ReaderSeat, case_id: str, task: Task, against: tuple[str, ...]) -> None:
-        self._session = session
+        self.session = session
         self.case = session.study.case(case_id)
         self.task = task
         self.unsaved = False
+        self._kept_elsewhere = ""
+        self._clock = ReadingClock()
         self._against = against
         self._volume: SagittalVolume | None = None
         record = self._record()
@@ -73,12 +84,73 @@ class Decisions(ABC):
         return bool(record and record.signed and record.against == self._against)
 
     @property
+    def has_unsaved(self) -> bool:
+        """Whether the last decision is not on the disk yet."""
+        return self.unsaved
+
+    @property
+    def kept_elsewhere(self) -> str:
+        """Folder into which everything that is not saved was written; empty while that is not so."""
+        return self._kept_elsewhere
+
+    @property
+    def can_decide(self) -> bool:
+        """Whether anything may be decided."""
+        return not self.is_signed
+
+    @property
+    def can_draw(self) -> bool:
+        """Whether own contours may be drawn."""
+        return self.can_decide and self.task is Task.MASKS
+
+    @property
     def undecided(self) -> tuple[str, ...]:
         """Levels that still need a decision."""
         return tuple(level for level in self._levels() if level not in self.decisions)
 
-    def sign(self) -> None:
-        """Sign the decisions.
+    def decision(self, level: str) -> Decision:
+        """Return what was decided on a disc."""
+        decision = self.decisions.get(level, {})
+        return Decision(decision.get("choice", ""), decision.get("reason", ""), decision.get("grade"))
+
+    def give_reason(self, level: str, reason: str) -> None:
+        """Change the reason of a decision, if there is one, and save.
+
+        Raises
+        ------
+        WorkflowError
+            If the decisions are signed.
+        NotSavedError
+            If it could not be saved; it is kept here.
+        """
+        decision = self.decision(level)
+        if decision.choice:
+            grade = {} if decision.grade is None else {"grade": decision.grade}
+            self._decide(level, {**decision_of(decision.choice, reason), **grade})
+
+    def set_masks(self, masks: NDArray[np.uint8]) -> None:
+        """Decide each disc that is drawn in another way than before as it is drawn now, and save.
+
+        Raises
+        ------
+        StudyError
+            If one of them could not be decided or saved; the others are kept, too.
+        """
+        assert self.masks is not None
+        before, problem = self.masks.copy(), None
+        for level, value in DISC_LABELS.items():
+            disc = masks == value
+            if np.array_equal(disc, before == value):
+                continue
+            try:
+                self._redraw(level, disc)
+            except StudyError as error:
+                problem = error
+        if problem is not None:
+            raise problem
+
+    def sign(self, without: Collection[str] = ()) -> None:
+        """Sign the decisions; those on discs that are to stay empty have been made like others.
 
         Raises
         ------
@@ -94,7 +166,7 @@ class Decisions(ABC):
         self._log(self.signed_kind)
         if self.task is Task.MASKS:
             with contextlib.suppress(StudyError):
-                log_comparisons(self._session, self.case.id)
+                log_comparisons(self.session, self.case.id)
 
     def reopen(self, reason: str) -> None:
         """Take the signature back.
@@ -107,7 +179,7 @@ class Decisions(ABC):
         reason = required_reason(reason)
         if not self.is_signed:
             raise WorkflowError("This is not signed; go on with it.")
-        if self._session.states.state(self.case.id, self.task) is CaseState.LOCKED:
+        if self.session.states.state(self.case.id, self.task) is CaseState.LOCKED:
             raise WorkflowError(f"The {self.task.value} of case {self.case.id} are locked; unlock them first.")
         self._log(self.saved_kind, reason=reason)
 
@@ -124,7 +196,7 @@ class Decisions(ABC):
         self._log(self.saved_kind)
         self.unsaved = False
 
-    def save_elsewhere(self, folder: Path | str) -> tuple[Path, ...]:
+    def save_elsewhere(self, elsewhere: Path | str) -> tuple[Path, ...]:
         """Write decisions and contours into another folder, for the day when the study cannot be written.
 
         Returns
@@ -137,7 +209,7 @@ class Decisions(ABC):
         NotSavedError
             If that folder cannot be written either.
         """
-        folder = Path(folder) / self._session.reader.id / self.case.id
+        folder = Path(elsewhere) / self.session.reader.id / self.case.id
         make_folder(folder)
         paths = [folder / "decisions.json"]
         content = {"task": self.task.value, "against": list(self._against), "decisions": self.decisions}
@@ -145,11 +217,12 @@ class Decisions(ABC):
         if self._pending is not None:
             paths.append(folder / self._path().name)
             write_durable(paths[1], self._mask_bytes(self._pending))
+        self._kept_elsewhere = str(elsewhere)
         return tuple(paths)
 
     def keep_alive(self) -> None:
         """Tell other readers that the case is being read; to be called every minute or so."""
-        set_mark(self._session.folder, self._mark)
+        set_mark(self.session.folder, self._mark)
 
     def close(self, discard: bool = False) -> None:
         """Close the case.
@@ -161,34 +234,36 @@ class Decisions(ABC):
         """
         if self.unsaved and not discard:
             raise NotSavedError(f"The last decision on case {self.case.id} is not saved; save it, here or elsewhere.")
-        remove_mark(self._session.folder, self._session.window)
+        remove_mark(self.session.folder, self.session.window)
         self._volume = None
 
-    def _decide(self, level: str, decision: dict[str, Any], seconds: float) -> None:
+    def _decide(self, level: str, decision: dict[str, Any], seconds: float | None = None) -> None:
         self._require_open()
         if level not in self._levels():
             raise WorkflowError(f"{level} is not to be decided here; the discs are {', '.join(self._levels())}.")
         self.decisions[level] = decision
-        self._seconds += max(seconds, 0.0)
+        measured = self._clock.lap()
+        self._seconds += measured if seconds is None else max(seconds, 0.0)
+        self._kept_elsewhere = ""
         self.save()
 
     def _write_pending(self) -> None:
         """Write own contours that are not on the disk yet."""
         if self._pending is None:
             return
-        content, path = self._mask_bytes(self._pending), self._session.study.safe(self._path())
+        content, path = self._mask_bytes(self._pending), self.session.study.safe(self._path())
         make_folder(path.parent)
         write_durable(path, content)
         self._sha256, self._pending = hashlib.sha256(content).hexdigest(), None
 
     def _mask_bytes(self, labels: NDArray[np.uint8]) -> bytes:
-        volume, tags = self.volume, {"Reader": self._session.reader.id}
+        volume, tags = self.volume, {"Reader": self.session.reader.id}
         return segmentation_bytes(volume.to_stored(labels), volume.stored_index_to_lps, tags=tags)
 
     def _log(self, kind: str, **more: Any) -> None:
         event: Event = {"kind": kind, "case": self.case.id, "task": self.task.value, **self._about(), **more}
         event |= {"against": list(self._against), "decisions": self.decisions, "sha256": self._sha256}
-        self._session.log({**event, "seconds": round(self._seconds, 1)})
+        self.session.log({**event, "seconds": round(self._seconds, 1)})
 
     def _require_open(self) -> None:
         if self.is_signed:
@@ -201,12 +276,15 @@ class Decisions(ABC):
     def _levels(self) -> tuple[str, ...]: ...
 
     @abstractmethod
+    def _redraw(self, level: str, disc: NDArray[np.bool_]) -> None: ...
+
+    @abstractmethod
     def _path(self) -> Path: ...
 
     def _about(self) -> Event:
         return {}
 
-    def _before_signing(self) -> None:  # noqa: B027 - most decisions have nothing to write
+    def _before_signing(self) -> None:
         """Write what belongs to the signature."""
 
 

@@ -24,6 +24,7 @@ from ..storage.segmentation_files import fitting_labels, mask_levels, parse_segm
 from ..study.states import CaseState
 from ..study.study import LARGEST_READING_BYTES
 from .comparison_log import log_comparisons
+from .reading_clock import ReadingClock
 from .reading_now import Mark, open_in_another_window, remove_mark, set_mark
 from .seat import ReaderSeat
 
@@ -49,6 +50,8 @@ class OpenCase:
         Canonical index of the slice that the reader chose.
     unsaved : set of Task
         What is not on the disk yet.
+    kept_elsewhere : str
+        Folder into which everything was written that is here; empty where that is not so, or something has changed.
     recovered : tuple of Task
         Drafts found although the program that made them ended without closing the case.
     open_elsewhere : Mark or None
@@ -65,7 +68,9 @@ class OpenCase:
         self.discs: dict[str, DiscGrading] = {}
         self.masks: NDArray[np.uint8] | None = None
         self.unsaved: set[Task] = set()
+        self.kept_elsewhere = ""
         self.problem = ""
+        self._clock = ReadingClock()
         self._volume: SagittalVolume | None = None
         self._on_disk: dict[Task, str | None] = {}
         self._model_sha256 = ""
@@ -123,9 +128,9 @@ class OpenCase:
         assessable: bool = True,
         confidence: int | None = None,
         comment: str = "",
-        seconds: float = 0.0,
+        seconds: float | None = None,
     ) -> None:
-        """Set what the reader says of one disc, and save.
+        """Set what the reader says of one disc, and save: `judge` for scripts.
 
         Parameters
         ----------
@@ -133,32 +138,50 @@ class OpenCase:
             1 to 5; None takes the grade back, or goes with ``assessable=False``.
         confidence : int, optional
             1 unsure, 2 fairly sure, 3 sure.
-        seconds : float
-            Spent since the last call.
+        seconds : float, optional
+            Spent on it; as measured where it is not given.
 
         Raises
         ------
         StudyError
-            If the level is not in the protocol, the values contradict each other, or the reading is signed.
+            As `judge`, and if the values contradict each other.
+        NotSavedError
+            If it could not be saved; it is kept here.
+        """
+        self.judge(DiscGrading(level, pfirrmann, assessable, confidence, comment), seconds)
+
+    def judge(self, disc: DiscGrading, seconds: float | None = None) -> None:
+        """Set what the reader says of one disc, and save.
+
+        Parameters
+        ----------
+        seconds : float, optional
+            Spent on it; as measured since the last change where it is not given.
+
+        Raises
+        ------
+        StudyError
+            If the level is not in the protocol, or the reading is signed.
         NotSavedError
             If it could not be saved; it is kept here.
         """
         self._require_draft(Task.GRADES)
-        if level not in self._session.study.protocol.levels:
-            raise StudyError(f"{level} is not read in this study; its levels are "
+        if disc.level not in self._session.study.protocol.levels:
+            raise StudyError(f"{disc.level} is not read in this study; its levels are "
                              f"{', '.join(self._session.study.protocol.levels)}.")  # fmt: skip
-        self.discs[level] = DiscGrading(level, pfirrmann, assessable, confidence, comment)
-        self._changed(Task.GRADES, seconds)
+        self.discs[disc.level] = disc
+        self._note_change(Task.GRADES, seconds)
+        self.save(Task.GRADES)
 
-    def set_masks(self, labels: NDArray[np.uint8], seconds: float = 0.0) -> None:
+    def set_masks(self, labels: NDArray[np.uint8], seconds: float | None = None) -> None:
         """Set the masks after a change of theirs, and save.
 
         Parameters
         ----------
         labels : ndarray of uint8, shape (slices, rows, columns)
             `pfirrmann.DISC_LABELS` values in canonical order, 0 outside; copied.
-        seconds : float
-            Spent since the last call.
+        seconds : float, optional
+            Spent on it; as measured since the last change where it is not given.
 
         Raises
         ------
@@ -169,7 +192,8 @@ class OpenCase:
         """
         self._require_draft(Task.MASKS)
         self.masks = fitting_labels(labels, self.volume)
-        self._changed(Task.MASKS, seconds)
+        self._note_change(Task.MASKS, seconds)
+        self.save(Task.MASKS)
 
     def prefill_masks(self, labels: NDArray[np.uint8], model_sha256: str) -> None:
         """Start from the masks of a model, where the protocol allows it and nothing has been drawn yet.
@@ -240,7 +264,7 @@ class OpenCase:
         self._load(task)
         self.unsaved.discard(task)
 
-    def save_elsewhere(self, folder: Path | str) -> tuple[Path, ...]:
+    def save_elsewhere(self, elsewhere: Path | str) -> tuple[Path, ...]:
         """Write what is here into another folder, for the day when the study cannot be written.
 
         Returns
@@ -253,13 +277,14 @@ class OpenCase:
         NotSavedError
             If that folder cannot be written either.
         """
-        folder = Path(folder) / self._session.reader.id / self.case.id
+        folder = Path(elsewhere) / self._session.reader.id / self.case.id
         make_folder(folder)
         paths = []
         for task in self.tasks:
             if self.discs if task is Task.GRADES else self.masks is not None:
                 paths.append(folder / self._path(task).name)
                 write_durable(paths[-1], self._content(task))
+        self.kept_elsewhere = str(elsewhere)
         return tuple(paths)
 
     def sign(self, task: Task, without: Collection[str] = ()) -> None:
@@ -378,10 +403,11 @@ class OpenCase:
         if self._record(task).signed:
             raise WorkflowError(f"The {task.value} of case {self.case.id} are signed; reopen them with a reason first.")
 
-    def _changed(self, task: Task, seconds: float) -> None:
-        self._seconds[task] += max(float(seconds), 0.0)
+    def _note_change(self, task: Task, seconds: float | None) -> None:
+        measured = self._clock.lap()
+        self._seconds[task] += measured if seconds is None else max(float(seconds), 0.0)
         self.unsaved.add(task)
-        self.save(task)
+        self.kept_elsewhere = ""
 
     def _load(self, task: Task) -> bool:
         """Take what is on the disk; return whether it is a draft that a crash left behind."""

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import uuid
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BlindedError
 from ..log.events import Event, now
 from ..log.history import ReaderHistory
 from ..storage.durable_files import make_folder, one_writer
+from ..study.reference import consensus_masks
 from ..study.states import StudyStates
 from ..study.study import Study
 
@@ -42,6 +47,23 @@ class ReaderSeat:
     def refresh(self) -> None:
         """Take in what other readers did since the last call."""
         self.study.refresh()
+
+    def finished_masks(self, case_id: str) -> NDArray[np.uint8] | None:
+        """Return the finished masks of a case for a grader's orientation.
+
+        Returns
+        -------
+        ndarray of uint8 or None
+            In canonical order; None while they are not finished.
+
+        Raises
+        ------
+        BlindedError
+            If the protocol keeps masks from graders.
+        """
+        if not self.study.protocol.graders_see_masks:
+            raise BlindedError("The protocol keeps masks from graders.")
+        return consensus_masks(self.states, case_id)
 
     def log(self, event: Event) -> None:
         """Add the time to an event of this reader and log it durably.

@@ -6,19 +6,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..errors import BlindedError, WorkflowError
 from ..log.events import required_reason
 from ..protocol import READING_ROLE, Role, Task
 from ..study.assignment import is_repeated, place_in_order
-from ..study.reference import consensus_masks
 from ..study.states import CaseState, SignedReading
 from ..study.study import Study
 from .adjudication import Adjudication
+from .case_at_hand import CaseAtHand
 from .peer_review import PeerReview
 from .reading_now import Mark, read_mark
+from .reading_task import ReadingTask
 from .saved_reading import OpenCase
 from .seat import ReaderSeat
 from .work_item import Duty, WorkItem
@@ -110,6 +108,26 @@ class ReaderSession(ReaderSeat):
             start = next((i.number for i in items if (i.case, i.round) == (after.case, after.round)), 0)
         return min(items, key=lambda i: (bool(i.being_read_by), i.number <= start, i.number), default=None)
 
+    def open_item(self, item: WorkItem) -> CaseAtHand:
+        """Open an item of the work list.
+
+        Raises
+        ------
+        WorkflowError
+            If this reader may not.
+        StudyError
+            If its files are damaged.
+        """
+        opened: CaseAtHand
+        if item.duty is Duty.REVIEW:
+            opened = self.open_review(item.case, item.target)
+        elif item.duty is Duty.ADJUDICATE:
+            opened = self.open_adjudication(item.case, item.task)
+        else:
+            opened = ReadingTask(self, self.open_case(item.case, item.round), item.task)
+        opened.item = item
+        return opened
+
     def open_case(self, case_id: str, round_number: int = 1) -> OpenCase:
         """Open a case for reading; a draft is there as it was saved last.
 
@@ -195,23 +213,6 @@ class ReaderSession(ReaderSeat):
                 f"The {task.value} of case {case_id} by {whose} stay hidden from {self.reader.id}; "
                 "sign the own reading of that case first."
             )
-
-    def finished_masks(self, case_id: str) -> NDArray[np.uint8] | None:
-        """Return the finished masks of a case for a grader's orientation.
-
-        Returns
-        -------
-        ndarray of uint8 or None
-            In canonical order; None while they are not finished.
-
-        Raises
-        ------
-        BlindedError
-            If the protocol keeps masks from graders.
-        """
-        if not self.study.protocol.graders_see_masks:
-            raise BlindedError("The protocol keeps masks from graders.")
-        return consensus_masks(self.states, case_id)
 
     def lock(self, case_id: str, task: Task) -> None:
         """Lock a finished case: it cannot be reopened until an adjudicator unlocks it.

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from ...annotation.errors import StudyError
-from ...annotation.work.session import Duty, ReaderSession, WorkItem
+from ...annotation.work.session import ReaderSession
+from ...annotation.work.work_item import Duty, WorkItem
 from ..shared.criteria_section import CriteriaSection
+from ..shared.refusals import refusals_told
 from ..shared.scroll_to_top import scroll_to_top
+from ..shared.timers import once_after
 from .adjudication.section import AdjudicationSection
 from .agreement.section import AgreementSection
-from .case.work import open_work, plain
+from .case.case_section import CaseSection
+from .case.words import plain
 from .key_bindings import KeyBindings
 from .reading.section import ReadingSection
 from .study_section import StudySection
@@ -48,18 +50,13 @@ class ReviewPanel(VTKObservationMixin):
         self.work = WorkSection(ui, self.open_item)
         self.reading = ReadingSection(ui, logic, widget, self._signed, self.go)
         self.adjudication = AdjudicationSection(ui.adjudicationContainer, self._signed)
+        self._sections = (self.reading, self.adjudication)
         self.agreement = AgreementSection(ui.agreementContainer)
         self.criteria = CriteriaSection(ui)
         self.study = StudySection(ui, self.close_case, self._study_opened)
         self.keys = KeyBindings(widget, {GOING: {"N": self.open_next, "P": lambda: self.go(-1)}})
-        self._scene_timer = qt.QTimer()
-        self._scene_timer.setSingleShot(True)
-        self._scene_timer.setInterval(0)
-        self._scene_timer.connect("timeout()", self._case_nodes_removed)
-        self._top_timer = qt.QTimer()  # when the layout of what has just been shown is done
-        self._top_timer.setSingleShot(True)
-        self._top_timer.setInterval(0)
-        self._top_timer.connect("timeout()", self._show_top)
+        self._scene_timer = once_after(0, self._case_nodes_removed)
+        self._top_timer = once_after(0, self._show_top)  # when the layout of what has just been shown is done
         ui.nextToDoButton.connect("clicked()", self.open_next)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
@@ -70,10 +67,10 @@ class ReviewPanel(VTKObservationMixin):
     # -- the panel's life
 
     def enter(self) -> None:
-        """Go on where the reader left."""
+        """Resume where the reader left."""
         self.entered = True
-        self.reading.enter()
-        self.adjudication.enter()
+        for section in self._sections:
+            section.enter()
         self._show_keys()
         if self._left and self.session is not None:
             self.agreement.show(self.session)
@@ -87,12 +84,12 @@ class ReviewPanel(VTKObservationMixin):
     def exit(self) -> None:
         """Leave views and keys to another module; everything is saved, the case stays open."""
         self.entered = False
-        self.reading.exit()
-        self.adjudication.exit()
+        for section in self._sections:
+            section.exit()
         self._show_keys()
 
     def leave(self) -> bool:
-        """Put the case away for another mode of this module; returns whether that was possible."""
+        """Close the case for another mode of this module; returns whether that was possible."""
         item = self.item
         if not self.close_case():
             return False
@@ -108,9 +105,8 @@ class ReviewPanel(VTKObservationMixin):
         self.removeObservers()
         self._scene_timer.stop()
         self._top_timer.stop()
-        self.reading.close()
-        self.adjudication.dispose()
-        self.agreement.dispose()
+        for section in (*self._sections, self.agreement):
+            section.dispose()
         self.keys.close()
         self.session = None
 
@@ -119,8 +115,12 @@ class ReviewPanel(VTKObservationMixin):
     @property
     def item(self) -> WorkItem | None:
         """What is open."""
-        work = self.reading.work or self.adjudication.work
-        return work.item if work is not None else None
+        section = self._open_section
+        return section.work.item if section is not None else None
+
+    @property
+    def _open_section(self) -> CaseSection | None:
+        return next((section for section in self._sections if section.work is not None), None)
 
     def open_item(self, item: WorkItem) -> None:
         """Open a case; the one that is open is saved and closed first."""
@@ -128,35 +128,18 @@ class ReviewPanel(VTKObservationMixin):
             return
         item = self.work.now(item)
         self.work.say("")
-        try:
-            if item.duty is Duty.ADJUDICATE:
-                self.adjudication.open(self.session, item)
-                if self.entered:
-                    self.adjudication.enter()
-            else:
-                self._open_reading(item)
-        except StudyError as error:
-            self.work.say(plain(item, str(error)))
-            return
-        self.ui.workCollapsibleButton.collapsed = True
-        self.work.select(item)
-        self._top_timer.start()
+        section = self.adjudication if item.duty is Duty.ADJUDICATE else self.reading
+        with refusals_told(lambda sentence: self.work.say(plain(item, sentence))):
+            total = self.session.progress(item.task, item.duty).total
+            section.open(self.session, item, _("{number} of {total}").format(number=item.number, total=total))
+            self.ui.workCollapsibleButton.collapsed = True
+            self.work.select(item)
+            self._top_timer.start()
 
     def _show_top(self) -> None:
         """Show a case that was opened from its top, wherever the panel was scrolled to in the one before."""
         if self.item is not None:
             scroll_to_top(self.ui.saveStateWidget if self.reading.work is not None else self.adjudication.widget)
-
-    def _open_reading(self, item: WorkItem) -> None:
-        work = open_work(self.session, item)
-        try:
-            work.volume  # noqa: B018 - reading the image may fail
-            total = self.session.progress(item.task, item.duty).total
-        except StudyError:
-            work.close(discard=True)
-            raise
-        self.reading.open(work, _("{number} of {total}").format(number=item.number, total=total))
-        self.ui.discTable.setFocus()
 
     def open_next(self) -> None:
         """Open the next case that is not done."""
@@ -176,7 +159,7 @@ class ReviewPanel(VTKObservationMixin):
 
     def close_case(self) -> bool:
         """Save and close what is open; returns whether that was possible."""
-        return self.reading.close_case() and self.adjudication.close()
+        return all(section.close() for section in self._sections)
 
     # -- what happens
 
@@ -194,29 +177,19 @@ class ReviewPanel(VTKObservationMixin):
 
     def _open_after(self, item: WorkItem | None) -> None:
         self.work.refresh()
-        try:
-            following = self.work.next_item(after=item)
-        except StudyError as error:
-            self._say(str(error))
-            return
-        if following is not None:
-            self.open_item(following)
-            return
-        work = self.reading.work or self.adjudication.work
-        if work is not None and not work.is_signed:
-            self._say(_("There is no other case to do in this list."))
-        elif self.close_case():
-            self.reading.rest()
-            self.work.say(_("Nothing is left to do in this list."))
+        with refusals_told(self._say):
+            following, section = self.work.next_item(after=item), self._open_section
+            if following is not None:
+                self.open_item(following)
+            elif section is not None and not section.work.is_signed:
+                self._say(_("There is no other case to do in this list."))
+            elif self.close_case():
+                self.reading.restore_layout()
+                self.work.say(_("Nothing is left to do in this list."))
 
     def _say(self, text: str) -> None:
         """Tell the reader a sentence where the eyes are."""
-        if self.reading.work is not None:
-            self.reading.say(text)
-        elif self.adjudication.work is not None:
-            self.adjudication.say(text)
-        else:
-            self.work.say(text)
+        (self._open_section or self.work).say(text)
 
     def _show_keys(self) -> None:
         if self.entered and self.session is not None:
@@ -227,12 +200,12 @@ class ReviewPanel(VTKObservationMixin):
     # -- what happens to the scene
 
     def _scene_closes(self, caller: Any, event: Any) -> None:
-        self.reading.leave_scene()
-        self.adjudication.leave_scene()
+        for section in self._sections:
+            section.leave_scene()
 
     def _scene_loads(self, caller: Any, event: Any) -> None:
-        self.reading.flush()
-        self.adjudication.flush()
+        for section in self._sections:
+            section.flush()
 
     def _scene_closed(self, caller: Any, event: Any) -> None:
         if self.item is not None:
@@ -242,18 +215,18 @@ class ReviewPanel(VTKObservationMixin):
     def _node_goes(self, caller: Any, event: Any, node: Any) -> None:
         if slicer.mrmlScene.IsClosing():
             return
-        for part in (self.reading, self.adjudication):
+        for part in self._sections:
             if part.scene is not None and part.scene.has(node):
                 part.leave_scene()
                 self._scene_timer.start()
 
     def _case_nodes_removed(self) -> None:
-        """Put a case away whose nodes are gone; where it could not be saved it is shown again."""
-        lost = [p for p in (self.reading, self.adjudication) if p.scene is not None and not p.scene.is_alive()]
-        if not lost or self.item is None:
+        """Close a case whose nodes are gone; where it could not be saved it is shown again."""
+        lost = [part for part in self._sections if part.scene is not None and not part.scene.is_alive()]
+        if not lost:
             return
         if self.close_case():
-            self.reading.rest()
+            self.reading.restore_layout()
             self.work.refresh()
             self.work.say(_("The case was closed with the scene; everything is saved."))
         else:

@@ -16,7 +16,6 @@ from ..segments import oriented_image
 from ..show import READING_VIEW, fit_views
 from ..viewed_slice import center_views
 from .case_scene import CaseScene
-from .layout import ReadingLayout
 
 VIEWS = {"A": "Red", "B": READING_VIEW}
 """The slice view of each reading: left and right in Slicer's layout of two slice views side by side."""
@@ -216,22 +215,6 @@ class AdjudicationScene(CaseScene):
         a, b = self._masks["A"], self._masks["B"]
         value = DISC_LABELS[level]
         return bool(np.any((a == value) & (b > 0) & (b != value)) or np.any((b == value) & (a > 0) & (a != value)))
-
-
-class SideBySideLayout(ReadingLayout):
-    """Two slice views side by side while masks are adjudicated, and the user's own layout again afterwards."""
-
-    def take(self, side_by_side: bool = True) -> bool:
-        """Show two slice views, or the sagittal one alone; returns whether that changed anything."""
-        node = self._node()
-        if node is None:
-            return False
-        if self._former is None:
-            self._former = node.GetViewArrangement()
-        kinds, before = slicer.vtkMRMLLayoutNode, node.GetViewArrangement()
-        self._taken = kinds.SlicerLayoutSideBySideView if side_by_side else kinds.SlicerLayoutOneUpYellowSliceView
-        node.SetViewArrangement(self._taken)
-        return before != self._taken
 
 
 class _SagittalView:

@@ -1,10 +1,10 @@
-"""The sagittal view alone while cases are read, and the user's own layout again afterwards."""
+"""The sagittal view alone, or two views side by side, while a case is open; the user's own layout again afterwards."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..show import showReadingLayout
+import slicer
 
 
 class ReadingLayout:
@@ -20,15 +20,18 @@ class ReadingLayout:
         self._former: int | None = None
         self._taken: int | None = None
 
-    def take(self) -> bool:
-        """Show the sagittal view alone; returns whether that changed anything."""
-        node = self._node()
-        if node is None or self._former is not None:
+    def take(self, side_by_side: bool = False) -> bool:
+        """Show the sagittal view alone, or two slice views; returns whether that changed anything."""
+        kinds, node = slicer.vtkMRMLLayoutNode, self._node()
+        wanted = kinds.SlicerLayoutSideBySideView if side_by_side else kinds.SlicerLayoutOneUpYellowSliceView
+        if node is None or (self._former is not None and self._taken == wanted):
             return False
-        self._former = node.GetViewArrangement()
-        showReadingLayout(self.scene)
-        self._taken = node.GetViewArrangement()
-        return self._taken != self._former
+        before = node.GetViewArrangement()
+        if self._former is None:
+            self._former = before
+        self._taken = wanted
+        node.SetViewArrangement(wanted)
+        return before != wanted
 
     def give_back(self) -> None:
         """Show the layout of before, unless the user has chosen another meanwhile."""

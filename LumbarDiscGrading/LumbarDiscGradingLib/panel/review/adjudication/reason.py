@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .work import AdjudicationWork
+from ....annotation.work.adjudication import Adjudication
 
 REMEMBERED_REASONS = 8
 
@@ -66,8 +66,8 @@ class ReasonField:
         """Offer a reason for the next discs."""
         self._known = [reason, *(other for other in self._known if other != reason)][:REMEMBERED_REASONS]
 
-    def is_pending(self, work: AdjudicationWork | None) -> bool:
+    def is_pending(self, work: Adjudication | None) -> bool:
         """Whether a reason was typed for a decision and is not part of it yet."""
-        if work is None or self.level is None or not work.can_decide or not work.decision(self.level)[0]:
+        if work is None or self.level is None or not work.can_decide or not work.decision(self.level).choice:
             return False
-        return bool(self.text) and self.text != work.decision(self.level)[1]
+        return bool(self.text) and self.text != work.decision(self.level).reason

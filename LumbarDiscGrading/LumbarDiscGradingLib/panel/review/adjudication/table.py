@@ -10,9 +10,9 @@ import qt
 from slicer.i18n import tr as _
 
 from ....annotation.protocol import Task
+from ....annotation.work.adjudication import Adjudication
 from ....pfirrmann import DISC_LABELS, ROMAN_GRADES, group_of_grade
 from ...shared.disc_table import color_chip
-from .work import AdjudicationWork
 
 LEVEL, DIFFERENCE, READING_A, READING_B, DECISION = range(5)
 
@@ -30,7 +30,7 @@ class DisagreementTable:
 
     def __init__(self, ui: Any, selected: Callable[[bool], None]) -> None:
         self.ui, self._selected = ui, selected
-        self.work: AdjudicationWork | None = None
+        self.work: Adjudication | None = None
         self._showing = False
         self._set_up()
         ui.disagreementTable.connect("itemSelectionChanged()", self._row_selected)
@@ -41,7 +41,7 @@ class DisagreementTable:
         row = self.ui.disagreementTable.currentRow()
         return self.work.levels[row] if self.work is not None and 0 <= row < len(self.work.levels) else None
 
-    def show(self, work: AdjudicationWork | None) -> None:
+    def show(self, work: Adjudication | None) -> None:
         """Show a work, or none; the selected disc stays selected."""
         level = self.level if work is self.work else None
         self.work = work
@@ -122,7 +122,7 @@ class DisagreementTable:
             return _("level conflict\nalso {level}").format(level=found.overlap.conflict)
         if found.overlap.surface_mm is None:
             return _("not in both")
-        if not self.work.case_scale_known:
+        if not self.work.case.scale_known:
             return found.reason
         return _("{reason}\n{mm:.1f} mm apart").format(reason=found.reason, mm=found.overlap.surface_mm)
 
@@ -131,11 +131,11 @@ class DisagreementTable:
         if work.item.task is Task.GRADES:
             found = work.disagreement(level)
             return _grade_text(found.first if letter == "A" else found.second, short)
-        labels = work.adjudication.masks_a if letter == "A" else work.adjudication.masks_b
+        labels = work.masks_a if letter == "A" else work.masks_b
         voxels = int(np.count_nonzero(labels == DISC_LABELS[level]))
         if not voxels:
             return _("none") if short else _("no disc")
-        if not work.case_scale_known:
+        if not work.case.scale_known:
             return _("drawn")
         return _("{volume:.1f} ml").format(volume=voxels * float(np.prod(work.volume.spacing_mm)) / 1000)
 

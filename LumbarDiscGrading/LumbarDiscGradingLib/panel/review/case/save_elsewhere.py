@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import qt
 from slicer.i18n import tr as _
 
 from ....annotation.errors import StudyError
-from .work import Work
+from ....annotation.work.case_at_hand import CaseAtHand
 
 RESCUE_FOLDER = "LumbarDiscGrading-unsaved"
 RESCUED_SETTING = "LumbarDiscGrading/Unsaved"
 
 
-def rescue(work: Work) -> None:
+def rescue(work: CaseAtHand) -> None:
     """Write what is not saved into the home folder and remember that."""
     folder = Path.home() / RESCUE_FOLDER
-    try:
+    with contextlib.suppress(StudyError):  # nowhere to write: there is nobody to be told any more
         work.save_elsewhere(folder)
-    except StudyError:
-        return  # nowhere to write: there is nobody to be told any more
-    qt.QSettings().setValue(RESCUED_SETTING, str(folder))
+        qt.QSettings().setValue(RESCUED_SETTING, str(folder))
 
 
 def rescued_note() -> str:

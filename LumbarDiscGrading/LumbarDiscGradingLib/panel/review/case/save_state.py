@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from enum import Enum
 from typing import Any
 
 import qt
 from slicer.i18n import tr as _
 
-from ....annotation.errors import ChangedElsewhereError, NotSavedError, StudyError
-from .work import ReadingWork, Work
+from ....annotation.errors import ChangedElsewhereError, NotSavedError
+from ....annotation.work.case_at_hand import CaseAtHand
+from ....annotation.work.reading_task import ReadingTask
+from ....errors import UserError
+from ...shared.refusals import refusals_told
+from .words import plain
 
 SAVED, UNSAVED, FAILED = "\N{CHECK MARK}", "\N{BLACK CIRCLE}", "\N{WARNING SIGN}"
+
+
+class Outcome(Enum):
+    """What came of a change."""
+
+    SAVED = "saved"
+    KEPT = "kept"
+    """It could not be written; the work keeps it, and the line says so."""
+    REFUSED = "refused"
 
 
 class SaveState:
@@ -28,19 +42,26 @@ class SaveState:
         Called after what was saved elsewhere has been taken.
     pending : callable
         Returns whether something was drawn or typed that the work has not been given yet.
+    tell : callable
+        Tells the user a sentence about the case.
     """
 
     def __init__(
-        self, ui: Any, flush: Callable[[], bool], reloaded: Callable[[], None], pending: Callable[[], bool]
+        self,
+        ui: Any,
+        flush: Callable[[], None],
+        reloaded: Callable[[], None],
+        pending: Callable[[], bool],
+        tell: Callable[[str], None],
     ) -> None:
-        self.ui, self._flush, self._reloaded, self._pending = ui, flush, reloaded, pending
-        self.work: Work | None = None
+        self.ui, self._flush, self._reloaded, self._pending, self._tell = ui, flush, reloaded, pending, tell
+        self.work: CaseAtHand | None = None
         ui.trySaveButton.connect("clicked()", self.try_again)
         ui.saveElsewhereButton.connect("clicked()", self._save_elsewhere)
         ui.takeSavedButton.connect("clicked()", self._take_saved)
         ui.saveOverButton.connect("clicked()", self._save_over)
 
-    def show(self, work: Work | None) -> None:
+    def show(self, work: CaseAtHand | None) -> None:
         """Show the state of a work just opened, or of none."""
         self.work = work
         self.ui.saveStateWidget.visible = work is not None
@@ -48,7 +69,7 @@ class SaveState:
         if work is None:
             self.ui.saveStateLabel.text = ""
         elif work.problem:
-            self._failed(work.plain(work.problem))
+            self._failed(plain(work.item, work.problem))
         elif work.is_signed:
             self._say(SAVED, _("Signed and saved."))
         else:
@@ -58,35 +79,24 @@ class SaveState:
         """Say that something is about to be saved."""
         self._say(UNSAVED, _("Not saved yet."))
 
-    def attempt(self, action: Callable[[], None]) -> bool:
-        """Do something that saves and show what came of it; returns whether the library confirmed it.
-
-        A refusal that has nothing to do with saving is raised.
-
-        Raises
-        ------
-        StudyError
-        """
-        if self.work is None:
-            return False
+    def save_by(self, change: Callable[..., None], *values: Any) -> Outcome:
+        """Call what saves something, and show what came of it; the user is told what was refused."""
         try:
-            action()
-        except ChangedElsewhereError as error:
-            self._failed(self.work.plain(str(error)))
-            self._offer(conflict=isinstance(self.work, ReadingWork))
-            return False
+            change(*values)
         except NotSavedError as error:
-            self._failed(self.work.plain(str(error)))
-            return False
-        except StudyError:
+            self._failed(self._plain(error))
+            self._offer(failed=True, conflict=isinstance(error, ChangedElsewhereError))
+            return Outcome.KEPT
+        except UserError as error:
             self.refresh()
-            raise
+            self._tell(self._plain(error))
+            return Outcome.REFUSED
         self._confirm()
-        return True
+        return Outcome.SAVED
 
     def refresh(self) -> None:
         """Show the state anew where nothing was saved just now."""
-        if self.work is not None and self.work.unsaved:
+        if self.work is not None and self.work.has_unsaved:
             self._failed(_("Something is not saved."))
         elif self.work is not None and self.ui.saveStateLabel.text.startswith(UNSAVED) and not self._pending():
             self._say(SAVED, _("Everything is saved."))
@@ -96,8 +106,8 @@ class SaveState:
         self._flush()
         if self.work is None:
             return True
-        if self.work.unsaved:
-            return self.attempt(self.work.save)
+        if self.work.has_unsaved:
+            return self.save_by(self.work.save) is Outcome.SAVED
         self._offer()
         self._say(SAVED, _("Everything is saved."))
         return True
@@ -105,7 +115,7 @@ class SaveState:
     # -- what is shown
 
     def _confirm(self) -> None:
-        if self.work.unsaved:  # another task of the same case
+        if self.work.has_unsaved:  # another task of the same case
             self._failed(_("Something is not saved."))
             return
         self._offer()
@@ -113,6 +123,9 @@ class SaveState:
             self.changing()
             return
         self._say(SAVED, _("Saved {time}").format(time=datetime.now().strftime("%H:%M:%S")))
+
+    def _plain(self, error: UserError) -> str:
+        return plain(self.work.item, str(error))
 
     def _failed(self, reason: str) -> None:
         self._say(FAILED, _("Not saved: {reason} Your work is kept here meanwhile.").format(reason=_sentence(reason)))
@@ -134,24 +147,21 @@ class SaveState:
         folder = qt.QFileDialog.getExistingDirectory(self.ui.saveStateWidget, _("Save elsewhere"), "")
         if not folder:
             return
-        try:
+        with refusals_told(lambda sentence: self._failed(plain(self.work.item, sentence))):
             self.work.save_elsewhere(folder)
-        except StudyError as error:
-            self._failed(self.work.plain(str(error)))
-            return
-        text = _("Not in the study, but kept in {folder}. Try again when the study can be written.")
-        self._say(FAILED, text.format(folder=folder))
+            text = _("Not in the study, but kept in {folder}. Try again when the study can be written.")
+            self._say(FAILED, text.format(folder=folder))
 
     def _take_saved(self) -> None:
-        if isinstance(self.work, ReadingWork):
+        if isinstance(self.work, ReadingTask):
             self.work.take_saved()
             self._offer()
             self.show(self.work)
             self._reloaded()
 
     def _save_over(self) -> None:
-        if isinstance(self.work, ReadingWork):
-            self.attempt(self.work.save_over)
+        if isinstance(self.work, ReadingTask):
+            self.save_by(self.work.save_over)
 
 
 def _sentence(text: str) -> str:

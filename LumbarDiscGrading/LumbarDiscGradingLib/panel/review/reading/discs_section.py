@@ -10,11 +10,12 @@ import qt
 from slicer.i18n import tr as _
 
 from ....annotation.disc_grading import CONFIDENCES, DiscGrading
-from ....annotation.errors import StudyError
+from ....annotation.work.case_at_hand import CaseAtHand
+from ....annotation.work.peer_review import PeerReview
+from ....annotation.work.reading_task import ReadingTask
 from ....pfirrmann import GRADES, NOT_GRADED_COLOR, ROMAN_GRADES, group_of_grade
 from ...shared.disc_table import color_chip
-from ..case.save_state import SaveState
-from ..case.work import ReadingWork, ReviewWork, Work
+from ..case.save_state import Outcome, SaveState
 
 LEVEL, JUDGEMENT, SURE, MASK, COMMENT = range(5)
 
@@ -44,7 +45,7 @@ class DiscsSection:
         say: Callable[[str], None],
     ) -> None:
         self.ui, self._save, self._selected, self._judged, self._say = ui, save, selected, judged, say
-        self.work: Work | None = None
+        self.work: CaseAtHand | None = None
         self._levels: tuple[str, ...] = ()
         self._commented: str | None = None
         self._showing = False
@@ -65,7 +66,7 @@ class DiscsSection:
         row = self.ui.discTable.currentRow()
         return self._levels[row] if 0 <= row < len(self._levels) and self.ui.discTable.selectedItems() else None
 
-    def show(self, work: Work | None) -> None:
+    def show(self, work: CaseAtHand | None) -> None:
         """Show a work with its first open disc selected, or nothing."""
         self.work = work
         self._levels = ()
@@ -76,7 +77,7 @@ class DiscsSection:
     def update(self) -> None:
         """Show what is said of the discs by now."""
         work, table = self.work, self.ui.discTable
-        reading, review = isinstance(work, ReadingWork), isinstance(work, ReviewWork)
+        reading, review = isinstance(work, ReadingTask), isinstance(work, PeerReview)
         self.ui.readGradesWidget.visible = reading and work.can_grade
         self.ui.peerReviewWidget.visible = review and work.can_decide
         self.ui.commentWidget.visible = work is not None and (work.can_grade or work.can_decide)
@@ -85,7 +86,7 @@ class DiscsSection:
         self._showing = True
         table.rowCount = len(levels)
         drawn = work.drawn_levels if work is not None else ()
-        graded = isinstance(work, ReadingWork) and (work.can_grade or bool(work.case.discs))
+        graded = isinstance(work, ReadingTask) and (work.can_grade or bool(work.case.discs))
         table.horizontalHeaderItem(JUDGEMENT).setText(_("Decision") if review else _("Grade"))
         table.setColumnHidden(JUDGEMENT, not (graded or review))
         table.setColumnHidden(SURE, not graded)
@@ -116,7 +117,19 @@ class DiscsSection:
 
     def grade_setter(self, grade: int | None) -> Callable[[], None]:
         """Return what sets a grade, None for a disc that is not assessable, and goes to the next open disc."""
-        return lambda: self._grade(grade)
+
+        def set_grade() -> None:
+            work, level = self.work, self.level
+            if not isinstance(work, ReadingTask) or not work.can_grade or level is None:
+                return
+            disc = work.disc(level)
+            comment = self._comment_text() if self._commented == level else disc.comment
+            judged = DiscGrading(level, grade, grade is not None, disc.confidence, comment)
+            self._was_kept(self._save.save_by(work.case.judge, judged))
+            self._judged(level)
+            self._go_on(level)
+
+        return set_grade
 
     def confidence_setter(self, confidence: int) -> Callable[[], None]:
         """Return what sets or takes back how sure the reader is of the selected disc."""
@@ -125,7 +138,7 @@ class DiscsSection:
     def accept_undecided(self) -> None:
         """Accept the contour of the selected disc; a correction is never taken back by a key."""
         level = self.level
-        if isinstance(self.work, ReviewWork) and level is not None and self.work.decision(level)[0] == "corrected":
+        if isinstance(self.work, PeerReview) and level is not None and self.work.decision(level).choice == "corrected":
             self._say(_("{level} was corrected; the button Accept takes the correction back.").format(level=level))
         else:
             self.accept()
@@ -133,9 +146,10 @@ class DiscsSection:
     def accept(self) -> None:
         """Accept the contour of the selected disc, taking back a correction, and go to the next open one."""
         work, level = self.work, self.level
-        if isinstance(work, ReviewWork) and work.can_decide and level is not None:
+        if isinstance(work, PeerReview) and work.can_decide and level is not None:
             self.commit_comment()
-            if self._attempt(lambda: work.accept(level, work.decision(level)[1] or self._comment_text())):
+            comment = work.decision(level).reason or self._comment_text()
+            if self._was_kept(self._save.save_by(work.accept, level, comment)):
                 self._judged(level)
                 self._go_on(level)
 
@@ -145,7 +159,9 @@ class DiscsSection:
         level, work = self._commented, self.work
         if level is None or work is None or self._comment_text() == self._comment_of(level):
             return False
-        return work.can_grade or (isinstance(work, ReviewWork) and work.can_decide and bool(work.decision(level)[0]))
+        return work.can_grade or (
+            isinstance(work, PeerReview) and work.can_decide and bool(work.decision(level).choice)
+        )
 
     def commit_comment(self) -> None:
         """Save the comment in the text field, if it is another than the one that is there."""
@@ -153,11 +169,10 @@ class DiscsSection:
         text = self._comment_text()
         if not self.comment_pending:
             return
-        if isinstance(work, ReadingWork) and work.can_grade:
-            disc = replace(work.disc(level), comment=text)
-            self._attempt(lambda: work.grade(disc))
-        elif isinstance(work, ReviewWork):
-            self._attempt(lambda: work.comment(level, text))
+        if isinstance(work, ReadingTask) and work.can_grade:
+            self._was_kept(self._save.save_by(work.case.judge, replace(work.disc(level), comment=text)))
+        elif isinstance(work, PeerReview):
+            self._was_kept(self._save.save_by(work.give_reason, level, text))
         self._update_row(level)
 
     # -- what is shown
@@ -201,10 +216,10 @@ class DiscsSection:
 
     def _judgement(self, level: str) -> tuple[str, tuple[int, int, int] | None, str]:
         """Return what was said of a disc, its color, and how sure the reader is."""
-        if isinstance(self.work, ReviewWork):
-            choice = self.work.decision(level)[0]
+        if isinstance(self.work, PeerReview):
+            choice = self.work.decision(level).choice
             return (_(choice) if choice else _("to decide") if level in self.work.open_levels else "-"), None, ""
-        if not isinstance(self.work, ReadingWork):
+        if not isinstance(self.work, ReadingTask):
             return "", None, ""
         disc = self.work.disc(level)
         sure = _(CONFIDENCES[disc.confidence]) if disc.confidence else ""
@@ -215,16 +230,16 @@ class DiscsSection:
 
     def _show_selected(self) -> None:
         level = self.level
-        disc = self.work.disc(level) if isinstance(self.work, ReadingWork) and level else DiscGrading("L1-L2")
+        disc = self.work.disc(level) if isinstance(self.work, ReadingTask) and level else DiscGrading("L1-L2")
         for confidence in CONFIDENCES:
             getattr(self.ui, f"confidence{confidence}Button").checked = disc.confidence == confidence
         self._commented = level
         self.ui.commentEdit.text = self._comment_of(level) if level else ""
 
     def _comment_of(self, level: str) -> str:
-        if isinstance(self.work, ReadingWork):
+        if isinstance(self.work, ReadingTask):
             return self.work.disc(level).comment
-        return self.work.decision(level)[1] if isinstance(self.work, ReviewWork) else ""
+        return self.work.decision(level).reason if isinstance(self.work, PeerReview) else ""
 
     def _comment_text(self) -> str:
         return str(self.ui.commentEdit.text).strip()
@@ -250,25 +265,13 @@ class DiscsSection:
             self._show_selected()
             self._selected(True)
 
-    def _grade(self, grade: int | None) -> None:
-        work, level = self.work, self.level
-        if not isinstance(work, ReadingWork) or not work.can_grade or level is None:
-            return
-        disc = work.disc(level)
-        comment = self._comment_text() if self._commented == level else disc.comment
-        judged = DiscGrading(level, grade, grade is not None, disc.confidence, comment)
-        self._attempt(lambda: work.grade(judged))
-        self._update_row(level)
-        self._judged(level)
-        self._go_on(level)
-
     def _set_confidence(self, confidence: int) -> None:
         work, level = self.work, self.level
-        if not isinstance(work, ReadingWork) or not work.can_grade or level is None:
+        if not isinstance(work, ReadingTask) or not work.can_grade or level is None:
             return
         disc = work.disc(level)
         wanted = None if disc.confidence == confidence else confidence
-        self._attempt(lambda: work.grade(replace(disc, confidence=wanted)))
+        self._was_kept(self._save.save_by(work.case.judge, replace(disc, confidence=wanted)))
         self._update_row(level)
         self._show_selected()
 
@@ -282,7 +285,7 @@ class DiscsSection:
         """Select the next disc that is open, below first; stay where none is left."""
         self._update_row(level)
         open_levels = self.work.open_levels
-        if isinstance(self.work, ReadingWork):
+        if isinstance(self.work, ReadingTask):
             open_levels = tuple(name for name in self._levels if self.work.disc(name).code is None)
         order = list(self._levels)
         below = [name for name in open_levels if name in order and order.index(name) > order.index(level)]
@@ -305,12 +308,8 @@ class DiscsSection:
         self.commit_comment()
         self.ui.discTable.setFocus()
 
-    def _attempt(self, action: Callable[[], None]) -> bool:
-        """Save something; returns whether it was not refused. What could not be written is kept and shown as such."""
-        try:
-            self._save.attempt(action)
-        except StudyError as error:
-            self._say(self.work.plain(str(error)))
-            return False
-        self._say("")
-        return True
+    def _was_kept(self, outcome: Outcome) -> bool:
+        """Return whether a change was not refused; what could not be written is kept and shown as such."""
+        if outcome is not Outcome.REFUSED:
+            self._say("")
+        return outcome is not Outcome.REFUSED
