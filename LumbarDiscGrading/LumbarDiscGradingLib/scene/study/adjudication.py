@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...imaging.volume import SagittalVolume
 from ...pfirrmann import DISC_LABELS
+from ..nodes import nodes_of_class
 from ..segments import oriented_image
 from ..show import READING_VIEW, fit_views
 from ..viewed_slice import center_views
@@ -80,14 +81,9 @@ class AdjudicationScene(CaseScene):
             self.show_overlay(False)
             _show_outline_only(self.segmentationNode)
 
-    def is_alive(self) -> bool:
-        """Whether all nodes are still in the scene."""
-        others = (*self.readingNodes.values(), *self.letterNodes.values())
-        return super().is_alive() and all(self.scene.IsNodePresent(node) for node in others)
-
-    def has(self, node: Any) -> bool:
-        """Whether a node is one of ours."""
-        return super().has(node) or node in (*self.readingNodes.values(), *self.letterNodes.values())
+    def nodes(self) -> list[Any]:
+        """Return our nodes, displays apart; none after `remove`."""
+        return [*self.readingNodes.values(), *self.letterNodes.values(), *super().nodes()]
 
     def show_overlay(self, both: bool) -> None:
         """Show A and B in both views, or each in its own."""
@@ -141,33 +137,16 @@ class AdjudicationScene(CaseScene):
             depth_mm = view.GetFieldOfView()[2]
             view.SetFieldOfView(CLOSE_UP_MM * width_px / max(height_px, 1), CLOSE_UP_MM, depth_mm)
 
-    def fit(self) -> None:
-        """Fit the image into the views, after their sizes have changed."""
-        fit_views(self.volumeNode)
-
     def remove(self) -> None:
         """Take the nodes out of the scene, with what displays them, and show again what was hidden."""
-        others = (*self.readingNodes.values(), *self.letterNodes.values())
-        ours = [node for node in (*others, self.volumeNode, self.segmentationNode) if node is not None]
-        displays = [node.GetNthDisplayNode(n) for node in ours for n in range(node.GetNumberOfDisplayNodes())]
-        for node in others:
-            if self.scene.IsNodePresent(node):
-                self.scene.RemoveNode(node)
-        self.readingNodes, self.letterNodes = {}, {}
         super().remove()
-        for node in displays:
-            if node is not None and self.scene.IsNodePresent(node):
-                self.scene.RemoveNode(node)
+        self.readingNodes, self.letterNodes = {}, {}
         if self._left is not None:
             self._left.give_back()
             self._left = None
 
     def _reading_node(self, letter: str, labels: NDArray[np.uint8]) -> Any:
-        node = self.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", letter)
-        node.SetSaveWithScene(False)
-        node.SetReferenceImageGeometryParameterFromVolumeNode(self.volumeNode)
-        node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), self.volumeNode.GetID())
-        node.SetSourceRepresentationToBinaryLabelmap()
+        node = self._add_segmentation(letter)
         image = oriented_image(self.volume.to_stored(labels), self.volumeNode)
         representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
         for level, value in DISC_LABELS.items():
@@ -235,8 +214,7 @@ class _SagittalView:
         view.UpdateMatrices()
         view.EndModify(modified)
         fit_views(volumeNode)
-        for n in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
-            composite = scene.GetNthNodeByClass(n, "vtkMRMLSliceCompositeNode")
+        for composite in nodes_of_class(scene, "vtkMRMLSliceCompositeNode"):
             self._links.append((composite.GetID(), composite.GetLinkedControl(), composite.GetHotLinkedControl()))
             composite.SetLinkedControl(1)
             composite.SetHotLinkedControl(1)

@@ -17,7 +17,8 @@ from ...imaging.volume import SagittalVolume
 from ...imaging.window import automatic_window
 from ...pfirrmann import DISC_LABELS, NOT_GRADED_COLOR
 from ...segment_tags import disc_terminology_entry
-from ..segments import oriented_image, segment_array, show_as_discs
+from ..nodes import nodes_of_class
+from ..segments import oriented_image, segment_array, segment_image, show_as_discs
 from ..show import fit_views, show_volume
 from ..viewed_slice import center_views, show_slice, viewed_slice
 from ..volumes import GEOMETRY_TOLERANCE_MM, LPS_TO_RAS, volume_node_from
@@ -67,14 +68,9 @@ class CaseScene:
         self.volumeNode = volume_node_from(volume, title, scene)
         self.volumeNode.SetSaveWithScene(False)
         if masks is not None:
-            node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", title)
-            node.SetSaveWithScene(False)
-            node.SetReferenceImageGeometryParameterFromVolumeNode(self.volumeNode)
-            node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), self.volumeNode.GetID())
-            node.SetSourceRepresentationToBinaryLabelmap()
-            self.segmentationNode = node
+            self.segmentationNode = self._add_segmentation(title)
             self.write_masks(masks)
-            show_as_discs(node)
+            show_as_discs(self.segmentationNode)
         center, width = automatic_window(volume)
         show_volume(self.volumeNode, volume.slice_center_lps_mm(slice_index), center - width / 2, center + width / 2)
 
@@ -95,14 +91,17 @@ class CaseScene:
         ids = [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]
         return tuple(segmentation.GetSegment(name).GetName() for name in ids if name not in DISC_LABELS)
 
+    def nodes(self) -> list[Any]:
+        """Return our nodes, displays apart; none after `remove`."""
+        return [node for node in (self.segmentationNode, self.volumeNode) if node is not None]
+
     def is_alive(self) -> bool:
         """Whether all nodes are still in the scene."""
-        nodes = [self.volumeNode] if self.segmentationNode is None else [self.volumeNode, self.segmentationNode]
-        return all(node is not None and self.scene.IsNodePresent(node) for node in nodes)
+        return self.volumeNode is not None and all(self.scene.IsNodePresent(node) for node in self.nodes())
 
     def has(self, node: Any) -> bool:
         """Whether a node is one of ours."""
-        return node is not None and node in (self.volumeNode, self.segmentationNode)
+        return node in self.nodes()
 
     def masks(self) -> NDArray[np.uint8]:
         """Return what is drawn in the segments, shape (slices, rows, columns), canonical order.
@@ -112,9 +111,7 @@ class CaseScene:
         labels = np.zeros(self.volumeNode.GetImageData().GetDimensions()[::-1], dtype=np.uint8)
         for level in self.levels:
             self._draw_segment(level, labels)
-        axes, flipped = self.volume.stored_axes, self.volume.stored_flipped
-        flips = tuple(slice(None, None, -1) if flip else slice(None) for flip in flipped)
-        return np.ascontiguousarray(np.transpose(labels, axes)[flips])
+        return self.volume.canonical(labels)
 
     def write_masks(
         self,
@@ -224,14 +221,16 @@ class CaseScene:
         """Return what changes with every change of a segment, also with one that no event tells of."""
         segmentation, stamps = self.segmentationNode.GetSegmentation(), []
         for level in self.levels:
-            segment = segmentation.GetSegment(level)
-            image = segment.GetRepresentation(_labelmap_name())
-            stamps.append((level, segment.GetLabelValue(), image.GetMTime() if image is not None else 0))
+            image = segment_image(self.segmentationNode, level)
+            value = segmentation.GetSegment(level).GetLabelValue()
+            stamps.append((level, value, image.GetMTime() if image is not None else 0))
         return tuple(stamps)
 
     def remove(self) -> None:
-        """Take the nodes out of the scene and show again what was hidden."""
-        for node in (self.segmentationNode, self.volumeNode):
+        """Take the nodes out of the scene, with what displays them, and show again what was hidden."""
+        ours = self.nodes()
+        displays = [node.GetNthDisplayNode(n) for node in ours for n in range(node.GetNumberOfDisplayNodes())]
+        for node in (*ours, *displays):
             if node is not None and self.scene.IsNodePresent(node):
                 self.scene.RemoveNode(node)
         self.volumeNode = self.segmentationNode = None
@@ -244,6 +243,14 @@ class CaseScene:
         self._hidden, self._layers = [], []
 
     # -- segments
+
+    def _add_segmentation(self, name: str) -> Any:
+        node = self.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+        node.SetSaveWithScene(False)
+        node.SetReferenceImageGeometryParameterFromVolumeNode(self.volumeNode)
+        node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), self.volumeNode.GetID())
+        node.SetSourceRepresentationToBinaryLabelmap()
+        return node
 
     def _hidden_levels(self) -> list[str]:
         """Return the levels whose segments the reader has hidden."""
@@ -296,7 +303,7 @@ class CaseScene:
     def _draw_segment(self, level: str, labels: NDArray[np.uint8]) -> None:
         """Write a segment into labels of shape (k, j, i)."""
         segment = self.segmentationNode.GetSegmentation().GetSegment(level)
-        image = segment.GetRepresentation(_labelmap_name())
+        image = segment_image(self.segmentationNode, level)
         if image is None or image.IsEmpty():
             return
         if not self._is_on_our_grid(image):
@@ -333,8 +340,8 @@ def _labelmap_name() -> str:
 def _hide_segmentations(scene: Any) -> list[Any]:
     """Hide all segmentations and return the display nodes that were visible."""
     hidden = []
-    for n in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
-        display = scene.GetNthNodeByClass(n, "vtkMRMLSegmentationNode").GetDisplayNode()
+    for node in nodes_of_class(scene, "vtkMRMLSegmentationNode"):
+        display = node.GetDisplayNode()
         if display is not None and display.GetVisibility():
             display.SetVisibility(False)
             hidden.append(display)
@@ -344,8 +351,7 @@ def _hide_segmentations(scene: Any) -> list[Any]:
 def _take_layers(scene: Any) -> list[tuple[Any, list[str | None]]]:
     """Take all volumes from the slice views and return what each view had: background, foreground, labels."""
     taken = []
-    for n in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
-        node = scene.GetNthNodeByClass(n, "vtkMRMLSliceCompositeNode")
+    for node in nodes_of_class(scene, "vtkMRMLSliceCompositeNode"):
         taken.append((node, [node.GetBackgroundVolumeID(), node.GetForegroundVolumeID(), node.GetLabelVolumeID()]))
         _show_layers(node, [None, None, None])
     return taken
