@@ -55,6 +55,11 @@ class WorkItem:
     being_read_by: tuple[str, ...] = ()
 
     @property
+    def about(self) -> tuple[str, Task, Duty, int, str]:
+        """What tells it from other items, whatever has happened to it meanwhile."""
+        return self.case, self.task, self.duty, self.round, self.target
+
+    @property
     def is_done(self) -> bool:
         """Whether the reader has nothing left to do with it."""
         if self.duty is Duty.READ:

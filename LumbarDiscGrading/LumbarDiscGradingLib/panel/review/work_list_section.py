@@ -12,7 +12,10 @@ from ...annotation.active_learning.informativeness import most_informative_first
 from ...annotation.errors import StudyError
 from ...annotation.protocol import AdjudicationRule, Role, Task
 from ...annotation.study.states import CaseState
-from ...annotation.work.session import CasePriority, Duty, ReaderSession, WorkItem
+from ...annotation.work.session import CasePriority, ReaderSession
+from ...annotation.work.work_item import Duty, WorkItem
+from ..shared.disc_table import set_up_columns
+from ..shared.refusals import refusals_told
 
 TITLE, STATE, TIME = range(3)
 DONE, BEGUN, TO_DO = "\N{CHECK MARK}", "\N{BLACK CIRCLE}", "\N{WHITE CIRCLE}"
@@ -74,16 +77,13 @@ class WorkSection:
     def refresh(self) -> None:
         """Show the list as it is now, what others did included."""
         items: list[WorkItem] = []
-        if self.session is not None and self.kind is not None:
-            try:
+        with refusals_told(self.say):
+            if self.session is not None and self.kind is not None:
                 self.session.refresh()
                 text, states = self.ui.searchEdit.text, self._wanted_states()
                 items = self.session.work_list(*self.kind, text=text, states=states, priority=self._priority())
-            except StudyError as error:
-                self.say(str(error))
-                return
-        self._fill(items)
-        self._show_progress()
+            self._fill(items)
+            self._show_progress()
 
     def select(self, item: WorkItem) -> None:
         """Select an item, if the list shows it."""
@@ -96,7 +96,7 @@ class WorkSection:
         if self.session is None or self.kind is None:
             return None
         item = self.session.next_item(*self.kind, after=after, priority=self._priority())
-        return None if after is not None and item is not None and _same(item, after) else item
+        return None if after is not None and item is not None and item.about == after.about else item
 
     def previous_item(self, before: WorkItem) -> WorkItem | None:
         """Return the item before another in the list that is shown, done or not."""
@@ -110,9 +110,7 @@ class WorkSection:
 
     def open_selected(self) -> None:
         """Open the selected item."""
-        row = self.ui.workTable.currentRow()
-        if 0 <= row < len(self._items):
-            self._open_item(self._items[row])
+        self._activated(self.ui.workTable.currentRow())
 
     def say(self, text: str) -> None:
         """Tell the reader a sentence about the list."""
@@ -144,18 +142,9 @@ class WorkSection:
 
     def _set_up_table(self) -> None:
         table = self.ui.workTable
-        titles = (_("Case"), _("State"), _("Time"))
-        table.columnCount = len(titles)
-        header = table.horizontalHeader()
-        for column, title in enumerate(titles):
-            table.setHorizontalHeaderItem(column, qt.QTableWidgetItem(title))
-            mode = qt.QHeaderView.Stretch if column == STATE else qt.QHeaderView.Interactive
-            header.setSectionResizeMode(column, mode)
-        header.resizeSection(TITLE, 110)
-        header.resizeSection(TIME, 60)
-        header.setHighlightSections(False)
-        table.verticalHeader().visible = False
-        table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + 8)
+        set_up_columns(table, (_("Case"), _("State"), _("Time")), STATE, table.fontMetrics().height() + 8, fitted=False)
+        table.horizontalHeader().resizeSection(TITLE, 110)
+        table.horizontalHeader().resizeSection(TIME, 60)
 
     def _list_states(self) -> None:
         combo = self.ui.stateComboBox
@@ -201,7 +190,7 @@ class WorkSection:
         self.ui.workProgressBar.value = progress.done
 
     def _row_of(self, item: WorkItem) -> int | None:
-        return next((row for row, other in enumerate(self._items) if _same(other, item)), None)
+        return next((row for row, other in enumerate(self._items) if other.about == item.about), None)
 
     # -- what the user does
 
@@ -223,7 +212,7 @@ class WorkSection:
         if not self._showing:
             self.refresh()
 
-    def _activated(self, row: int, column: int) -> None:
+    def _activated(self, row: int, column: int = 0) -> None:
         if 0 <= row < len(self._items):
             self._open_item(self._items[row])
 
@@ -257,14 +246,3 @@ def _states_of(duty: Duty) -> tuple[CaseState, ...]:
     if duty is Duty.REVIEW:
         return CaseState.SIGNED, CaseState.IN_REVIEW, CaseState.ACCEPTED, CaseState.CORRECTED
     return CaseState.DISCORDANT, CaseState.ADJUDICATED
-
-
-def _same(item: WorkItem, other: WorkItem) -> bool:
-    """Whether two lines of the list are about the same, whatever has happened to it meanwhile."""
-    return (item.case, item.task, item.duty, item.round, item.target) == (
-        other.case,
-        other.task,
-        other.duty,
-        other.round,
-        other.target,
-    )

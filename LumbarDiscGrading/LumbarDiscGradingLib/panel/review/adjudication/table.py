@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 from ....annotation.protocol import Task
 from ....annotation.work.adjudication import Adjudication
 from ....pfirrmann import DISC_LABELS, ROMAN_GRADES, group_of_grade
-from ...shared.disc_table import color_chip
+from ...shared.disc_table import color_chip, set_up_columns
 
 LEVEL, DIFFERENCE, READING_A, READING_B, DECISION = range(5)
 
@@ -78,16 +78,9 @@ class DisagreementTable:
         return f"\N{CHECK MARK} {text}" if chosen else text
 
     def _set_up(self) -> None:
-        table, header = self.ui.disagreementTable, self.ui.disagreementTable.horizontalHeader()
+        table = self.ui.disagreementTable
         titles = (_("Level"), _("Difference"), "A", "B", _("Decision"))
-        table.columnCount = len(titles)
-        for column, title in enumerate(titles):
-            table.setHorizontalHeaderItem(column, qt.QTableWidgetItem(title))
-            mode = qt.QHeaderView.Stretch if column == DECISION else qt.QHeaderView.ResizeToContents
-            header.setSectionResizeMode(column, mode)
-        header.setHighlightSections(False)
-        table.verticalHeader().visible = False
-        table.verticalHeader().setDefaultSectionSize(2 * table.fontMetrics().height() + 8)
+        set_up_columns(table, titles, DECISION, 2 * table.fontMetrics().height() + 8)
         self._fit_height()
 
     def _fit_height(self) -> None:

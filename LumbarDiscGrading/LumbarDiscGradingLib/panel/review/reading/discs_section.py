@@ -14,7 +14,7 @@ from ....annotation.work.case_at_hand import CaseAtHand
 from ....annotation.work.peer_review import PeerReview
 from ....annotation.work.reading_task import ReadingTask
 from ....pfirrmann import GRADES, NOT_GRADED_COLOR, ROMAN_GRADES, group_of_grade
-from ...shared.disc_table import color_chip
+from ...shared.disc_table import color_chip, set_up_columns
 from ..case.save_state import Outcome, SaveState
 
 LEVEL, JUDGEMENT, SURE, MASK, COMMENT = range(5)
@@ -180,16 +180,8 @@ class DiscsSection:
     def _set_up_table(self) -> None:
         table = self.ui.discTable
         titles = (_("Level"), _("Grade"), _("Sure"), _("Mask"), _("Comment"))
-        table.columnCount = len(titles)
-        header = table.horizontalHeader()
-        for column, title in enumerate(titles):
-            table.setHorizontalHeaderItem(column, qt.QTableWidgetItem(title))
-            mode = qt.QHeaderView.Stretch if column == COMMENT else qt.QHeaderView.ResizeToContents
-            header.setSectionResizeMode(column, mode)
-        header.setMinimumSectionSize(36)
-        header.setHighlightSections(False)
-        table.verticalHeader().visible = False
-        table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + 10)
+        set_up_columns(table, titles, COMMENT, table.fontMetrics().height() + 10)
+        table.horizontalHeader().setMinimumSectionSize(36)
         self._fit_height()
 
     def _fit_height(self) -> None:
