@@ -61,8 +61,8 @@ class ReviewPanel(VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
         self.addObserver(scene, scene.EndCloseEvent, self._scene_closed)
-        self.addObserver(scene, scene.StartImportEvent, self._scene_loads)
-        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._node_goes)
+        self.addObserver(scene, scene.StartImportEvent, self._scene_opens)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._node_removed)
 
     # -- the panel's life
 
@@ -203,7 +203,7 @@ class ReviewPanel(VTKObservationMixin):
         for section in self._sections:
             section.leave_scene()
 
-    def _scene_loads(self, caller: Any, event: Any) -> None:
+    def _scene_opens(self, caller: Any, event: Any) -> None:
         for section in self._sections:
             section.flush()
 
@@ -212,7 +212,7 @@ class ReviewPanel(VTKObservationMixin):
             self._scene_timer.start()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
-    def _node_goes(self, caller: Any, event: Any, node: Any) -> None:
+    def _node_removed(self, caller: Any, event: Any, node: Any) -> None:
         if slicer.mrmlScene.IsClosing():
             return
         for part in self._sections:
@@ -222,13 +222,13 @@ class ReviewPanel(VTKObservationMixin):
 
     def _case_nodes_removed(self) -> None:
         """Close a case whose nodes are gone; where it could not be saved it is shown again."""
-        lost = [part for part in self._sections if part.scene is not None and not part.scene.is_alive()]
-        if not lost:
+        without = [part for part in self._sections if part.scene is not None and not part.scene.is_alive()]
+        if not without:
             return
         if self.close_case():
             self.reading.restore_layout()
             self.work.refresh()
             self.work.say(_("The case was closed with the scene; everything is saved."))
         else:
-            for part in lost:
+            for part in without:
                 part.restore_scene()

@@ -18,9 +18,8 @@ from ....scene.study.layout import ReadingLayout
 from ...shared.refusals import refusals_told
 from ...shared.timers import every, once_after
 from ..key_bindings import KeyBindings
-from .ask_reason import ask_reason
-from .confirm_empty import confirm_empty
 from .drawing import DiscDrawing
+from .questions import ask_reason, confirm_empty
 from .save_elsewhere import rescue
 from .save_state import Outcome, SaveState
 from .words import elsewhere_sentence, plain
