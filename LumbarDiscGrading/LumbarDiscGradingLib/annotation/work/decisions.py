@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ...imaging.volume import SagittalVolume
 from ...pfirrmann import DISC_LABELS
 from ..errors import NotSavedError, StudyError, WorkflowError
-from ..log.events import Event, now, required_reason
+from ..log.events import Event, required_reason
 from ..log.history import DecisionRecord
 from ..protocol import Task
 from ..storage.durable_files import make_folder, write_durable
@@ -24,8 +24,7 @@ from ..storage.segmentation_files import fitting_labels, segmentation_bytes
 from ..study.states import CaseState
 from .case_at_hand import CaseAtHand
 from .comparison_log import log_comparisons
-from .reading_clock import ReadingClock
-from .reading_now import Mark, open_in_another_window, remove_mark, set_mark
+from .opened_case import OpenedCase
 from .seat import ReaderSeat
 
 
@@ -37,12 +36,11 @@ class Decision(NamedTuple):
     grade: int | None = None
 
 
-class Decisions(CaseAtHand):
+class Decisions(OpenedCase, CaseAtHand):
     """Decisions on a case, saved one by one and signed at the end.
 
     Attributes
     ----------
-    case : StudyCase
     decisions : dict
         By level: ``choice``, and ``grade`` and ``reason`` where there are.
     unsaved : bool
@@ -52,30 +50,17 @@ class Decisions(CaseAtHand):
     saved_kind, signed_kind = "", ""
 
     def __init__(self, session: ReaderSeat, case_id: str, task: Task, against: tuple[str, ...]) -> None:
-        self.session = session
-        self.case = session.study.case(case_id)
+        super().__init__(session, case_id)
         self.task = task
         self.unsaved = False
-        self._kept_elsewhere = ""
-        self._clock = ReadingClock()
         self._against = against
-        self._volume: SagittalVolume | None = None
         record = self._record()
         fits = record is not None and record.against == against
         self.decisions: dict[str, dict[str, Any]] = dict(record.decisions) if record and fits else {}
         self._sha256 = record.sha256 if record and fits else None
         self._seconds = record.seconds if record else 0.0
         self._pending: NDArray[np.uint8] | None = None
-        self.open_elsewhere = open_in_another_window(session.folder, case_id, 1, session.window)
-        self._mark = Mark(case_id, 1, session.window, now())
         self.keep_alive()
-
-    @property
-    def volume(self) -> SagittalVolume:
-        """The image, read once."""
-        if self._volume is None:
-            self._volume = self.case.volume()
-        return self._volume
 
     @property
     def is_signed(self) -> bool:
@@ -87,11 +72,6 @@ class Decisions(CaseAtHand):
     def has_unsaved(self) -> bool:
         """Whether the last decision is not on the disk yet."""
         return self.unsaved
-
-    @property
-    def kept_elsewhere(self) -> str:
-        """Folder into which everything that is not saved was written; empty while that is not so."""
-        return self._kept_elsewhere
 
     @property
     def can_decide(self) -> bool:
@@ -209,20 +189,15 @@ class Decisions(CaseAtHand):
         NotSavedError
             If that folder cannot be written either.
         """
-        folder = Path(elsewhere) / self.session.reader.id / self.case.id
-        make_folder(folder)
+        folder = self._folder_elsewhere(elsewhere)
         paths = [folder / "decisions.json"]
         content = {"task": self.task.value, "against": list(self._against), "decisions": self.decisions}
         write_durable(paths[0], json.dumps(content, indent=1).encode("utf-8"))
         if self._pending is not None:
             paths.append(folder / self._path().name)
             write_durable(paths[1], self._mask_bytes(self._pending))
-        self._kept_elsewhere = str(elsewhere)
+        self.kept_elsewhere = str(elsewhere)
         return tuple(paths)
-
-    def keep_alive(self) -> None:
-        """Tell other readers that the case is being read; to be called every minute or so."""
-        set_mark(self.session.folder, self._mark)
 
     def close(self, discard: bool = False) -> None:
         """Close the case.
@@ -234,17 +209,15 @@ class Decisions(CaseAtHand):
         """
         if self.unsaved and not discard:
             raise NotSavedError(f"The last decision on case {self.case.id} is not saved; save it, here or elsewhere.")
-        remove_mark(self.session.folder, self.session.window)
-        self._volume = None
+        self._release()
 
     def _decide(self, level: str, decision: dict[str, Any], seconds: float | None = None) -> None:
         self._require_open()
         if level not in self._levels():
             raise WorkflowError(f"{level} is not to be decided here; the discs are {', '.join(self._levels())}.")
         self.decisions[level] = decision
-        measured = self._clock.lap()
-        self._seconds += measured if seconds is None else max(seconds, 0.0)
-        self._kept_elsewhere = ""
+        self._seconds += self._time_spent(seconds)
+        self.kept_elsewhere = ""
         self.save()
 
     def _write_pending(self) -> None:

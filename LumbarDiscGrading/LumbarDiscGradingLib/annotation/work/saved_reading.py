@@ -24,12 +24,11 @@ from ..storage.segmentation_files import fitting_labels, mask_levels, parse_segm
 from ..study.states import CaseState
 from ..study.study import LARGEST_READING_BYTES
 from .comparison_log import log_comparisons
-from .reading_clock import ReadingClock
-from .reading_now import Mark, open_in_another_window, remove_mark, set_mark
+from .opened_case import OpenedCase
 from .seat import ReaderSeat
 
 
-class OpenCase:
+class OpenCase(OpenedCase):
     """One case as its reader reads it.
 
     Each grade and each change of a mask is saved at once. What could not be saved stays here, `unsaved` names it, and
@@ -37,7 +36,6 @@ class OpenCase:
 
     Attributes
     ----------
-    case : StudyCase
     round : int
         2 when the case is read again for intra-reader agreement; nothing of the first reading is shown then.
     tasks : tuple of Task
@@ -50,35 +48,25 @@ class OpenCase:
         Canonical index of the slice that the reader chose.
     unsaved : set of Task
         What is not on the disk yet.
-    kept_elsewhere : str
-        Folder into which everything was written that is here; empty where that is not so, or something has changed.
     recovered : tuple of Task
         Drafts found although the program that made them ended without closing the case.
-    open_elsewhere : Mark or None
-        The other window in which this reader had the case open already; what is saved there is not seen here.
     problem : str
         Why nothing can be written, if that is so already on opening; empty else.
     """
 
     def __init__(self, session: ReaderSeat, case_id: str, round_number: int, tasks: tuple[Task, ...]) -> None:
-        self._session = session
-        self.case = session.study.case(case_id)
+        super().__init__(session, case_id, round_number)
         self.round = round_number
         self.tasks = tasks
         self.discs: dict[str, DiscGrading] = {}
         self.masks: NDArray[np.uint8] | None = None
         self.unsaved: set[Task] = set()
-        self.kept_elsewhere = ""
         self.problem = ""
-        self._clock = ReadingClock()
-        self._volume: SagittalVolume | None = None
         self._on_disk: dict[Task, str | None] = {}
         self._model_sha256 = ""
         session.study.safe(self._path(tasks[0]))
         self._seconds = {task: self._record(task).seconds for task in tasks}
         self.slice_index = next((s for task in tasks if (s := self._record(task).slice_index) is not None), None)
-        self.open_elsewhere = open_in_another_window(session.folder, case_id, round_number, session.window)
-        self._mark = Mark(case_id, round_number, session.window, now())
         unclosed = [task for task in tasks if self._load(task)]
         self.recovered = () if self.open_elsewhere else tuple(unclosed)
         remove_stale_temporaries(self._path(tasks[0]).parent)
@@ -100,13 +88,6 @@ class OpenCase:
         if kind is None:
             self.close()
 
-    @property
-    def volume(self) -> SagittalVolume:
-        """The image, read once."""
-        if self._volume is None:
-            self._volume = self.case.volume()
-        return self._volume
-
     def is_signed(self, task: Task) -> bool:
         """Whether this reading is signed."""
         return self._record(task).signed
@@ -118,7 +99,7 @@ class OpenCase:
     def missing_levels(self, task: Task) -> tuple[str, ...]:
         """Return the levels of the protocol that have no grade, or no mask, yet."""
         there = codes(self.discs) if task is Task.GRADES else () if self.masks is None else mask_levels(self.masks)
-        return tuple(level for level in self._session.study.protocol.levels if level not in there)
+        return tuple(level for level in self.session.study.protocol.levels if level not in there)
 
     def grade(
         self,
@@ -166,9 +147,9 @@ class OpenCase:
             If it could not be saved; it is kept here.
         """
         self._require_draft(Task.GRADES)
-        if disc.level not in self._session.study.protocol.levels:
+        if disc.level not in self.session.study.protocol.levels:
             raise StudyError(f"{disc.level} is not read in this study; its levels are "
-                             f"{', '.join(self._session.study.protocol.levels)}.")  # fmt: skip
+                             f"{', '.join(self.session.study.protocol.levels)}.")  # fmt: skip
         self.discs[disc.level] = disc
         self._note_change(Task.GRADES, seconds)
         self.save(Task.GRADES)
@@ -203,7 +184,7 @@ class OpenCase:
         WorkflowError
             If the protocol does not allow it or there are masks already.
         """
-        if not self._session.study.protocol.model_prefill:
+        if not self.session.study.protocol.model_prefill:
             raise WorkflowError("The protocol does not allow masks to be pre-filled by a model; draw them.")
         if self.masks is not None and self.masks.any():
             raise WorkflowError("There are masks already; a model fills in empty cases only.")
@@ -221,11 +202,7 @@ class OpenCase:
         if not 0 <= slice_index < self.volume.slice_count:
             raise StudyError(f"The image has no slice {slice_index}.")
         self.slice_index = int(slice_index)
-        self._session.log({"kind": "slice", **self._about(self.tasks[0]), "slice": self.slice_index})
-
-    def keep_alive(self) -> None:
-        """Tell other readers that the case is being read; to be called every minute or so."""
-        set_mark(self._session.folder, self._mark)
+        self.session.log({"kind": "slice", **self._about(self.tasks[0]), "slice": self.slice_index})
 
     def save(self, task: Task, overwrite: bool = False) -> None:
         """Save a draft; when this returns it is on the disk and reads back.
@@ -242,10 +219,10 @@ class OpenCase:
         NotSavedError
             If it could not be saved.
         """
-        content, path = self._content(task), self._session.study.safe(self._path(task))
+        content, path = self._content(task), self.session.study.safe(self._path(task))
         make_folder(path.parent)
-        with one_writer(self._session.folder):
-            self._session.history.refresh()
+        with one_writer(self.session.folder):
+            self.session.history.refresh()
             self._require_draft(task)
             if not overwrite and _file_sha256(path) != self._on_disk[task]:
                 raise ChangedElsewhereError(
@@ -254,13 +231,13 @@ class OpenCase:
                 )
             write_durable(path, content)
             self._on_disk[task] = hashlib.sha256(content).hexdigest()
-            self._session.history.append({"at": now(), "kind": "saved", **self._about(task), **self._facts(task)})
+            self.session.history.append({"at": now(), "kind": "saved", **self._about(task), **self._facts(task)})
         self.unsaved.discard(task)
         self.problem = ""
 
     def reload(self, task: Task) -> None:
         """Throw away what is here and take what is on the disk."""
-        self._session.history.refresh()
+        self.session.history.refresh()
         self._load(task)
         self.unsaved.discard(task)
 
@@ -277,8 +254,7 @@ class OpenCase:
         NotSavedError
             If that folder cannot be written either.
         """
-        folder = Path(elsewhere) / self._session.reader.id / self.case.id
-        make_folder(folder)
+        folder = self._folder_elsewhere(elsewhere)
         paths = []
         for task in self.tasks:
             if self.discs if task is Task.GRADES else self.masks is not None:
@@ -313,13 +289,13 @@ class OpenCase:
         if forgotten:
             raise WorkflowError(f"{', '.join(forgotten)} has no mask yet; draw it, or say that it cannot be drawn.")
         self.save(task)
-        with one_writer(self._session.folder):
+        with one_writer(self.session.folder):
             if _file_sha256(self._path(task)) != self._on_disk[task]:
                 raise ChangedElsewhereError(f"The {task.value} were saved in another window; reload them, then sign.")
-            self._session.history.append({"at": now(), "kind": "signed", **self._about(task), **self._facts(task)})
+            self.session.history.append({"at": now(), "kind": "signed", **self._about(task), **self._facts(task)})
         if task is Task.MASKS:
             with contextlib.suppress(StudyError):  # a comparison can be made again at any time
-                log_comparisons(self._session, self.case.id)
+                log_comparisons(self.session, self.case.id)
 
     def reopen(self, task: Task, reason: str) -> None:
         """Take a signature back; the signed file is kept beside the draft.
@@ -331,7 +307,7 @@ class OpenCase:
         NotSavedError
             If it could not be saved.
         """
-        record, session = self._record(task), self._session
+        record, session = self._record(task), self.session
         reason = required_reason(reason)
         if not record.signed:
             raise WorkflowError(f"The {task.value} of case {self.case.id} are not signed; go on with the draft.")
@@ -364,15 +340,14 @@ class OpenCase:
             raise NotSavedError(f"The {names} of case {self.case.id} are not saved; save them, here or elsewhere.")
         with contextlib.suppress(NotSavedError):
             for task in self.tasks:
-                self._session.log({"kind": "closed", **self._about(task), "seconds": round(self._seconds[task], 1)})
-        remove_mark(self._session.folder, self._session.window)
-        self._volume = None
+                self.session.log({"kind": "closed", **self._about(task), "seconds": round(self._seconds[task], 1)})
+        self._release()
 
     def _record(self, task: Task) -> ReadingRecord:
-        return self._session.history.reading(self.case.id, task, self.round)
+        return self.session.history.reading(self.case.id, task, self.round)
 
     def _path(self, task: Task) -> Path:
-        return self._session.study.reading_path(self._session.reader.id, self.case.id, task, self.round)
+        return self.session.study.reading_path(self.session.reader.id, self.case.id, task, self.round)
 
     def _about(self, task: Task) -> Event:
         return {"case": self.case.id, "task": task.value, "round": self.round}
@@ -389,23 +364,22 @@ class OpenCase:
 
     def _content(self, task: Task) -> bytes:
         if task is Task.GRADES:
-            return grades_bytes(self.case.id, self._session.reader.id, self.round, self.discs)
+            return grades_bytes(self.case.id, self.session.reader.id, self.round, self.discs)
         if self.masks is None:
             raise WorkflowError("There are no masks to save.")
         volume, grades = self.volume, {level: disc.pfirrmann for level, disc in self.discs.items() if disc.pfirrmann}
         return segmentation_bytes(
-            volume.to_stored(self.masks), volume.stored_index_to_lps, grades, {"Reader": self._session.reader.id}
+            volume.to_stored(self.masks), volume.stored_index_to_lps, grades, {"Reader": self.session.reader.id}
         )
 
     def _require_draft(self, task: Task) -> None:
         if task not in self.tasks:
-            raise WorkflowError(f"{self._session.reader.id} does not read the {task.value} of case {self.case.id}.")
+            raise WorkflowError(f"{self.session.reader.id} does not read the {task.value} of case {self.case.id}.")
         if self._record(task).signed:
             raise WorkflowError(f"The {task.value} of case {self.case.id} are signed; reopen them with a reason first.")
 
     def _note_change(self, task: Task, seconds: float | None) -> None:
-        measured = self._clock.lap()
-        self._seconds[task] += measured if seconds is None else max(float(seconds), 0.0)
+        self._seconds[task] += self._time_spent(seconds)
         self.unsaved.add(task)
         self.kept_elsewhere = ""
 
@@ -423,7 +397,7 @@ class OpenCase:
         if record.signed and self._on_disk[task] != record.sha256:
             raise StudyError(f"{path} is not what was signed; restore it from a backup.")
         if task is Task.GRADES:
-            self.discs = parse_grades(content, str(path), self.case.id, self._session.reader.id)
+            self.discs = parse_grades(content, str(path), self.case.id, self.session.reader.id)
         else:
             matrix = self.case.index_to_lps()
             labels = parse_segmentation(content, str(path), self.case.shape, matrix)
