@@ -368,6 +368,14 @@ def test_an_own_contour_is_saved_stroke_by_stroke(desk, drawn):
     assert np.array_equal(masks == DISC_LABELS["L4-L5"], disc)
 
 
+def test_the_segment_that_is_selected_in_the_editor_is_the_selected_disc(desk, drawn):
+    section = desk.open(drawn, Task.MASKS)
+    desk.host.press(section.ui.disagreementTable, "m")
+    section.ui.adjudicationEditorWidget.mrmlSegmentEditorNode().SetSelectedSegmentID("L4-L5")
+    assert section.table.level == "L4-L5" and section.drawing.editing
+    assert on_disk(drawn, Task.MASKS) == {}
+
+
 def test_while_a_disc_is_drawn_the_digits_belong_to_the_editor(desk, drawn):
     section = desk.open(drawn, Task.MASKS)
     desk.host.press(section.ui.disagreementTable, "m")

@@ -66,7 +66,7 @@ class AdjudicationSection(CaseSection):
             self.save,
             self._show_all,
             self._show_keys,
-            self.table.select,
+            self._select,
             self.say,
         )
         self.keys = KeyBindings(container, self._key_actions())
@@ -174,7 +174,8 @@ class AdjudicationSection(CaseSection):
         return self.work.task is Task.MASKS
 
     def _select(self, level: str) -> None:
-        self.table.select(level)
+        if level in self.work.levels:
+            self.table.select(level)
 
     def _show_all(self) -> None:
         work = self.work

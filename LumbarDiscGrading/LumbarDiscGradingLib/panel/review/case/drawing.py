@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from ....annotation.work.case_at_hand import CaseAtHand
 from ....annotation.work.decisions import Decisions
-from ....pfirrmann import DISC_LABELS, LISTED_LEVELS
+from ....pfirrmann import DISC_LABELS
 from ....scene.study.case_scene import CaseScene
 from ...shared.mask_editor import MaskEditor
 from ...shared.timers import every, once_after
@@ -207,14 +207,7 @@ class DiscDrawing:
             self._timer.start()
 
     def _say_what_is_no_disc(self, names: tuple[str, ...]) -> None:
-        added = [name for name in names if name in LISTED_LEVELS]
-        if added:
-            text = _(
-                "{segments}: added beside the segments of this case, so it is not saved; draw into one that was there "
-                "and give it that level with Rename disc."
-            )
-            self._say(text.format(segments=", ".join(added)))
-        elif names:
+        if names:
             text = _("{segments}: no disc level, so it is not saved; draw into the segment of a level instead.")
             self._say(text.format(segments=", ".join(names)))
 

@@ -84,6 +84,17 @@ class MasksSection(DiscDrawing):
 
     # -- what happens
 
+    def _say_what_is_no_disc(self, names: tuple[str, ...]) -> None:
+        added = [name for name in names if name in LISTED_LEVELS]
+        if not added:
+            super()._say_what_is_no_disc(names)
+            return
+        text = _(
+            "{segments}: added beside the segments of this case, so it is not saved; draw into one that was there "
+            "and give it that level with Rename disc."
+        )
+        self._say(text.format(segments=", ".join(added)))
+
     def _rename_clicked(self) -> None:
         work, new = self.work, self.ui.renameComboBox.currentText
         if work is None or self.level is None or new in ("", self.level) or not self.flush():
