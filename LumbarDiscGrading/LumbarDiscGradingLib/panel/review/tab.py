@@ -48,8 +48,8 @@ class ReviewPanel(VTKObservationMixin):
         self._left = False
         widget = ui.caseCollapsibleButton.parent()
         self.work = WorkSection(ui, self.open_item)
-        self.reading = ReadingSection(ui, logic, widget, self._signed, self.go)
-        self.adjudication = AdjudicationSection(ui.adjudicationContainer, self._signed)
+        self.reading = ReadingSection(ui, logic, widget, self.open_next, self.go)
+        self.adjudication = AdjudicationSection(ui.adjudicationContainer, self.open_next)
         self._sections = (self.reading, self.adjudication)
         self.agreement = AgreementSection(ui.agreementContainer)
         self.criteria = CriteriaSection(ui)
@@ -143,8 +143,19 @@ class ReviewPanel(VTKObservationMixin):
 
     def open_next(self) -> None:
         """Open the next case that is not done."""
-        if self.session is not None:
-            self._open_after(self.item)
+        if self.session is None:
+            return
+        item = self.item
+        self.work.refresh()
+        with refusals_told(self._say):
+            following, section = self.work.next_item(after=item), self._open_section
+            if following is not None:
+                self.open_item(following)
+            elif section is not None and not section.work.is_signed:
+                self._say(_("There is no other case to do in this list."))
+            elif self.close_case():
+                self.reading.restore_layout()
+                self.work.say(_("Nothing is left to do in this list."))
 
     def go(self, step: int) -> None:
         """Open the next case that is not done, or the previous one of the list."""
@@ -171,21 +182,6 @@ class ReviewPanel(VTKObservationMixin):
         self.agreement.show(session)
         self.ui.workCollapsibleButton.collapsed = False
         self.ui.workTable.setFocus()
-
-    def _signed(self) -> None:
-        self._open_after(self.item)
-
-    def _open_after(self, item: WorkItem | None) -> None:
-        self.work.refresh()
-        with refusals_told(self._say):
-            following, section = self.work.next_item(after=item), self._open_section
-            if following is not None:
-                self.open_item(following)
-            elif section is not None and not section.work.is_signed:
-                self._say(_("There is no other case to do in this list."))
-            elif self.close_case():
-                self.reading.restore_layout()
-                self.work.say(_("Nothing is left to do in this list."))
 
     def _say(self, text: str) -> None:
         """Tell the reader a sentence where the eyes are."""

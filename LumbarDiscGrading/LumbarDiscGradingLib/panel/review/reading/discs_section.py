@@ -57,7 +57,7 @@ class DiscsSection:
         for confidence in CONFIDENCES:
             getattr(ui, f"confidence{confidence}Button").connect("clicked()", self.confidence_setter(confidence))
         ui.commentEdit.connect("textEdited(QString)", self._comment_typed)
-        ui.commentEdit.connect("editingFinished()", self._comment_edited)
+        ui.commentEdit.connect("editingFinished()", self.commit_comment)
         ui.commentEdit.connect("returnPressed()", self._comment_entered)
 
     @property
@@ -292,9 +292,6 @@ class DiscsSection:
             self._save.changing()
         else:
             self._save.refresh()
-
-    def _comment_edited(self) -> None:
-        self.commit_comment()
 
     def _comment_entered(self) -> None:
         self.commit_comment()
