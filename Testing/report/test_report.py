@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from LumbarDiscGradingLib.grading.corrections import GradeSet, LevelSet, MaskEdited, NotAssessable, corrected
+from LumbarDiscGradingLib.grading.missing_places import missing_places
 from LumbarDiscGradingLib.grading.result import DiscMeasurements, missing_lumbar_levels
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, Group, Tissue
 from LumbarDiscGradingLib.report import overview
 from LumbarDiscGradingLib.report.display_window import display_window
 from LumbarDiscGradingLib.report.doubts import warnings_of
 from LumbarDiscGradingLib.report.drawing import shortened, spread, text_width, wrapped
-from LumbarDiscGradingLib.report.missing_places import missing_places
 from LumbarDiscGradingLib.report.overview import overview_picture
 from LumbarDiscGradingLib.report.tables import write_grades_csv, write_result_json
 from LumbarDiscGradingLib.report.text import report_text

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..atomic import replacing
+from ..grading.missing_places import is_in_image, missing_places
 from ..grading.result import DiscGrade, GradingResult
 from ..pfirrmann import GROUPS, ROMAN_GRADES
 from ..research_use import RESEARCH_USE
@@ -29,7 +30,6 @@ from .drawing import (
     text_width,
     wrapped,
 )
-from .missing_places import is_in_image, missing_places
 from .text import group_probability, model_names, reader_verdict
 
 SLICE_HEIGHT_PX = 1120

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ...grading.missing_places import is_in_image, missing_places
 from ...grading.result import DiscGrade
 from ...pfirrmann import DISC_LABELS, GROUPS, ROMAN_GRADES
-from ...report.missing_places import is_in_image, missing_places
 from ...report.text import reader_verdict
 from ...scene.graded_case import GradedCase
 from ...scene.viewed_slice import center_views

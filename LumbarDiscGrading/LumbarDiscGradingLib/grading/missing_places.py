@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grading.result import GradingResult
 from ..pfirrmann import LEVELS_UPWARD, SIX_LUMBAR_UPWARD
+from .result import GradingResult
 
 USUAL_STEP_MM = 36.0
 """Distance of the centres of neighbouring lumbar discs in adults; taken where a single disc was found."""
