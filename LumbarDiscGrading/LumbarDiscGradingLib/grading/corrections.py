@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,10 +23,14 @@ from ..pfirrmann import (
     group_of_grade,
     group_probabilities,
 )
-from .result import DiscGrade, GradingResult
+from .result import DiscGrade, GradingResult, TakenOut
 
 NOT_FOUND_MARK = "was not found"
 """Warnings of the grader that name missing levels contain it or start with ``Not found``; new names make new ones."""
+TAKEN_OUT_MARK = "Taken out by reader"
+"""The warning that names what a reader took out starts with it."""
+ADDED_MARK = "added by reader"
+"""The change of a disc that a reader added starts with it."""
 
 
 class CorrectionError(ImagingError):
@@ -63,6 +68,13 @@ class NotAssessable:
     level: str
 
 
+@dataclass(frozen=True)
+class DiscRemoved:
+    """What was found is no disc: it is taken out of the result, and its level is missing from then on."""
+
+    level: str
+
+
 @dataclass(frozen=True, eq=False)
 class MaskEdited:
     """A corrected mask with what the networks say of it.
@@ -86,18 +98,22 @@ class MaskEdited:
 
 @dataclass(frozen=True, eq=False)
 class DiscAdded:
-    """A disc that was not found, with the mask that a reader drew of it and what the networks say of it.
+    """A disc that was not found, with a mask that a reader drew or accepted, and what the networks say of it.
 
     Attributes
     ----------
     disc : DiscGrade
-        From `DiscGrader.regrade`; its level is none that the result has.
+        From `DiscGrader.regrade` or `DiscGrader.find_disc`; its level is none that the result has.
     mask : ndarray of bool, shape (rows, columns)
         On the graded slice.
+    found_on_slice : int or None
+        Canonical index of the slice on which the networks found it when they were asked to look again; None where a
+        reader drew it.
     """
 
     disc: DiscGrade
     mask: NDArray[np.bool_]
+    found_on_slice: int | None = None
 
     @property
     def level(self) -> str:
@@ -105,7 +121,7 @@ class DiscAdded:
         return self.disc.level
 
 
-Correction = LevelSet | GradeSet | NotAssessable | MaskEdited | DiscAdded
+Correction = LevelSet | GradeSet | NotAssessable | DiscRemoved | MaskEdited | DiscAdded
 
 
 def corrected(result: GradingResult, corrections: Iterable[Correction]) -> GradingResult:
@@ -120,7 +136,8 @@ def corrected(result: GradingResult, corrections: Iterable[Correction]) -> Gradi
     Raises
     ------
     CorrectionError
-        If a correction names a disc that is not there, a level that cannot be, or an empty mask.
+        If a correction names a disc that is not there, a level that cannot be, or an empty mask, or takes out the last
+        disc.
     """
     for correction in corrections:
         disc = result.disc(correction.level)
@@ -131,6 +148,8 @@ def corrected(result: GradingResult, corrections: Iterable[Correction]) -> Gradi
             raise CorrectionError(f"There is no disc {correction.level} in the result.")
         if isinstance(correction, LevelSet):
             result = _with_levels(result, correction)
+        elif isinstance(correction, DiscRemoved):
+            result = _without(result, disc)
         elif isinstance(correction, GradeSet):
             result = _with_disc(result, _with_grade(disc, correction.grade))
         elif isinstance(correction, NotAssessable):
@@ -157,6 +176,8 @@ def origins(result: GradingResult, corrections: Iterable[Correction]) -> dict[st
         if isinstance(correction, LevelSet):
             renamed = _renamed_levels(result, correction)
             names = {renamed[level]: origin for level, origin in names.items() if level in renamed}
+        elif isinstance(correction, DiscRemoved):
+            del names[correction.level]
         elif isinstance(correction, DiscAdded):
             names[correction.level] = f"added {number}"
         result = corrected(result, (correction,))
@@ -191,35 +212,51 @@ def _with_grade(disc: DiscGrade, grade: int) -> DiscGrade:
 
 
 def _with_levels(result: GradingResult, correction: LevelSet) -> GradingResult:
-    renamed = _renamed_levels(result, correction)
+    renamed, new_name = _renamed_levels(result, correction), _renaming(result, correction)
     labels = np.zeros_like(result.label_slice)
     discs = []
     for disc in result.discs:
         if disc.level in renamed:
             labels[result.label_slice == disc.label_value] = DISC_LABELS[renamed[disc.level]]
             discs.append(_renamed(disc, renamed[disc.level]))
-    return _renumbered(replace(result, discs=tuple(discs), label_slice=labels))
+    taken_out = tuple(replace(each, level=new_name(each.level) if each.level else None) for each in result.taken_out)
+    return _renumbered(replace(result, discs=tuple(discs), label_slice=labels, taken_out=taken_out))
 
 
 def _renamed_levels(result: GradingResult, correction: LevelSet) -> dict[str, str]:
     """Return the new level of each disc, head to feet; a disc for which there is no level left is not in it."""
-    old = next(s for s in (LEVELS_UPWARD, SIX_LUMBAR_UPWARD) if correction.level in s and _all_in(result, s))
-    new = _sequence_for(correction.new_level, old)
-    shift = new.index(correction.new_level) - old.index(correction.level)
-    renamed: dict[str, str] = {}
-    for disc in result.discs:
-        position = old.index(disc.level)
-        below = position < old.index(correction.level)
-        if below and correction.keep_below:
-            renamed[disc.level] = disc.level
-        elif 0 <= position + shift < len(new):
-            renamed[disc.level] = new[position + shift]
+    new_name, new = _renaming(result, correction), _sequences(result, correction)[1]
+    names = {disc.level: new_name(disc.level) for disc in result.discs}
+    renamed = {level: name for level, name in names.items() if name is not None}
     order = [new.index(level) if level in new else -1 for level in reversed(renamed.values())]  # from the feet up
     if -1 in order or order != sorted(set(order)):
         raise CorrectionError(
             f"{correction.new_level} does not fit the levels of the discs below; let the discs below follow."
         )
     return renamed
+
+
+def _renaming(result: GradingResult, correction: LevelSet) -> Callable[[str], str | None]:
+    """Return what tells the new name of any level, None where there is none left."""
+    old, new = _sequences(result, correction)
+    start = old.index(correction.level)
+    shift = new.index(correction.new_level) - start
+
+    def renamed(level: str) -> str | None:
+        if level not in old:
+            return None
+        position = old.index(level)
+        if position < start and correction.keep_below:
+            return level
+        return new[position + shift] if 0 <= position + shift < len(new) else None
+
+    return renamed
+
+
+def _sequences(result: GradingResult, correction: LevelSet) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the levels from the feet up, before a correction and after it."""
+    old = next(s for s in (LEVELS_UPWARD, SIX_LUMBAR_UPWARD) if correction.level in s and _all_in(result, s))
+    return old, _sequence_for(correction.new_level, old)
 
 
 def _all_in(result: GradingResult, sequence: tuple[str, ...]) -> bool:
@@ -239,20 +276,53 @@ def _sequence_for(level: str, current: tuple[str, ...]) -> tuple[str, ...]:
 def _renamed(disc: DiscGrade, level: str) -> DiscGrade:
     if level == disc.level:
         return disc
-    first = next((c.split("network: ")[1].rstrip(")") for c in disc.changes if c.startswith("level")), disc.level)
+    first = _first_level(disc)
+    by = "added as" if is_added(disc) else "network:"
     warnings = tuple(warning.replace(f"{disc.level}:", f"{level}:") for warning in disc.warnings)
-    phrase = f"level set by reader (network: {first})" if level != first else None
+    phrase = f"level set by reader ({by} {first})" if level != first else None
     return replace(disc, level=level, warnings=warnings, changes=_noted(disc, "level", phrase))
 
 
+def is_added(disc: DiscGrade) -> bool:
+    """Tell whether it was a reader who added the disc."""
+    return any(change.startswith(ADDED_MARK) for change in disc.changes)
+
+
+def _first_level(disc: DiscGrade) -> str:
+    """Return the level that the disc had before a reader set another."""
+    named = (re.search(r"\((?:network:|added as) (.+)\)", c) for c in disc.changes if c.startswith("level"))
+    return next((match[1] for match in named if match), disc.level)
+
+
 def _renumbered(result: GradingResult) -> GradingResult:
-    """Name the missing levels anew, those of six lumbar vertebrae where there are six."""
+    """Name the missing levels anew, those of six lumbar vertebrae where there are six, and what was taken out."""
     found = [disc.level for disc in result.discs]
-    expected = SIX_LUMBAR_LEVELS if {"L5-L6", "L6-S1"} & set(found) else LUMBAR_LEVELS
+    places = {each.level for each in result.taken_out}
+    expected = SIX_LUMBAR_LEVELS if {"L5-L6", "L6-S1"} & {*found, *places} else LUMBAR_LEVELS
     missing = tuple(level for level in expected if level not in found)
-    kept = tuple(w for w in result.warnings if not w.startswith("Not found") and NOT_FOUND_MARK not in w)
-    note = (f"Not found or not in the image: {', '.join(missing)}.",) if missing else ()
-    return replace(result, missing_levels=missing, warnings=(*kept, *note))
+    marks = "Not found", TAKEN_OUT_MARK
+    kept = tuple(w for w in result.warnings if not w.startswith(marks) and NOT_FOUND_MARK not in w)
+    unseen = [level for level in missing if level not in places]
+    notes = [f"Not found or not in the image: {', '.join(unseen)}."] if unseen else []
+    if result.taken_out:
+        names = ", ".join(_name_of_taken_out(each, found) for each in result.taken_out)
+        notes.append(f"{TAKEN_OUT_MARK}: {names}.")
+    return replace(result, missing_levels=missing, warnings=(*kept, *notes))
+
+
+def _name_of_taken_out(disc: TakenOut, found: list[str]) -> str:
+    if disc.level is None or disc.level in found:  # another disc has the name by now
+        return f"what the network had named {disc.network_level}"
+    return disc.level if disc.level == disc.network_level else f"{disc.level} (network: {disc.network_level})"
+
+
+def _without(result: GradingResult, disc: DiscGrade) -> GradingResult:
+    if len(result.discs) == 1:
+        raise CorrectionError(f"{disc.level} is the only disc of the result; grade another slice or series instead.")
+    labels = np.where(result.label_slice == disc.label_value, 0, result.label_slice).astype(np.uint8)
+    others = tuple(other for other in result.discs if other is not disc)
+    taken_out = result.taken_out if is_added(disc) else (*result.taken_out, TakenOut(_first_level(disc), disc.level))
+    return _renumbered(replace(result, discs=others, label_slice=labels, taken_out=taken_out))
 
 
 def _with_mask(result: GradingResult, disc: DiscGrade, correction: MaskEdited) -> GradingResult:
@@ -261,7 +331,7 @@ def _with_mask(result: GradingResult, disc: DiscGrade, correction: MaskEdited) -
     labels = result.label_slice.copy()
     labels[labels == disc.label_value] = 0
     labels[correction.mask] = disc.label_value
-    kept = tuple(change for change in disc.changes if change.startswith("level"))
+    kept = tuple(change for change in disc.changes if change.startswith(("level", ADDED_MARK)))
     graded = replace(correction.disc, changes=(*kept, "mask edited by reader, graded again"))
     return _with_disc(replace(result, label_slice=labels), graded)
 
@@ -274,7 +344,9 @@ def _with_added(result: GradingResult, correction: DiscAdded) -> GradingResult:
         raise CorrectionError(f"The mask of {level} is empty on the graded slice; draw it there.")
     labels = result.label_slice.copy()
     labels[correction.mask] = DISC_LABELS[level]
-    added = replace(correction.disc, changes=("added by reader, mask drawn by reader",))
+    found_on = correction.found_on_slice
+    how = "mask drawn by reader" if found_on is None else f"found on slice {result.volume.stored_slice_index(found_on)}"
+    added = replace(correction.disc, changes=(f"{ADDED_MARK}, {how}",))
     discs = sorted((*result.discs, added), key=lambda disc: list(DISC_LABELS).index(disc.level))
     return _renumbered(replace(result, discs=tuple(discs), label_slice=labels))
 

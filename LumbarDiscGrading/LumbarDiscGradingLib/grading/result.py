@@ -124,6 +124,22 @@ class ModelUse:
 
 
 @dataclass(frozen=True)
+class TakenOut:
+    """A disc of the networks that a reader took out of the result: it is none.
+
+    Attributes
+    ----------
+    network_level : str
+        What the networks had named it.
+    level : str or None
+        What its place is called now, after a reader's changes of level; None where no disc can be.
+    """
+
+    network_level: str
+    level: str | None
+
+
+@dataclass(frozen=True)
 class GradingResult:
     """The graded discs of one volume.
 
@@ -149,6 +165,8 @@ class GradingResult:
         Where the networks ran, with the reason if it is not where it was asked for.
     timings_s : dict
         Seconds per stage.
+    taken_out : tuple of TakenOut
+        What a reader took out, in that order; a warning tells it. Empty as graded.
     """
 
     volume: SagittalVolume
@@ -163,6 +181,7 @@ class GradingResult:
     device: str = "cpu"
     timings_s: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    taken_out: tuple[TakenOut, ...] = ()
 
     def disc(self, level: str) -> DiscGrade | None:
         """Return the disc of a level, None where it was not found."""
@@ -207,6 +226,7 @@ class GradingResult:
             "slice_reason": self.slice_reason,
             "discs": [_disc_to_dict(disc) for disc in self.discs],
             "missing_levels": list(self.missing_levels),
+            "taken_out": [vars(disc) for disc in self.taken_out],
             "warnings": list(self.warnings),
             "doubts": list(self.doubts),
             "models": [vars(model) for model in self.models],

@@ -25,7 +25,9 @@ def warnings_of(result: GradingResult) -> list[str]:
     """
     of_discs = [warning for disc in result.discs for warning in disc.warnings]
     texts = [text for text in (*result.warnings, *of_discs) if not _is_told_at_its_disc(text, result.discs)]
-    texts = _with_each_level_missed_once(texts, result.missing_levels)
+    taken_out = {each.level for each in result.taken_out}  # one sentence names them all
+    unseen = tuple(level for level in result.missing_levels if level not in taken_out)
+    texts = _with_each_level_missed_once(texts, unseen)
     return list(dict.fromkeys([*texts, *result.volume.notes]))
 
 

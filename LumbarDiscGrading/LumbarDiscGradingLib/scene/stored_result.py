@@ -13,15 +13,15 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grading.corrections import Correction, DiscAdded, GradeSet, LevelSet, MaskEdited, NotAssessable
+from ..grading.corrections import Correction, DiscAdded, DiscRemoved, GradeSet, LevelSet, MaskEdited, NotAssessable
 from ..grading.result import DiscGrade, DiscMeasurements, GradingResult, ModelUse
 from ..imaging.volume import ImagingError, SagittalVolume
 from ..pfirrmann import Group
 
-LAYOUT = 1
-"""Version of the text's layout."""
+LAYOUT = 2
+"""Version of the text's layout: 2 where a disc was taken out or found again, which version 1 cannot read, else 1."""
 
-_CORRECTIONS = {cls.__name__: cls for cls in (LevelSet, GradeSet, NotAssessable)}
+_CORRECTIONS = {cls.__name__: cls for cls in (LevelSet, GradeSet, NotAssessable, DiscRemoved)}
 _WITH_MASK = {cls.__name__: cls for cls in (MaskEdited, DiscAdded)}
 
 
@@ -33,7 +33,7 @@ def to_text(result: GradingResult, corrections: Sequence[Correction]) -> str:
     """Return a result and its corrections as JSON; the volume itself is not in it."""
     return json.dumps(
         {
-            "layout": LAYOUT,
+            "layout": LAYOUT if any(map(_is_new_in_layout_2, corrections)) else 1,
             "input_sha256": result.volume.source.sha256,
             "voxels_sha256": voxels_sha256(result.volume),
             "index_to_lps": result.volume.index_to_lps.tolist(),
@@ -135,6 +135,11 @@ def _disc_from_dict(stored: dict[str, Any]) -> DiscGrade:
     return DiscGrade(**values)
 
 
+def _is_new_in_layout_2(correction: Correction) -> bool:
+    found_again = isinstance(correction, DiscAdded) and correction.found_on_slice is not None
+    return found_again or isinstance(correction, DiscRemoved)
+
+
 def _correction_to_dict(correction: Correction) -> dict[str, Any]:
     kind = type(correction).__name__
     if kind in _WITH_MASK:
@@ -143,6 +148,7 @@ def _correction_to_dict(correction: Correction) -> dict[str, Any]:
             "kind": kind,
             "disc": _disc_to_dict(with_mask.disc),
             "mask": _packed(with_mask.mask),
+            **({"found_on_slice": correction.found_on_slice} if isinstance(correction, DiscAdded) else {}),
         }
     return {"kind": kind, **asdict(correction)}
 
@@ -151,5 +157,6 @@ def _correction_from_dict(stored: dict[str, Any]) -> Correction:
     values = dict(stored)
     kind = values.pop("kind")
     if kind in _WITH_MASK:
-        return _WITH_MASK[kind](_disc_from_dict(values["disc"]), _unpacked(values["mask"]).astype(bool))
+        where = (values["found_on_slice"],) if "found_on_slice" in values else ()
+        return _WITH_MASK[kind](_disc_from_dict(values["disc"]), _unpacked(values["mask"]).astype(bool), *where)
     return _CORRECTIONS[kind](**values)
