@@ -278,7 +278,10 @@ def test_what_a_scene_keeps_of_another_volume_or_version_is_refused():
 
 def test_only_what_an_earlier_version_cannot_read_is_marked_as_newer():
     drawn, found = added(RESULT, "L5-S1"), added(RESULT, "L5-S1", 1)
-    without = corrected(RESULT, [DiscRemoved("L5-S1")])
+    removed = corrected(RESULT, [DiscRemoved("L5-S1")])
+    without = replace(removed, taken_out=())  # as if it had never been found
+    assert '"layout": 2' in to_text(removed, [])
+    assert from_text(to_text(removed, []), RESULT.volume)[0].taken_out == removed.taken_out
     assert '"layout": 1' in to_text(without, [drawn])
     assert '"layout": 2' in to_text(without, [found])
     assert '"layout": 2' in to_text(RESULT, [DiscRemoved("L5-S1")])

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from LumbarDiscGradingLib.grading.corrections import DiscRemoved, corrected
 from LumbarDiscGradingLib.grading.device import DeviceError
-from LumbarDiscGradingLib.grading.fallback import grade_or_fall_back, regrade_or_fall_back
+from LumbarDiscGradingLib.grading.fallback import find_or_fall_back, grade_or_fall_back, regrade_or_fall_back
 from LumbarDiscGradingLib.grading.grader import DiscGrader, NoDiscsError
 from LumbarDiscGradingLib.grading.slice_choice import steps_to_center
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
@@ -268,6 +269,9 @@ def test_a_card_that_torch_cannot_drive_is_replaced_by_the_cpu(grader, phantom, 
     masks = {"L4-L5": result.label_slice == DISC_LABELS["L4-L5"]}
     (disc,) = regrade_or_fall_back(on, "cuda:77", lambda used: used.regrade(phantom.volume, result.slice_index, masks))
     assert "graded on the CPU" in disc.warnings[-1]
+    lacking = corrected(result, [DiscRemoved("L4-L5")])
+    found = find_or_fall_back(on, "cuda:77", lambda used: used.find_disc(lacking, "L4-L5"))
+    assert "L4-L5: graded on the CPU" in found.disc.warnings[-1]
 
 
 @pytest.mark.parametrize("error", [ImagingError("no discs"), RuntimeError("a bug"), DeviceError("no device")])

@@ -13,8 +13,10 @@ import slicer
 import vtk
 from example_results import analytic_result
 
-from LumbarDiscGradingLib.grading.corrections import GradeSet, NotAssessable, corrected
+from LumbarDiscGradingLib.grading.corrections import DiscAdded, DiscRemoved, GradeSet, NotAssessable, corrected
+from LumbarDiscGradingLib.grading.result import TakenOut
 from LumbarDiscGradingLib.headless.core import SlicerCore
+from LumbarDiscGradingLib.pfirrmann import DISC_LABELS
 from LumbarDiscGradingLib.scene.files import write_scene
 from LumbarDiscGradingLib.scene.graded_case import GradedCase, graded_cases
 from LumbarDiscGradingLib.scene.results import LumbarDiscGradingResults
@@ -139,7 +141,7 @@ def test_all_discs_of_a_scene_are_shown_in_slice_views(core, tmp_path):
 @pytest.mark.parametrize("name", ["case", "3: t2_tse_sag", "Fall Ärzte/2 *Süd*?"])
 def test_the_module_goes_on_where_the_command_line_ended(core, tmp_path, name):
     result = replace(analytic_result(name=name), warnings=("Look at it.",), missing_levels=("L5-L6",))
-    result = corrected(result, [GradeSet("L4-L5", 2), NotAssessable("L1-L2")])
+    result = corrected(result, [GradeSet("L4-L5", 2), NotAssessable("L1-L2"), DiscRemoved("T12-L1")])
     write_scene(result, tmp_path / "x.mrb", core)
     core.load_scene(tmp_path / "x.mrb")
     volume = only(core.scene, "vtkMRMLScalarVolumeNode")
@@ -148,11 +150,34 @@ def test_the_module_goes_on_where_the_command_line_ended(core, tmp_path, name):
     assert case.tableNode is only(core.scene, "vtkMRMLTableNode")
     assert case.result.discs == result.discs
     assert (case.result.warnings, case.result.missing_levels) == (result.warnings, result.missing_levels)
+    assert case.result.taken_out == result.taken_out == (TakenOut("T12-L1", "T12-L1"),)
     np.testing.assert_array_equal(case.result.label_slice, result.label_slice)
     assert case.drawn_levels() == ()
     case.correct(GradeSet("L5-S1", 3))
     assert case.result.disc("L5-S1").pfirrmann == 3
     assert case.segmentationNode is only(core.scene, "vtkMRMLSegmentationNode")
+
+
+def test_a_disc_that_was_taken_out_and_found_again_is_kept_and_undone_in_a_scene_that_was_saved(core, tmp_path):
+    result = analytic_result()
+    mask = result.label_slice == DISC_LABELS["L5-S1"]
+    _volume, case = in_scene(core, result)
+    case.correct(DiscRemoved("L5-S1"))
+    assert [level for level, _ in segments_in_data(case.segmentationNode)] == LEVELS[:-1]
+    case.correct(DiscAdded(result.disc("L5-S1"), mask, found_on_slice=1))
+    core.save_scene(tmp_path / "x.mrb")
+    core.load_scene(tmp_path / "x.mrb")
+    (case,) = graded_cases(only(core.scene, "vtkMRMLScalarVolumeNode"))
+    assert [level for level, _ in segments_in_data(case.segmentationNode)] == LEVELS
+    np.testing.assert_array_equal(case.drawn_mask("L5-S1"), mask)
+    stored = case.result.volume.stored_slice_index(1)
+    assert case.result.disc("L5-S1").changes == (f"added by reader, found on slice {stored}",)
+    case.undo()
+    assert (case.result.missing_levels, case.segment_id("L5-S1")) == (("L5-S1",), "")
+    case.undo()
+    assert case.result.disc("L5-S1").changes == ()
+    np.testing.assert_array_equal(case.drawn_mask("L5-S1"), mask)
+    assert case.undo() is None
 
 
 def test_what_is_written_again_is_listed_once(core):

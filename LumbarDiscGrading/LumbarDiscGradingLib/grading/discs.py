@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -107,12 +107,11 @@ def find_regions(
     ]
     discs = _joined_fragments(pieces, tissues == Tissue.VERTEBRA, disc_probability, lumbosacral, border, spacing_mm)
     discs = [disc for disc in discs if disc.area_mm2 >= MIN_DISC_AREA_MM2]
-    discs = _in_front_of_canal(discs, canal, spacing_mm)
+    discs = in_front_of_canal(discs, canal, spacing_mm)
     discs.sort(key=lambda disc: -disc.center_mm[0])
     for between in _gaps(discs, tissues.shape, spacing_mm):
-        faint = components((disc_probability >= FAINT_PROBABILITY) & (tissues != Tissue.CANAL) & between)
-        parts = [_region(part, disc_probability, lumbosacral, border, spacing_mm) for part in faint]
-        parts = _joined_fragments(parts, np.zeros_like(border), disc_probability, lumbosacral, border, spacing_mm)
+        faint = (disc_probability >= FAINT_PROBABILITY) & (tissues != Tissue.CANAL) & between
+        parts = _faint_discs(faint, disc_probability, lumbosacral, border, spacing_mm)
         discs += [part for part in parts[:1] if part.area_mm2 >= MIN_FAINT_AREA_MM2]
     discs.sort(key=lambda disc: -disc.center_mm[0])
     bodies = _bodies(tissues == Tissue.VERTEBRA, canal, spacing_mm)
@@ -134,6 +133,39 @@ def _gaps(discs: list[DiscRegion], shape: tuple[int, int], spacing_mm: tuple[flo
         beside = np.abs(offset[0] * step[1] - offset[1] * step[0]) / length
         gaps.append((along > 0.3) & (along < 0.7) & (beside < HALF_LENGTH_MM))
     return gaps
+
+
+def faint_discs(
+    faint: NDArray[np.bool_], disc_probability: NDArray[np.float32], spacing_mm: tuple[float, float]
+) -> list[DiscRegion]:
+    """Return the discs that pixels can make up which the network does not call disc; pieces of one are one.
+
+    Parameters
+    ----------
+    faint : ndarray of bool, shape (rows, columns)
+    disc_probability : ndarray of float, shape (rows, columns)
+    spacing_mm : tuple of float
+    """
+    border = ~_eroded(np.ones_like(faint))
+    return _faint_discs(faint, disc_probability, None, border, spacing_mm)
+
+
+def _faint_discs(
+    faint: NDArray[np.bool_],
+    disc_probability: NDArray[np.float32],
+    lumbosacral: NDArray[np.float32] | None,
+    border: NDArray[np.bool_],
+    spacing_mm: tuple[float, float],
+) -> list[DiscRegion]:
+    parts = [_region(part, disc_probability, lumbosacral, border, spacing_mm) for part in components(faint)]
+    return _joined_fragments(parts, np.zeros_like(border), disc_probability, lumbosacral, border, spacing_mm)
+
+
+def trimmed(disc: DiscRegion, free: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> DiscRegion:
+    """Return a disc without what is not free, of which at least one pixel must be left."""
+    mask = disc.mask & free
+    area = float(mask.sum()) * spacing_mm[0] * spacing_mm[1]
+    return replace(disc, mask=mask, axis=disc_axis(pixels_of(mask), spacing_mm), area_mm2=area)
 
 
 def region_of_mask(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> DiscRegion:
@@ -267,10 +299,18 @@ def _same_disc(
     return bool(vertebra[pixels[:, 0], pixels[:, 1]].mean() < 0.25)
 
 
-def _in_front_of_canal(
+def in_front_of_canal(
     discs: list[DiscRegion], canal: NDArray[np.bool_], spacing_mm: tuple[float, float]
 ) -> list[DiscRegion]:
-    """Drop what lies behind the canal, and what lies too far in front of it to be a disc of this spine."""
+    """Drop what lies behind the canal, and what lies too far in front of it to be a disc of this spine.
+
+    Parameters
+    ----------
+    discs : list of DiscRegion
+    canal : ndarray of bool, shape (rows, columns)
+        Where it is empty, nothing is dropped.
+    spacing_mm : tuple of float
+    """
     if not canal.any():
         return discs
     points = pixels_of(canal) * spacing_mm

@@ -10,6 +10,7 @@ from .device import DeviceError
 from .result import DiscGrade, GradingResult
 
 if TYPE_CHECKING:
+    from .disc_search import FoundDisc
     from .grader import DiscGrader
 
 T = TypeVar("T")
@@ -72,7 +73,17 @@ def regrade_or_fall_back(
 ) -> tuple[DiscGrade, ...]:
     """Grade given masks; the discs' warnings tell when the CPU stepped in (see `run_or_fall_back`)."""
     discs, problem = run_or_fall_back(grader_on, device, regrade)
-    if problem is None:
-        return discs
-    note = f"graded on the CPU (the graphics card failed: {problem})."
-    return tuple(replace(disc, warnings=(*disc.warnings, f"{disc.level}: {note}")) for disc in discs)
+    return discs if problem is None else tuple(_on_cpu(disc, problem) for disc in discs)
+
+
+def find_or_fall_back(
+    grader_on: Callable[[str], DiscGrader], device: str, find: Callable[[DiscGrader], FoundDisc | None]
+) -> FoundDisc | None:
+    """Look again for a missed disc; its warnings tell when the CPU stepped in (see `run_or_fall_back`)."""
+    found, problem = run_or_fall_back(grader_on, device, find)
+    return found if found is None or problem is None else replace(found, disc=_on_cpu(found.disc, problem))
+
+
+def _on_cpu(disc: DiscGrade, problem: str) -> DiscGrade:
+    note = f"{disc.level}: graded on the CPU (the graphics card failed: {problem})."
+    return replace(disc, warnings=(*disc.warnings, note))

@@ -15,6 +15,7 @@ from .. import __version__
 from ..imaging.stated_geometry import TYPICAL_FIELD_OF_VIEW_MM
 from ..imaging.volume import ImagingError, SagittalVolume
 from ..pfirrmann import DISC_LABELS, GROUPS, LUMBAR_LEVELS, Group, Tissue, group_probabilities
+from .disc_search import DiscSearch, FoundDisc, Look, found_disc, slices_to_search
 from .discs import DiscRegion, SpineRegions, find_regions, region_of_mask
 from .input_checks import contrast_warnings, quality_warnings
 from .levels import NamedDiscs, name_levels
@@ -196,18 +197,81 @@ class DiscGrader:
         watch = _Stopwatch(progress)
         watch.start("segment")
         segmentation, (regions, tissues), _, _ = segmented(self.segmenter, volume, slice_index, watch.tell)
+        watch.start("grade")
+        discs = tuple(region_of_mask(np.asarray(mask, dtype=bool), segmentation.spacing_mm) for mask in masks.values())
+        named = NamedDiscs(tuple(masks), discs, (), (), True)
+        return self._graded(volume, segmentation, regions, tissues, named)
+
+    def find_disc(
+        self, result: GradingResult, level: str, progress: Callable[[str], None] | None = None
+    ) -> FoundDisc | None:
+        """Look again for the disc of a missing level, on the graded slice and on those within 10 mm of it.
+
+        Parameters
+        ----------
+        result : GradingResult
+            Corrected or not.
+        level : str
+            One of its missing levels.
+        progress : callable, optional
+            As for `grade`.
+
+        Returns
+        -------
+        FoundDisc or None
+            The best candidate (`disc_search.DiscSearch`), graded and measured on the slice on which it was seen, to be
+            taken by `corrections.DiscAdded`; None where nothing can be that disc, or the level is not in the image.
+
+        Raises
+        ------
+        ImagingError
+            If the level is not missing.
+        """
+        slices, volume = slices_to_search(result, level), result.volume
+        if not slices:
+            return None
+        watch = _Stopwatch(progress)
+        watch.start("segment")
+        graded = segmented(self.segmenter, volume, result.slice_index, watch.tell)[0]
+        nominal = _at_nominal_scale(volume)[0]
+        scale, rotation = graded.spacing_mm[0] / nominal.spacing_mm[1], graded.grid.rotation_degrees
+
+        def look(index: int) -> Look:
+            if index == result.slice_index:
+                return Look.at(graded, result.label_slice.shape)
+            watch.tell()
+            return Look.at(
+                self.segmenter.segment(nominal, [index], scale, rotation)[0],
+                result.label_slice.shape,
+            )
+
+        search = DiscSearch(result, level, graded.spacing_mm, Tissue.VERTEBRA.name.lower() in self.segmenter.outputs)
+        best = search.best(slices, look)
+        if best is None:
+            return None
+        watch.start("grade")
+        (seen, region) = best
+        named = NamedDiscs((level,), (region,), (), (), True)
+        (disc,) = self._graded(volume, seen.segmentation, seen.regions, seen.tissues, named)
+        return found_disc(result, seen.segmentation.slice_index, region.mask, disc)
+
+    def _graded(
+        self,
+        volume: SagittalVolume,
+        segmentation: SliceSegmentation,
+        regions: SpineRegions,
+        tissues: NDArray[np.uint8],
+        named: NamedDiscs,
+    ) -> tuple[DiscGrade, ...]:
+        """Grade and measure given discs of a segmented slice."""
         slice_2d = volume.thick_slice(segmentation.slice_index)
         spacing = segmentation.spacing_mm
-        watch.start("grade")
-        discs = tuple(region_of_mask(np.asarray(mask, dtype=bool), spacing) for mask in masks.values())
-        named = NamedDiscs(tuple(masks), discs, (), (), True)
-        fluids = [fluid_signal(slice_2d, regions.canal, disc.axis, spacing) for disc in discs]
+        fluids = [fluid_signal(slice_2d, regions.canal, disc.axis, spacing) for disc in named.discs]
         probabilities = self._grade_probabilities(slice_2d, named, fluids, spacing)
-        watch.stop()
         doubted = bool(contrast_warnings(slice_2d, tissues))
         return tuple(
             _disc_grade(volume, segmentation, regions, slice_2d, *parts, contrast_doubted=doubted)
-            for parts in zip(masks, discs, fluids, probabilities, strict=True)
+            for parts in zip(named.levels, named.discs, fluids, probabilities, strict=True)
         )
 
     def evidence(

@@ -125,14 +125,7 @@ def judged(
     canal = _points_mm(regions.canal, regions.spacing_mm)
     backs = [_gap_to_canal(disc, shape, canal) for disc, shape in zip(discs, shapes, strict=True)]
     turned = _turned_degrees(discs)
-    least_length = LEAST_SHARE_OF_LENGTH * float(np.median([shape.length_mm for shape in shapes]))
-    odd = [
-        not shape.is_disc
-        or shape.length_mm < least_length
-        or angle > MOST_TURNED_DEGREES
-        or (back is not None and back > MOST_CANAL_GAP_MM)
-        for shape, angle, back in zip(shapes, turned, backs, strict=True)
-    ]
+    odd = _odd(shapes, backs, turned)
     beside = sum(back is not None for back in backs)
     step = float(np.median(_steps_mm(discs)[:LUMBAR_STEPS]))
     fault = _fault_of_row(discs, odd, turned)
@@ -153,6 +146,33 @@ def judged(
         )
     odd_levels = tuple(level for level, is_odd in zip(named.levels, odd, strict=True) if is_odd)
     return Verdict(odd_levels, fault, cause, tuple(doubts))
+
+
+def odd_discs(discs: tuple[DiscRegion, ...], regions: SpineRegions) -> list[bool]:
+    """Tell for each disc of a row whether its shape or its place is not that of a disc.
+
+    Parameters
+    ----------
+    discs : tuple of DiscRegion
+        From the feet upward.
+    regions : SpineRegions
+        With the canal of the slice.
+    """
+    shapes = [_Shape.of(disc.mask, disc.axis, regions.spacing_mm) for disc in discs]
+    canal = _points_mm(regions.canal, regions.spacing_mm)
+    backs = [_gap_to_canal(disc, shape, canal) for disc, shape in zip(discs, shapes, strict=True)]
+    return _odd(shapes, backs, _turned_degrees(discs))
+
+
+def _odd(shapes: list[_Shape], backs: list[float | None], turned: list[float]) -> list[bool]:
+    least_length = LEAST_SHARE_OF_LENGTH * float(np.median([shape.length_mm for shape in shapes]))
+    return [
+        not shape.is_disc
+        or shape.length_mm < least_length
+        or angle > MOST_TURNED_DEGREES
+        or (back is not None and back > MOST_CANAL_GAP_MM)
+        for shape, angle, back in zip(shapes, turned, backs, strict=True)
+    ]
 
 
 def mask_question(level: str, mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> str:
@@ -286,12 +306,12 @@ def _fault_of_surroundings(
     if _share_behind_canal(tissues) > MOST_BEHIND_CANAL:
         return "what looks like discs lies behind the spinal canal"
     vertebra = tissues == Tissue.VERTEBRA
-    if float(np.mean([_share_between(*pair, vertebra, spacing_mm) for pair in pairwise(discs)])) < LEAST_BETWEEN:
+    if float(np.mean([share_between(*pair, vertebra, spacing_mm) for pair in pairwise(discs)])) < LEAST_BETWEEN:
         return "no vertebral bodies were recognized between the discs"
     return ""
 
 
-def _share_between(
+def share_between(
     below: DiscRegion, above: DiscRegion, vertebra: NDArray[np.bool_], spacing_mm: tuple[float, float]
 ) -> float:
     """Return the share of vertebra on the line between two discs, without its ends that lie in the discs."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..grading.corrections import Correction, DiscAdded, DiscRemoved, GradeSet, LevelSet, MaskEdited, NotAssessable
-from ..grading.result import DiscGrade, DiscMeasurements, GradingResult, ModelUse
+from ..grading.result import DiscGrade, DiscMeasurements, GradingResult, ModelUse, TakenOut
 from ..imaging.volume import ImagingError, SagittalVolume
 from ..pfirrmann import Group
 
@@ -33,7 +33,7 @@ def to_text(result: GradingResult, corrections: Sequence[Correction]) -> str:
     """Return a result and its corrections as JSON; the volume itself is not in it."""
     return json.dumps(
         {
-            "layout": LAYOUT if any(map(_is_new_in_layout_2, corrections)) else 1,
+            "layout": LAYOUT if result.taken_out or any(map(_is_new_in_layout_2, corrections)) else 1,
             "input_sha256": result.volume.source.sha256,
             "voxels_sha256": voxels_sha256(result.volume),
             "index_to_lps": result.volume.index_to_lps.tolist(),
@@ -48,6 +48,7 @@ def to_text(result: GradingResult, corrections: Sequence[Correction]) -> str:
             "device": result.device,
             "timings_s": result.timings_s,
             "versions": result.versions,
+            "taken_out": [asdict(disc) for disc in result.taken_out],
             "corrections": [_correction_to_dict(correction) for correction in corrections],
         }
     )
@@ -86,6 +87,7 @@ def from_text(text: str, volume: SagittalVolume) -> tuple[GradingResult, tuple[C
             device=stored["device"],
             timings_s=stored["timings_s"],
             versions=stored["versions"],
+            taken_out=tuple(TakenOut(**disc) for disc in stored.get("taken_out", [])),
         )
         corrections = tuple(_correction_from_dict(correction) for correction in stored["corrections"])
     except (KeyError, TypeError, ValueError, zlib.error) as error:
