@@ -22,7 +22,7 @@ MRML = {"slicer", "vtk", "vtkmodules"}
 PACKAGES_OF_ROOM = {
     "__init__": set(),
     **{room: set() for room in FOUNDATIONS},
-    "imaging": IMAGE,
+    "imaging": IMAGE | {"PIL"},
     "measures": {"numpy", "scipy"},
     "dataset": IMAGE,
     "annotation": IMAGE,

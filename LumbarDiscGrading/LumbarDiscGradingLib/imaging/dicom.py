@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .admission import UnsuitableImageError, require_mr_like, require_size
 from .dicom_frames import DicomFrame, DicomStack, frames_of, stacks_of
 from .dicom_series import choose_stack
-from .file_integrity import UnreadableFileError, native_messages_captured
+from .file_integrity import UnreadableFileError, native_messages_hidden
 from .stated_geometry import TYPICAL_FIELD_OF_VIEW_MM, sagittal_from_stored
 from .volume import ImagingError, SagittalVolume, VolumeSource
 
@@ -95,7 +95,7 @@ def _has_preamble(path: Path) -> bool:
 def header_of(path: Path) -> pydicom.Dataset | None:
     """Read a DICOM header without its pixels; None for what is not a DICOM image."""
     try:
-        with native_messages_captured(), _pydicom_quiet():
+        with _pydicom_quiet():
             header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
             is_image = "SOPClassUID" in header and "Rows" in header and "Columns" in header
     except Exception:  # pydicom raises nearly anything on bytes that are not DICOM
@@ -187,7 +187,7 @@ def _pixels(stack: DicomStack) -> list[NDArray]:
 def _decode(path: Path) -> NDArray:
     """Decode the stored values of one file, before rescaling."""
     try:
-        with native_messages_captured(), _pydicom_quiet():
+        with native_messages_hidden(), _pydicom_quiet():
             dataset = pydicom.dcmread(path, force=True)
             if "TransferSyntaxUID" not in dataset.file_meta:
                 dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian

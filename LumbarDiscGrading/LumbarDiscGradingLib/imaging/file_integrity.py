@@ -1,7 +1,8 @@
 """What the reading libraries overlook: zero voxel spacing and voxels cut off; and their chatter kept off the console.
 
-ITK turns a spacing of zero into one and fills what is missing at the end of a NIfTI, GIPL or MetaImage file with what
-happens to be in memory, so both are looked up in the file itself.
+In NIfTI files ITK turns a spacing of zero into one; what is missing at the end of a NIfTI or GIPL file or of a picture
+it fills with what happens to be in memory. So both are looked up in the file itself. Where a NRRD or MetaImage file
+(from ITK 5.4 on) ends too early, ITK says so.
 """
 
 from __future__ import annotations
@@ -10,32 +11,34 @@ import ctypes
 import gzip
 import math
 import os
+import re
 import struct
 import sys
-import tempfile
 import threading
+import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from PIL import Image, UnidentifiedImageError
+
 from .volume import ImagingError
 
 GZIP_MAGIC = b"\x1f\x8b"
-JPEG_END_OF_IMAGE = b"\xff\xd9"
-JPEG_TAIL_BYTES = 4096
-"""The end of a JPEG is looked for here: some programs add a few bytes of their own."""
+CUT_PICTURE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+"""Pictures that ITK reads where they end too early."""
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img", ".img.gz")
 GIPL_HEADER_BYTES = 256
 NIFTI1_HEADER_BYTES = 348
 NIFTI2_HEADER_BYTES = 540
-HEADER_LIMIT_BYTES = 1 << 20
-"""Text headers (NRRD, MetaImage) are looked for in the first megabyte."""
+DATA_FILE_FIELD = re.compile(rb"^(?:ElementDataFile *=|data ?file:) *(.*?) *\r?$", re.IGNORECASE | re.MULTILINE)
+"""Names the file with the voxels in the header of a MetaImage or a NRRD file."""
 
-CUT_OFF_MESSAGES = ("not read completely", "premature end", "truncated", "not enough data", "read error")
-"""Parts, in lower case, of what libraries print, and do not raise, when a file ends too early."""
+CHUNK_BYTES = 1 << 20
+"""Read at a time; text headers (NRRD, MetaImage) are looked for in the first chunk."""
 
 CONSOLE_DESCRIPTORS = (1, 2)
 """Standard output and standard error."""
@@ -47,20 +50,13 @@ class UnreadableFileError(ImagingError):
     """The file is missing, empty, damaged or of a kind that cannot be read."""
 
 
-class CapturedMessages:
-    """What native libraries printed, after `native_messages_captured` was left."""
-
-    text: str = ""
-
-
 @contextmanager
-def native_messages_captured() -> Iterator[CapturedMessages]:
+def native_messages_hidden() -> Iterator[None]:
     """Keep what native libraries (ITK, GDCM, libjpeg, HDF5 …) print off the console.
 
-    Their warnings name files and tags, which may name a patient. Yields an object whose `text` is filled on leaving.
+    Their warnings name files and tags, which may name a patient.
     """
-    captured = CapturedMessages()
-    with _CONSOLE_LOCK, tempfile.TemporaryFile() as sink:
+    with _CONSOLE_LOCK, open(os.devnull, "wb") as sink:
         _flush_console()
         consoles = {}
         for descriptor in CONSOLE_DESCRIPTORS:
@@ -68,14 +64,12 @@ def native_messages_captured() -> Iterator[CapturedMessages]:
                 consoles[descriptor] = os.dup(descriptor)
                 os.dup2(sink.fileno(), descriptor)
         try:
-            yield captured
+            yield
         finally:
             _flush_console()
             for descriptor, console in consoles.items():
                 os.dup2(console, descriptor)
                 os.close(console)
-            sink.seek(0)
-            captured.text = sink.read(HEADER_LIMIT_BYTES).decode("utf-8", "replace")
 
 
 def _flush_console() -> None:
@@ -87,29 +81,20 @@ def _flush_console() -> None:
         ctypes.CDLL(None).fflush(None)
 
 
-def says_cut_off(messages: str) -> bool:
-    """Whether what a library printed means that the file ends too early."""
-    lower = messages.lower()
-    return any(part in lower for part in CUT_OFF_MESSAGES)
-
-
 def cut_off_error() -> UnreadableFileError:
     """Return the error for a file that ends too early."""
     return UnreadableFileError("The file is damaged or incomplete (it ends too early); copy or export it again.")
 
 
-def zero_spacing_error() -> ImagingError:
-    """Return the error for a header whose voxel spacing is not a positive number."""
-    return ImagingError("The voxel spacing in the file is zero or not a number; export the series again.")
-
-
-def check_file(path: Path, voxel_bytes: int) -> None:
-    """Check what ITK does not: spacing as written in the header, and that all voxels are there.
+def check_file(path: Path, spacing_mm: Iterable[float], voxel_bytes: int) -> None:
+    """Check what ITK does not: that each spacing is a length, and that all voxels are there.
 
     Parameters
     ----------
     path : Path
         File that ITK recognised.
+    spacing_mm : iterable of float
+        As ITK read it; that of a NIfTI file, where ITK corrects it, is looked up in the file.
     voxel_bytes : int
         Bytes of all voxels, uncompressed, as the header describes them.
 
@@ -121,108 +106,92 @@ def check_file(path: Path, voxel_bytes: int) -> None:
         If voxels are missing.
     """
     name = path.name.lower()
-    with path.open("rb") as file:
-        start = file.read(HEADER_LIMIT_BYTES)
-    if start[:4] == b"NRRD":
-        _check_nrrd_spacing(start)
-    elif name.endswith((".mha", ".mhd")):
-        _check_metaimage(path, start, voxel_bytes)
-    elif name.endswith(NIFTI_SUFFIXES):
-        _check_nifti(path, voxel_bytes)
-    elif name.endswith((".gipl", ".gipl.gz")):
-        _require_length(_unpacked_length(path), voxel_bytes + GIPL_HEADER_BYTES)
-    elif name.endswith((".jpg", ".jpeg")):
-        _check_jpeg_end(path)
-    elif name.endswith(".bmp"):
-        _check_bmp_length(path, start)
-
-
-def has_fourth_dimension(path: Path) -> bool:
-    """Whether a NIfTI header declares more than three dimensions, which ITK drops where they have one frame."""
-    if not path.name.lower().endswith(NIFTI_SUFFIXES):
-        return False
-    with _opened(path) as file:
-        dimensions, _ = _nifti_dimensions(file.read(NIFTI2_HEADER_BYTES))
-    return bool(dimensions) and dimensions[0] > 3
+    files = data_files(path)
+    if name.endswith(NIFTI_SUFFIXES):
+        _check_nifti(files, voxel_bytes)
+        return
+    _require_lengths(spacing_mm)
+    if name.endswith((".gipl", ".gipl.gz")):
+        _require_size(files, voxel_bytes + GIPL_HEADER_BYTES)
+    elif name.endswith(CUT_PICTURE_SUFFIXES):
+        _check_picture(path)
 
 
 def data_files(path: Path) -> tuple[Path, ...]:
-    """Return the files that make up an image: the one given and, for a detached header, the one with the voxels."""
+    """Return the files that make up an image: the one given and, for a detached header, the one with the voxels.
+
+    Raises
+    ------
+    UnreadableFileError
+        If the file that the header names is not there.
+    """
     name = path.name.lower()
-    beside: str | None = None
-    if name.endswith((".mhd", ".nhdr")):
-        with path.open("rb") as file:
-            fields = _text_fields(file.read(HEADER_LIMIT_BYTES))
-        beside = fields.get("elementdatafile") or fields.get("data file") or fields.get("datafile")
-    elif name.endswith(".hdr"):
-        beside = path.name[:-4] + ".img"
-    elif name.endswith(".img"):
-        beside = path.name[:-4] + ".hdr"
-    if beside and (path.parent / beside).is_file():
-        return path, path.parent / beside
-    return (path,)
-
-
-def _text_fields(start: bytes) -> dict[str, str]:
-    """Parse ``key: value`` (NRRD) and ``key = value`` (MetaImage) lines up to where the voxels begin."""
-    fields: dict[str, str] = {}
-    for raw in start.split(b"\n"):
-        line = raw.strip(b"\r").decode("latin-1")
-        if not line.strip():
-            break
-        key, separator, value = line.partition("=" if " = " in line and ":" not in line.split("=")[0] else ":")
-        if separator and not line.startswith("#"):
-            fields[key.strip().lower()] = value.lstrip("=").strip()
-            if key.strip() == "ElementDataFile":
-                break
-    return fields
-
-
-def _check_nrrd_spacing(start: bytes) -> None:
-    fields = _text_fields(start)
-    if "space directions" in fields:
-        for vector in fields["space directions"].replace(" ", "").split(")"):
-            if "(" in vector:
-                _require_positive(math.sqrt(sum(float(v) ** 2 for v in vector.split("(")[1].split(","))))
-    elif "spacings" in fields:
-        for word in fields["spacings"].split():
-            if word.lower() != "nan":  # NRRD's word for an axis that has no spacing
-                _require_positive(float(word))
-
-
-def _check_metaimage(path: Path, start: bytes, voxel_bytes: int) -> None:
-    fields = _text_fields(start)
-    for word in fields.get("elementspacing", fields.get("elementsize", "")).split():
-        _require_positive(float(word))
-    element_file = fields.get("elementdatafile", "LOCAL")
-    if element_file.upper() == "LIST" or "%" in element_file:
-        return  # one file for each slice: a missing one makes ITK fail
-    data = start[start.find(b"ElementDataFile") :]
-    offset = start.find(b"ElementDataFile") + data.find(b"\n") + 1 if element_file.upper() == "LOCAL" else 0
-    stored = path if element_file.upper() == "LOCAL" else path.parent / element_file
-    if not stored.is_file():
+    if name.endswith((".hdr", ".img")):
+        beside = path.with_suffix(".img" if name.endswith(".hdr") else ".hdr")
+        return (path, beside) if beside.is_file() else (path,)
+    if not name.endswith((".mhd", ".nhdr")):
+        return (path,)
+    with path.open("rb") as file:
+        named = DATA_FILE_FIELD.search(file.read(CHUNK_BYTES))
+    voxels = named[1].decode("latin-1") if named else "LOCAL"
+    if voxels.upper().startswith(("LOCAL", "LIST")) or "%" in voxels:
+        return (path,)  # one file, or one for each slice: a missing one makes ITK fail
+    if not (path.parent / voxels).is_file():
         raise UnreadableFileError(
-            f"The voxels are missing: the header names the file {Path(element_file).name}, which is not beside it; "
+            f"The voxels are missing: the header names the file {Path(voxels).name}, which is not beside it; "
             f"copy both files."
         )
-    if fields.get("compresseddata", "false").lower() == "true":
-        with stored.open("rb") as file:
-            file.seek(offset)
-            length = _inflated_length(file.read())
-    else:
-        length = stored.stat().st_size - offset
-    if length < voxel_bytes:
-        raise cut_off_error()
+    return path, path.parent / voxels
 
 
-def _inflated_length(data: bytes) -> int:
-    inflate = zlib.decompressobj()
+def _check_picture(path: Path) -> None:
+    """Decode a picture by Pillow, which says where one ends too early; what it does not know is left to ITK."""
     try:
-        return sum(
-            len(inflate.decompress(data[i : i + HEADER_LIMIT_BYTES])) for i in range(0, len(data), HEADER_LIMIT_BYTES)
-        )
-    except zlib.error:
+        with warnings.catch_warnings(), Image.open(path) as picture:
+            warnings.simplefilter("ignore")
+            picture.load()
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        return
+    except OSError:
         raise cut_off_error() from None
+
+
+def _check_nifti(files: tuple[Path, ...], voxel_bytes: int) -> None:
+    _require_size(files, voxel_bytes + NIFTI1_HEADER_BYTES)
+    for file_path in files:
+        with _opened(file_path) as file:
+            count, spacing_mm = _nifti_spacing(file.read(NIFTI2_HEADER_BYTES))
+        _require_lengths(abs(length) for length in spacing_mm[1 : 1 + min(max(count, 0), 3)])
+
+
+def _nifti_spacing(header: bytes) -> tuple[int, tuple[float, ...]]:
+    """Return the number of dimensions and ``pixdim`` of a NIfTI header; 0 and nothing if it is none."""
+    for order in "<>":
+        size = struct.unpack(order + "i", header[:4])[0] if len(header) >= 4 else 0
+        if size == NIFTI1_HEADER_BYTES and len(header) >= NIFTI1_HEADER_BYTES:
+            return struct.unpack(order + "h", header[40:42])[0], struct.unpack(order + "8f", header[76:108])
+        if size == NIFTI2_HEADER_BYTES and len(header) >= NIFTI2_HEADER_BYTES:
+            return struct.unpack(order + "q", header[16:24])[0], struct.unpack(order + "8d", header[104:168])
+    return 0, ()
+
+
+def _require_lengths(spacing_mm: Iterable[float]) -> None:
+    if not all(math.isfinite(length) and length > 0 for length in spacing_mm):
+        raise ImagingError("The voxel spacing in the file is zero or not a number; export the series again.")
+
+
+def _require_size(files: Iterable[Path], expected_bytes: int) -> None:
+    """Refuse files that, unpacked and together, are shorter than they should be."""
+    length = 0
+    try:
+        for path in files:
+            with _opened(path) as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    length += len(chunk)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise cut_off_error() from None
+    if length < expected_bytes:
+        raise cut_off_error()
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -230,62 +199,3 @@ def _opened(path: Path) -> BinaryIO:
     with path.open("rb") as raw:
         packed = raw.read(len(GZIP_MAGIC)) == GZIP_MAGIC
     return gzip.open(path) if packed else path.open("rb")  # type: ignore[return-value]
-
-
-def _unpacked_length(path: Path) -> int:
-    length = 0
-    try:
-        with _opened(path) as file:
-            while chunk := file.read(HEADER_LIMIT_BYTES):
-                length += len(chunk)
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise cut_off_error() from None
-    return length
-
-
-def _require_length(length: int, expected: int) -> None:
-    if length < expected:
-        raise cut_off_error()
-
-
-def _check_nifti(path: Path, voxel_bytes: int) -> None:
-    files = data_files(path)
-    _require_length(sum(_unpacked_length(file) for file in files), voxel_bytes + NIFTI1_HEADER_BYTES)
-    for file_path in files:
-        with _opened(file_path) as file:
-            dimensions, spacing = _nifti_dimensions(file.read(NIFTI2_HEADER_BYTES))
-        for axis in range(1, min(max(dimensions[0], 0), 3) + 1 if dimensions else 0):
-            _require_positive(abs(spacing[axis]))
-
-
-def _nifti_dimensions(header: bytes) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Return ``dim`` and ``pixdim`` of a NIfTI header, both empty if it is none."""
-    for order in "<>":
-        size = struct.unpack(order + "i", header[:4])[0] if len(header) >= 4 else 0
-        if size == NIFTI1_HEADER_BYTES and len(header) >= NIFTI1_HEADER_BYTES:
-            return struct.unpack(order + "8h", header[40:56]), struct.unpack(order + "8f", header[76:108])
-        if size == NIFTI2_HEADER_BYTES and len(header) >= NIFTI2_HEADER_BYTES:
-            return struct.unpack(order + "8q", header[16:80]), struct.unpack(order + "8d", header[104:168])
-    return (), ()
-
-
-def _check_jpeg_end(path: Path) -> None:
-    """Look for the end-of-image marker, which cannot occur within compressed data."""
-    with path.open("rb") as file:
-        file.seek(-min(JPEG_TAIL_BYTES, path.stat().st_size), os.SEEK_END)
-        if JPEG_END_OF_IMAGE not in file.read():
-            raise cut_off_error()
-
-
-def _check_bmp_length(path: Path, start: bytes) -> None:
-    if len(start) < 34:
-        raise cut_off_error()
-    offset, _, width, height, _, bits, compression = struct.unpack("<IIiiHHI", start[10:34])
-    if compression == 0:
-        row_bytes = (abs(width) * bits + 31) // 32 * 4
-        _require_length(path.stat().st_size, offset + row_bytes * abs(height))
-
-
-def _require_positive(length: float) -> None:
-    if not (math.isfinite(length) and length > 0):
-        raise zero_spacing_error()

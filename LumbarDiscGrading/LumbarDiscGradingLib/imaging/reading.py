@@ -20,12 +20,13 @@ from .file_integrity import (
     check_file,
     cut_off_error,
     data_files,
-    has_fourth_dimension,
-    native_messages_captured,
-    says_cut_off,
+    native_messages_hidden,
 )
 from .stated_geometry import TYPICAL_FIELD_OF_VIEW_MM, sagittal_from_stored
 from .volume import MAX_IN_PLANE_SPACING_MM, ImagingError, SagittalVolume, VolumeSource
+
+NIFTI_DIMENSIONS = "dim[0]"
+"""Where ITK keeps the number of dimensions that a NIfTI header states."""
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 COMPOUND_SUFFIXES = (".nii.gz", ".img.gz", ".gipl.gz", ".hdr.gz", ".seg.nrrd")
@@ -35,7 +36,6 @@ PICTURE_SLICE_THICKNESS_MM = 4.0
 
 PIXEL_SIZE_RANGE_MM = (0.05, 2.0)
 """Pixel sizes that a user may give for a picture."""
-
 
 _COMPONENT_BYTES = {"Int8": 1, "UInt8": 1, "Int16": 2, "UInt16": 2, "Int32": 4, "UInt32": 4, "Float32": 4}
 _BYTES_BY_PIXEL_ID = {
@@ -143,7 +143,7 @@ def _read_with_itk(path: Path) -> tuple[sitk.Image, NDArray, tuple[str, ...]]:
     reader.SetFileName(str(path))
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        with native_messages_captured():
+        with native_messages_hidden():
             reader.ReadImageInformation()
     except RuntimeError as error:
         if "orthonormal" in str(error):
@@ -158,25 +158,24 @@ def _read_with_itk(path: Path) -> tuple[sitk.Image, NDArray, tuple[str, ...]]:
     component_bytes = _BYTES_BY_PIXEL_ID.get(reader.GetPixelID(), _WIDEST_COMPONENT_BYTES)
     voxel_bytes = component_bytes * reader.GetNumberOfComponents()
     require_size(shape, voxel_bytes)
-    check_file(path, math.prod(shape) * voxel_bytes)
+    check_file(path, reader.GetSpacing(), math.prod(shape) * voxel_bytes)
     if len(shape) > 3 and math.prod(shape[3:]) > 1:
         raise UnsuitableImageError(
             f"The file has {math.prod(shape[3:])} frames (4-D); save one frame of the sagittal T2 series and load that."
         )
     try:
-        with native_messages_captured() as messages:
+        with native_messages_hidden():
             image = reader.Execute()
     except RuntimeError:
         raise cut_off_error() from None
-    if says_cut_off(messages.text):
-        raise cut_off_error()
     array = sitk.GetArrayFromImage(image)
     notes: tuple[str, ...] = ()
     if image.GetNumberOfComponentsPerPixel() > 1:
         array, notes = grey_values(array)
     if len(shape) > 3:
         array = array.reshape(array.shape[-3:])
-    if len(shape) > 3 or has_fourth_dimension(path):
+    # of a NIfTI header's four dimensions ITK drops the last where it has one frame
+    if len(shape) > 3 or (reader.HasMetaDataKey(NIFTI_DIMENSIONS) and int(reader.GetMetaData(NIFTI_DIMENSIONS)) > 3):
         notes += ("The file has four dimensions with one frame; that frame was used.",)
     return image, array, notes
 
