@@ -137,6 +137,7 @@ def test_positions_are_those_of_the_stored_grid(direction, tilt, index):
     array, matrix = stored(canonical_voxels(), turned, (2, 0, 1), (True, False, True))
     volume = SagittalVolume.from_stored(array, matrix)
     assert volume.lps_mm(*index) == pytest.approx(turned[:3, :3] @ index + turned[:3, 3], abs=1e-3)
+    assert volume.index_of_lps(volume.lps_mm(*index)) == pytest.approx(index, abs=2e-3)
 
 
 @pytest.mark.parametrize("spacing_ras", [(0.7, 0.7, 4.0), (0.7, 4.0, 0.7)], ids=["axial", "coronal"])

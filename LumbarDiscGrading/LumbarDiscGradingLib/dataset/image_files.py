@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from ..imaging.stated_geometry import index_to_lps_of
 from .manifest import DatasetError
 
 
@@ -26,12 +27,11 @@ def read_stored(path: Path) -> tuple[NDArray, NDArray[np.float64]]:
     DatasetError
         If the file cannot be read or is not a scalar 3-D image.
     """
-    _, matrix = read_grid(path)
+    reader = _header_read(path)
     try:
-        array = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+        return sitk.GetArrayFromImage(reader.Execute()), index_to_lps_of(reader)
     except RuntimeError:
         raise _unreadable(path) from None
-    return array, matrix
 
 
 def read_grid(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
@@ -42,26 +42,11 @@ def read_grid(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
     tuple of int
         Shape (k, j, i).
     ndarray, shape (4, 4)
-        Maps (i, j, k, 1) to LPS mm.
-
-    Raises
-    ------
-    DatasetError
-        If the file cannot be read or is not a scalar 3-D image.
+        As from `read_stored`, which raises the same.
     """
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        raise _unreadable(path) from None
-    if reader.GetNumberOfComponents() != 1 or reader.GetDimension() != 3:
-        raise DatasetError(f"{path} is not a scalar 3-D image; convert it to one value per voxel.")
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.reshape(reader.GetDirection(), (3, 3)) * reader.GetSpacing()
-    matrix[:3, 3] = reader.GetOrigin()
+    reader = _header_read(path)
     columns, rows, slices = reader.GetSize()
-    return (slices, rows, columns), matrix
+    return (slices, rows, columns), index_to_lps_of(reader)
 
 
 def write_stored(path: Path, array: NDArray, index_to_lps: NDArray[np.float64]) -> None:
@@ -72,6 +57,18 @@ def write_stored(path: Path, array: NDArray, index_to_lps: NDArray[np.float64]) 
     image.SetDirection((index_to_lps[:3, :3] / spacing).ravel().tolist())
     image.SetOrigin(index_to_lps[:3, 3].tolist())
     sitk.WriteImage(image, str(path), useCompression=True)
+
+
+def _header_read(path: Path) -> sitk.ImageFileReader:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        raise _unreadable(path) from None
+    if reader.GetNumberOfComponents() != 1 or reader.GetDimension() != 3:
+        raise DatasetError(f"{path} is not a scalar 3-D image; convert it to one value per voxel.")
+    return reader
 
 
 def _unreadable(path: Path) -> DatasetError:

@@ -17,7 +17,7 @@ from ..pfirrmann import DISC_LABELS, GRADES, Tissue
 from .image_files import read_grid, read_stored
 from .manifest import GRADES_NAME, SPLITS, DatasetError, label_table, read_manifest
 
-GEOMETRY_TOLERANCE_MM = 0.05
+MASK_TOLERANCE_MM = 0.05
 """Largest distance between corresponding corners of an image and its mask."""
 
 
@@ -244,7 +244,7 @@ def require_same_grid(
     """
     corners = np.array([(i, j, k, 1) for k in (0, shape[0]) for j in (0, shape[1]) for i in (0, shape[2])]).T
     apart = np.abs((mask_matrix - matrix) @ corners).max()
-    if tuple(mask_shape) != tuple(shape) or apart > GEOMETRY_TOLERANCE_MM:
+    if tuple(mask_shape) != tuple(shape) or apart > MASK_TOLERANCE_MM:
         raise DatasetError(
             f"The mask of patient {patient} does not lie on the image's voxels; export it with the image's geometry."
         )

@@ -15,8 +15,8 @@ CANVAS_PIXEL_SIZE_MM = 0.625
 MAX_CANVAS = 1024
 """Rows and columns of the largest canvas: 640 mm, a whole spine."""
 
-LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
-"""Robust intensity range of a slice (automatic window width and level)."""
+INPUT_LOW_PERCENTILE, INPUT_HIGH_PERCENTILE = 0.5, 99.5
+"""Robust intensity range of a slice that the network sees."""
 
 
 def normalized_slice(slice_2d: NDArray) -> NDArray[np.float32]:
@@ -34,7 +34,7 @@ def normalized_slice(slice_2d: NDArray) -> NDArray[np.float32]:
     ndarray of float32, shape (rows, columns), values 0-1
     """
     values = np.asarray(slice_2d, dtype=np.float32)
-    low, high = np.percentile(values, (LOW_PERCENTILE, HIGH_PERCENTILE))
+    low, high = np.percentile(values, (INPUT_LOW_PERCENTILE, INPUT_HIGH_PERCENTILE))
     if high <= low:
         low, high = float(values.min()), float(values.max())
     if high <= low:

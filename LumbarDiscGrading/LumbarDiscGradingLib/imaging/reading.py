@@ -22,7 +22,7 @@ from .file_integrity import (
     data_files,
     native_messages_hidden,
 )
-from .stated_geometry import TYPICAL_FIELD_OF_VIEW_MM, sagittal_from_stored
+from .stated_geometry import TYPICAL_FIELD_OF_VIEW_MM, index_to_lps_of, sagittal_from_stored
 from .volume import MAX_IN_PLANE_SPACING_MM, ImagingError, SagittalVolume, VolumeSource
 
 NIFTI_DIMENSIONS = "dim[0]"
@@ -134,7 +134,7 @@ def _read_image_file(path: Path, name: str, pixel_size_mm: float | None) -> Sagi
         return _flat_picture(array, source, notes, pixel_size_mm, stored_mm)
     if pixel_size_mm is not None:
         notes += ("The pixel size given was not used: it is for pictures, and the file is a volume.",)
-    return sagittal_from_stored(array, _index_to_lps(image), source, notes)
+    return sagittal_from_stored(array, index_to_lps_of(image), source, notes)
 
 
 def _read_with_itk(path: Path) -> tuple[sitk.Image, NDArray, tuple[str, ...]]:
@@ -178,16 +178,6 @@ def _read_with_itk(path: Path) -> tuple[sitk.Image, NDArray, tuple[str, ...]]:
     if len(shape) > 3 or (reader.HasMetaDataKey(NIFTI_DIMENSIONS) and int(reader.GetMetaData(NIFTI_DIMENSIONS)) > 3):
         notes += ("The file has four dimensions with one frame; that frame was used.",)
     return image, array, notes
-
-
-def _index_to_lps(image: sitk.Image) -> NDArray[np.float64]:
-    """Return the (4, 4) matrix from (i, j, k, 1) to LPS mm of an image of three or more dimensions."""
-    dimensions = image.GetDimension()
-    direction = np.array(image.GetDirection()).reshape(dimensions, dimensions)[:3, :3]
-    matrix = np.eye(4)
-    matrix[:3, :3] = direction * np.array(image.GetSpacing()[:3])
-    matrix[:3, 3] = image.GetOrigin()[:3]
-    return matrix
 
 
 def _stated_pixel_size(image: sitk.Image) -> float | None:

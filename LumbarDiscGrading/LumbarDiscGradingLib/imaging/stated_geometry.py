@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .admission import MIN_IN_PLANE_PIXELS
 from .volume import NotSagittalError, SagittalVolume, VolumeSource
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 TYPICAL_FIELD_OF_VIEW_MM = 280.0
 """Height that a lumbar image of unknown scale is taken to show, until the anatomy tells better: the field of view of
@@ -20,6 +24,16 @@ NO_PIXEL_SIZE = "The image has no pixel size in its header; lengths and areas ar
 _EXACT = 1e-6
 _CENTERED_MM = 1.0
 """Slicer places an image without position at the origin, or its center there where the user asks for that."""
+
+
+def index_to_lps_of(image: sitk.Image | sitk.ImageFileReader) -> NDArray[np.float64]:
+    """Return the (4, 4) matrix from (i, j, k, 1) to LPS mm of an image (or its header) of three or more axes."""
+    dimensions = image.GetDimension()
+    direction = np.array(image.GetDirection()).reshape(dimensions, dimensions)[:3, :3]
+    matrix = np.eye(4)
+    matrix[:3, :3] = direction * np.array(image.GetSpacing()[:3])
+    matrix[:3, 3] = image.GetOrigin()[:3]
+    return matrix
 
 
 def geometry_is_stated(index_to_lps: NDArray[np.float64], shape: tuple[int, ...]) -> bool:

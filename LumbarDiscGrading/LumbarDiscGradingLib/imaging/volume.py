@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 
@@ -188,6 +189,11 @@ class SagittalVolume:
         point = self.index_to_lps @ np.array([slice_index, row, column, 1.0])
         x, y, z = (np.round(point[:3], 3) + 0.0).tolist()  # + 0.0 turns -0.0 into 0.0
         return x, y, z
+
+    def index_of_lps(self, lps_mm: Sequence[float]) -> tuple[float, float, float]:
+        """Return the canonical index (slice, row, column), in parts of a voxel, of a position in LPS mm."""
+        slice_index, row, column = np.linalg.inv(self.index_to_lps)[:3] @ np.array([*lps_mm, 1.0])
+        return float(slice_index), float(row), float(column)
 
     def to_stored(self, canonical: NDArray) -> NDArray:
         """Put an array of shape (slices, rows, columns) back into the stored order (k, j, i)."""

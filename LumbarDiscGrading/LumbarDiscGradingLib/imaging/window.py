@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .volume import SagittalVolume
 
-LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.0
+DISPLAY_LOW_PERCENTILE, DISPLAY_HIGH_PERCENTILE = 0.5, 99.0
 """Robust range of the tissue shown: the brightest percent, mostly fat next to the coil, may saturate."""
 
 BACKGROUND_SHARE = 0.04
@@ -45,41 +45,18 @@ def automatic_window(image: SagittalVolume | NDArray) -> tuple[float, float]:
     return (low + high) / 2, high - low
 
 
-def apply_window(image: NDArray, center: float, width: float) -> NDArray[np.float32]:
-    """Map the window to 0-1 and clip what is outside.
-
-    Parameters
-    ----------
-    image : ndarray
-    center, width : float
-
-    Returns
-    -------
-    ndarray of float32, same shape, values 0-1
-
-    Raises
-    ------
-    ValueError
-        If `width` is not positive.
-    """
-    if not width > 0:
-        raise ValueError(f"A window width is a positive number, not {width!r}.")
-    values = np.asarray(image, dtype=np.float32)
-    return np.clip((values - np.float32(center - width / 2)) / np.float32(width), 0.0, 1.0)
-
-
 def _robust_range(pixels: NDArray) -> tuple[float, float]:
     values = np.asarray(pixels, dtype=np.float32).ravel()
-    low = float(np.percentile(values, LOW_PERCENTILE))
+    low = float(np.percentile(values, DISPLAY_LOW_PERCENTILE))
     tissue = _tissue(values)
-    high = float(np.percentile(tissue, HIGH_PERCENTILE)) if tissue.size else low
+    high = float(np.percentile(tissue, DISPLAY_HIGH_PERCENTILE)) if tissue.size else low
     if high <= low:
         low, high = float(values.min()), float(values.max())
     return low, high if high > low else low + 1.0
 
 
 def _tissue(values: NDArray) -> NDArray:
-    low, high = np.percentile(values, (LOW_PERCENTILE, HIGH_PERCENTILE))
+    low, high = np.percentile(values, (DISPLAY_LOW_PERCENTILE, DISPLAY_HIGH_PERCENTILE))
     return values[values > low + BACKGROUND_SHARE * (high - low)]
 
 

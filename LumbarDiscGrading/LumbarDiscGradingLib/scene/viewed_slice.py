@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..imaging.volume import SagittalVolume
 from .nodes import nodes_of_class
 from .show import READING_VIEW
@@ -28,8 +26,8 @@ def viewed_slice(volumeNode: Any) -> int | None:
     if composite is None or composite.GetBackgroundVolumeID() != volumeNode.GetID():
         return None
     matrix = view.GetSliceToRAS()
-    center_lps = np.array([-matrix.GetElement(0, 3), -matrix.GetElement(1, 3), matrix.GetElement(2, 3), 1.0])
-    index = round(float((np.linalg.inv(volume.index_to_lps) @ center_lps)[0]))
+    right, front, up = (matrix.GetElement(row, 3) for row in range(3))
+    index = round(volume.index_of_lps((-right, -front, up))[0])
     return index if 0 <= index < volume.slice_count else None
 
 

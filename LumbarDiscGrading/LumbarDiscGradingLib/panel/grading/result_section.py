@@ -325,12 +325,11 @@ class ResultSection:
     def _level_at(self, lps_mm: tuple[float, float, float]) -> str | None:
         """Return the level of the disc at a point of the graded slice, None beside every disc and every slice."""
         result = self.case.result
-        slice_index, row, column = np.linalg.inv(result.volume.index_to_lps)[:3] @ np.array([*lps_mm, 1.0])
-        place = round(float(row)), round(float(column))
+        slice_index, *place = (round(value) for value in result.volume.index_of_lps(lps_mm))
         inside = all(0 <= n < size for n, size in zip(place, result.label_slice.shape, strict=True))
-        if round(float(slice_index)) != result.slice_index or not inside:
+        if slice_index != result.slice_index or not inside:
             return None
-        value = int(result.label_slice[place])
+        value = int(result.label_slice[tuple(place)])
         return next((disc.level for disc in result.discs if disc.label_value == value), None)
 
     def _shown_toggled(self, shown: bool) -> None:

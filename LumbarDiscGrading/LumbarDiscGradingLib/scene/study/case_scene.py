@@ -174,8 +174,7 @@ class CaseScene:
 
     def level_at(self, lps_mm: tuple[float, float, float], masks: NDArray[np.uint8]) -> str | None:
         """Return the level of the disc of `masks` at a point, None beside every disc."""
-        index = np.linalg.inv(self.volume.index_to_lps)[:3] @ np.array([*lps_mm, 1.0])
-        place = tuple(round(float(value)) for value in index)
+        place = tuple(round(value) for value in self.volume.index_of_lps(lps_mm))
         if not all(0 <= n < size for n, size in zip(place, masks.shape, strict=True)):
             return None
         value = int(masks[place])

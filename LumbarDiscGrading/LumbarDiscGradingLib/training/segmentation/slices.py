@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...dataset.labelled import LabelledCase, is_disc, slices_with_discs
-from ...imaging.canvas import HIGH_PERCENTILE, LOW_PERCENTILE, Grid
+from ...imaging.canvas import INPUT_HIGH_PERCENTILE, INPUT_LOW_PERCENTILE, Grid
 from ...pfirrmann import DISC_LABELS, Tissue
 from .. import augmentation
 from ..recipes import SegmentationRecipe
@@ -134,7 +134,7 @@ class SlicePatches(Dataset):
         self, image: NDArray, labels: NDArray, spacing_mm: tuple[float, float], random: np.random.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
         recipe = self.recipe
-        low, high = np.percentile(image, (LOW_PERCENTILE, HIGH_PERCENTILE))
+        low, high = np.percentile(image, (INPUT_LOW_PERCENTILE, INPUT_HIGH_PERCENTILE))
         image = np.maximum((image - low) / max(high - low, 1e-6), 0.0)
         if recipe.augment:
             grid, spacing_mm = _random_grid(labels, spacing_mm, recipe, random)
