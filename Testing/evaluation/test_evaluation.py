@@ -610,7 +610,7 @@ def test_an_untrained_network_is_caught_and_a_measured_model_is_installed_with_i
     phantoms, evaluated, tmp_path, monkeypatch, capsys
 ):
     """The gate on real networks: an untrained U-Net against the built-in one; then its way into the list of models."""
-    from LumbarDiscGradingLib.training.model_export import save_segmentation_model
+    from LumbarDiscGradingLib.training.segmentation.export import save_segmentation_model
     from LumbarDiscGradingLib.training.segmentation.module import SegmentationModule
 
     recipe = replace(recipes.SEGMENTATION_PRESETS["default"], base_width=4)

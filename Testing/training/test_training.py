@@ -26,19 +26,17 @@ from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, Tissue
 from LumbarDiscGradingLib.training import ablation, recipes
 from LumbarDiscGradingLib.training.grading import disc_samples
 from LumbarDiscGradingLib.training.grading.train import fit_temperature, ordinal_loss, ordinal_target
+from LumbarDiscGradingLib.training.mask_targets import (
+    LANDMARK_LUMBOSACRAL,
+    LANDMARK_OTHER,
+    LANDMARK_UNKNOWN,
+    tissues_and_landmark,
+)
 from LumbarDiscGradingLib.training.model_export import record_metrics
 from LumbarDiscGradingLib.training.run_folder import moving_average
 from LumbarDiscGradingLib.training.segmentation import folds as segmentation_folds
 from LumbarDiscGradingLib.training.segmentation.contour_offset import best_offset, take_off_disc_logit
-from LumbarDiscGradingLib.training.segmentation.slices import (
-    IGNORED,
-    LANDMARK_LUMBOSACRAL,
-    LANDMARK_OTHER,
-    LANDMARK_UNKNOWN,
-    SlicePatches,
-    TrainingCase,
-    tissues_and_landmark,
-)
+from LumbarDiscGradingLib.training.segmentation.slices import IGNORED, SlicePatches, TrainingCase
 from LumbarDiscGradingLib.training.segmentation.train import (
     SegmentationData,
     SegmentationModule,
@@ -425,7 +423,7 @@ def test_gradings_by_networks_that_saw_the_tuning_patients_are_not_trained_on(
 
 @pytest.fixture
 def tiny_segmentation_model(phantoms, tmp_path):
-    from LumbarDiscGradingLib.training.model_export import save_segmentation_model
+    from LumbarDiscGradingLib.training.segmentation.export import save_segmentation_model
     from LumbarDiscGradingLib.training.segmentation.module import SegmentationModule
 
     datasets = [LabelledDataset.open(phantoms)]

@@ -22,13 +22,10 @@ from LumbarDiscGradingLib.models.folder import TrainedModel, rewrite_manifest
 from LumbarDiscGradingLib.training import ablation, recipes
 from LumbarDiscGradingLib.training.grading import cross_validation
 from LumbarDiscGradingLib.training.grading.disc_crops import DiscCrops
+from LumbarDiscGradingLib.training.grading.export import save_grading_model
 from LumbarDiscGradingLib.training.grading.train import GradingModule, train_grading
-from LumbarDiscGradingLib.training.model_export import (
-    model_card,
-    record_metrics,
-    save_grading_model,
-    save_segmentation_model,
-)
+from LumbarDiscGradingLib.training.model_export import model_card, record_metrics
+from LumbarDiscGradingLib.training.segmentation.export import save_segmentation_model
 from LumbarDiscGradingLib.training.segmentation.module import SegmentationModule
 
 DISCS = [sample(number) for number in range(8)]

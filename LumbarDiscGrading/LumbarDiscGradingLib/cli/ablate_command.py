@@ -115,7 +115,7 @@ def _segmentation_measure(
     arguments: argparse.Namespace, datasets: Sequence[LabelledDataset]
 ) -> Callable[[SegmentationRecipe, Path], list[DiscScore]]:
     from ..evaluation.scores import scored_cases
-    from ..training.model_export import save_segmentation_model
+    from ..training.segmentation.export import save_segmentation_model
     from ..training.segmentation.train import train_segmentation
 
     start = _start(arguments)

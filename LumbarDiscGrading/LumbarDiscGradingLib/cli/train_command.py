@@ -96,7 +96,7 @@ def _run_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noqa: ANN001
-    from ..training.model_export import save_segmentation_model
+    from ..training.segmentation.export import save_segmentation_model
     from ..training.segmentation.train import train_segmentation
 
     module = train_segmentation(datasets, recipe, **_run_settings(arguments))
@@ -119,8 +119,8 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
     from ..models.store import find_model
     from ..training.grading.cross_validation import first_round, informed
     from ..training.grading.disc_samples import collect_samples, split_samples
+    from ..training.grading.export import save_grading_model
     from ..training.grading.train import fit_temperature, groups_of, predict, train_grading
-    from ..training.model_export import save_grading_model
 
     scores = read_scores(arguments.out_of_fold) if arguments.out_of_fold else []
     if any(score.split != "train" for score in scores):

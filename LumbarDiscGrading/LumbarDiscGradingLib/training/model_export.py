@@ -1,130 +1,18 @@
-"""A trained network as a model folder: manifest and card, from the recipe, the data sets and the figures."""
+"""What the manifest and the card of a trained network say of its training, its data sets and its figures."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from .. import __version__
 from ..dataset.labelled import LabelledDataset, person_count
-from ..grading.classifier import CROP_NORMALIZATION
-from ..grading.segmenter import SLICE_NORMALIZATION
-from ..imaging.canvas import CANVAS_SHAPE
-from ..imaging.crop import CROP_PIXEL_SIZE_MM, CROP_SHAPE
-from ..models.folder import TrainedModel, rewrite_manifest, save_model
-from ..pfirrmann import GROUPS, ROMAN_GRADES, Tissue
-from .grading.train import GradingModule
-from .recipes import recipe_settings
-from .segmentation.module import SegmentationModule
+from ..models.folder import TrainedModel, rewrite_manifest
+from ..pfirrmann import ROMAN_GRADES
 
 WEIGHTS_LICENCE = "CC BY 4.0"
-
-
-def save_segmentation_model(
-    module: SegmentationModule,
-    folder: Path,
-    name: str,
-    version: str,
-    datasets: Sequence[LabelledDataset],
-    metrics: Sequence[Mapping[str, Any]] = (),
-    seed: int = 0,
-    start_from: TrainedModel | None = None,
-) -> TrainedModel:
-    """Write a trained U-Net as a model folder.
-
-    Parameters
-    ----------
-    module : SegmentationModule
-    folder : Path
-    name, version : str
-    datasets : sequence of LabelledDataset
-        Those it was trained on.
-    metrics : sequence of mapping
-        As the manifest's schema describes them: name, value, interval, n, data.
-    seed : int
-    start_from : TrainedModel, optional
-        The model whose weights the training began with.
-    """
-    recipe = module.recipe
-    landmark = ["lumbosacral disc"] if recipe.tissues else []
-    outputs = [tissue.name.lower() for tissue in Tissue] + landmark if recipe.tissues else ["background", "disc"]
-    manifest = {
-        "name": name,
-        "version": version,
-        "task": "segmentation",
-        "description": "U-Net that segments intervertebral discs"
-        + (", vertebrae and spinal canal" if recipe.tissues else "")
-        + " on sagittal T2-weighted lumbar slices.",
-        "architecture": {
-            "class": "UNet",
-            "parameters": {"in_channels": 1, "out_channels": len(outputs), "base_width": recipe.base_width},
-        },
-        "input": {
-            "shape": list(CANVAS_SHAPE),
-            "pixel_size_mm": recipe.pixel_size_mm,
-            "channels": ["image"],
-            "normalization": SLICE_NORMALIZATION,
-        },
-        "outputs": outputs,
-        **_provenance(recipe_settings(recipe), datasets, seed, start_from),
-        "metrics": list(metrics),
-    }
-    return save_model(folder, module.network, manifest, model_card(manifest, datasets))
-
-
-def save_grading_model(
-    module: GradingModule,
-    folder: Path,
-    name: str,
-    version: str,
-    datasets: Sequence[LabelledDataset],
-    temperature: float | None,
-    metrics: Sequence[Mapping[str, Any]] = (),
-    seed: int = 0,
-    start_from: TrainedModel | None = None,
-    discs_found_by: TrainedModel | None = None,
-) -> TrainedModel:
-    """Write a trained SpineNet as a model folder; parameters as in `save_segmentation_model`.
-
-    Parameters
-    ----------
-    temperature : float or None
-        From `training.grading.fit_temperature`; None where there were no tuning discs to fit it on.
-    discs_found_by : TrainedModel, optional
-        The segmentation model that found the discs of cases without masks.
-    """
-    recipe = module.recipe
-    outputs = list(ROMAN_GRADES.values()) if recipe.ordinal else [group.value for group in GROUPS]
-    manifest = {
-        "name": name,
-        "version": version,
-        "task": "grading",
-        "description": "SpineNet that grades one lumbar disc from its crop and mask.",
-        "architecture": {
-            "class": "SpineNet",
-            "parameters": {
-                "in_channels": len(recipe.mask_use.channels),
-                "outputs": len(outputs),
-                "widths": list(recipe.widths),
-                "attention": recipe.attention,
-                "input_pooling": recipe.input_pooling,
-            },
-        },
-        "input": {
-            "shape": list(CROP_SHAPE),
-            "pixel_size_mm": CROP_PIXEL_SIZE_MM,
-            "channels": list(recipe.mask_use.channels),
-            "normalization": CROP_NORMALIZATION,
-        },
-        "outputs": outputs,
-        "calibration": {"temperature": 1.0 if temperature is None else temperature},
-        **_provenance(recipe_settings(recipe), datasets, seed, start_from, discs_found_by),
-        "metrics": list(metrics),
-    }
-    return save_model(folder, module.network, manifest, model_card(manifest, datasets, temperature is not None))
 
 
 SEGMENTATION_METRICS = ("Dice", "IoU", "found")
@@ -178,13 +66,25 @@ def _measured_lines(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _provenance(
+def provenance(
     settings: Mapping[str, Any],
     datasets: Sequence[LabelledDataset],
     seed: int,
     start_from: TrainedModel | None,
     discs_found_by: TrainedModel | None = None,
 ) -> dict[str, Any]:
+    """Return what a manifest says of the training: recipe, seed, models, software, data.
+
+    Parameters
+    ----------
+    settings : mapping
+        Of the recipe, JSON-ready.
+    datasets : sequence of LabelledDataset
+        Those it was trained on.
+    seed : int
+    start_from, discs_found_by : TrainedModel, optional
+        The models whose weights the training began with, and that found the discs of cases without masks.
+    """
     import lightning
     import monai
     import torch

@@ -18,8 +18,8 @@ from ...grading.segmenter import Segmenter
 from ...imaging.crop import DiscAxis
 from ...imaging.volume import SagittalVolume
 from ...pfirrmann import DISC_LABELS, Tissue
+from ..mask_targets import tissues_and_landmark
 from ..recipes import GradingRecipe
-from ..segmentation.slices import tissues_and_landmark
 
 if TYPE_CHECKING:
     from ...evaluation.scores import DiscScore

@@ -15,8 +15,9 @@ from scipy.ndimage import binary_dilation, label
 
 from ...imaging.canvas import Grid, normalized_slice
 from ...pfirrmann import Tissue
+from ..mask_targets import tissues_and_landmark
 from .module import SegmentationModule
-from .slices import TrainingCase, tissues_and_landmark
+from .slices import TrainingCase
 
 OFFSETS = np.arange(-1.0, 2.01, 0.25)
 LEAST_PIXELS = 30

@@ -14,9 +14,9 @@ from ...dataset.labelled import LabelledCase, LabelledDataset, person_of
 from ...evaluation.scores import DiscScore, scored_cases
 from ...grading.grader import DiscGrader
 from ...models.folder import TrainedModel
-from ..model_export import save_segmentation_model
 from ..recipes import SegmentationRecipe
 from ..run_record import RECORD_NAME, TRAINING_PATIENTS, patient_names, recorded
+from .export import save_segmentation_model
 from .train import train_segmentation
 
 

@@ -13,9 +13,10 @@ from torch.nn import functional as F
 
 from ...networks import UNet
 from ...pfirrmann import Tissue
+from ..mask_targets import LANDMARK_LUMBOSACRAL, LANDMARK_UNKNOWN
 from ..recipes import SegmentationRecipe
 from ..run_folder import optimizer_and_schedule
-from .slices import IGNORED, LANDMARK_LUMBOSACRAL, LANDMARK_UNKNOWN
+from .slices import IGNORED
 
 TISSUE_COUNT = len(Tissue)
 

@@ -13,8 +13,9 @@ from torch.utils.data import Dataset
 
 from ...dataset.labelled import LabelledCase, is_disc, slices_with_discs
 from ...imaging.canvas import INPUT_HIGH_PERCENTILE, INPUT_LOW_PERCENTILE, Grid
-from ...pfirrmann import DISC_LABELS, Tissue
+from ...pfirrmann import Tissue
 from .. import augmentation
+from ..mask_targets import tissues_and_landmark
 from ..recipes import SegmentationRecipe
 
 IGNORED = 255
@@ -22,9 +23,6 @@ IGNORED = 255
 
 WHOLE_DISC_MM = 25.0
 """Discs drawn over less than this from side to side (a lumbar disc is 40-55 mm wide) were drawn on single slices."""
-
-LANDMARK_UNKNOWN, LANDMARK_OTHER, LANDMARK_LUMBOSACRAL = 0, 1, 2
-"""Target of the lumbosacral landmark: unknown or no disc, another disc, the disc L5-S1."""
 
 
 @dataclass
@@ -79,15 +77,6 @@ class TrainingCase:
         """Return the middle slice alone, with labels of shape (rows, columns)."""
         middle = self.middle
         return replace(self, voxels=self.voxels[middle : middle + 1], labels=labels[None])
-
-
-def tissues_and_landmark(labels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Split label values into tissue classes and the lumbosacral landmark's target."""
-    named = np.isin(labels, list(DISC_LABELS.values()))
-    tissues = np.where(named, np.uint8(Tissue.DISC), labels).astype(np.uint8)
-    landmark = np.where(named, np.uint8(LANDMARK_OTHER), np.uint8(LANDMARK_UNKNOWN)).astype(np.uint8)
-    landmark[labels == DISC_LABELS["L5-S1"]] = LANDMARK_LUMBOSACRAL
-    return tissues, landmark
 
 
 class SlicePatches(Dataset):

@@ -15,12 +15,13 @@ from ...dataset.labelled import LabelledDataset
 from ...imaging.canvas import Grid, normalized_slice
 from ...models.folder import TrainedModel
 from ...pfirrmann import Tissue
+from ..mask_targets import tissues_and_landmark
 from ..recipes import SegmentationRecipe
 from ..run_folder import LOADER_WORKERS, RunFolder, take_weights
 from ..run_record import run_record
 from .contour_offset import best_offset, take_off_disc_logit
 from .module import TISSUE_COUNT, SegmentationModule
-from .slices import IGNORED, SlicePatches, TrainingCase, tissues_and_landmark
+from .slices import IGNORED, SlicePatches, TrainingCase
 
 SURE_PROBABILITY = 0.85
 """A pixel of the network's own prediction trains it only where its class is at least this probable."""
