@@ -19,7 +19,7 @@ from LumbarDiscGradingLib.training.grading.disc_samples import DiscSample
 from LumbarDiscGradingLib.training.grading.train import GradingData, GradingModule
 from LumbarDiscGradingLib.training.recipes import GRADING_PRESETS
 from LumbarDiscGradingLib.training.run_folder import RunFolder
-from LumbarDiscGradingLib.training.run_record import run_record
+from LumbarDiscGradingLib.training.run_record import RunOptions, run_record
 
 
 def sample(number: int) -> DiscSample:
@@ -61,7 +61,8 @@ def main(folder: Path, batch_size: int) -> None:
     module = GradingModule(recipe)
     independent_of_the_batch(module.network)
     samples = [sample(number) for number in range(8)]
-    trainer = RunFolder(folder, False, run_record(recipe, 3, samples)).trainer(recipe, "cpu", devices=processes)
+    options = RunOptions(3, device="cpu", devices=processes)
+    trainer = RunFolder(folder, options, run_record(recipe, samples, options)).trainer(recipe)
     trainer.fit(module, GradingData(samples, samples[:4], recipe, seed=5, workers=0))
     if trainer.is_global_zero:
         weights = {name: value.contiguous() for name, value in module.state_dict().items()}

@@ -24,7 +24,9 @@ from LumbarDiscGradingLib.training.grading.disc_crops import (
 from LumbarDiscGradingLib.training.grading.feature_baseline import FEATURES, features_of
 from LumbarDiscGradingLib.training.grading.train import train_grading
 from LumbarDiscGradingLib.training.recipes import GRADING_PRESETS, SEGMENTATION_PRESETS, changed_recipe
+from LumbarDiscGradingLib.training.run_record import RunOptions
 
+CPU = RunOptions(device="cpu")
 RECIPE = GRADING_PRESETS["default"]
 STILL = Variation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, flip_rows=False)
 
@@ -119,25 +121,25 @@ def test_cross_validation_grades_each_disc_once_by_a_network_that_did_not_see_it
         return train(training, *rest)
 
     monkeypatch.setattr(cross_validation, "train_grading", watched)
-    scores = cross_validation.cross_validate(views, TINY, tmp_path, folds=2, device="cpu")
+    scores = cross_validation.cross_validate(views, TINY, tmp_path, folds=2, options=CPU)
     assert sorted((s.patient, s.level) for s in scores) == sorted((d.patient, d.level) for d in patients)
     assert seen[0] | seen[1] == {"0", "1", "2", "3"}
     assert not seen[0] & seen[1]
     assert next(s for s in scores if (s.patient, s.level) == ("0", "L4-L5")).grade == 5
     assert all(sum(s.group_probabilities) == pytest.approx(1.0, abs=1e-4) for s in scores)
     seen.clear()
-    cross_validation.cross_validate(views, TINY, tmp_path, folds=2, device="cpu", share=0.5)
+    cross_validation.cross_validate(views, TINY, tmp_path, folds=2, options=CPU, share=0.5)
     assert [len(patients) for patients in seen] == [1, 1]
     bright = replace(patients[0], slice_2d=patients[0].slice_2d * 3)
     beside = [views[0], bright, *views[2:]]
     middle, mean = (
-        cross_validation.cross_validate(beside, TINY, tmp_path, folds=2, device="cpu", all_views=all_views)
+        cross_validation.cross_validate(beside, TINY, tmp_path, folds=2, options=CPU, all_views=all_views)
         for all_views in (False, True)
     )
     changed = [one.level for one, other in zip(middle, mean, strict=True) if one.p_mild != other.p_mild]
     assert changed == ["L4-L5"]  # of the one disc with several views
     with pytest.raises(ValueError, match="too few for 9 folds"):
-        cross_validation.cross_validate(views, TINY, tmp_path, folds=9, device="cpu")
+        cross_validation.cross_validate(views, TINY, tmp_path, folds=9, options=CPU)
 
 
 def test_cases_of_one_person_are_never_in_two_folds_and_train_together(tmp_path, monkeypatch):
@@ -149,18 +151,18 @@ def test_cases_of_one_person_are_never_in_two_folds_and_train_together(tmp_path,
         return train_grading(training, *rest)
 
     monkeypatch.setattr(cross_validation, "train_grading", watched)
-    scores = cross_validation.cross_validate(discs, TINY, tmp_path / "folds", folds=2, device="cpu")
+    scores = cross_validation.cross_validate(discs, TINY, tmp_path / "folds", folds=2, options=CPU)
     assert {(score.patient, score.subject) for score in scores} == {(disc.patient, disc.subject) for disc in discs}
     people = [{disc.patient for disc in discs[first : first + 3]} for first in (0, 3, 6, 9)]
     assert len(seen) == 2
     assert all(person <= training or not person & training for training in seen for person in people)
     seen.clear()
-    cross_validation.cross_validate(discs, TINY, tmp_path / "half", folds=2, device="cpu", share=0.5)
+    cross_validation.cross_validate(discs, TINY, tmp_path / "half", folds=2, options=CPU, share=0.5)
     assert all(training in people for training in seen)  # half of two people is one person with all cases
     with pytest.raises(ValueError, match="4 patients with grades, too few for 5 folds"):
-        cross_validation.cross_validate(discs, TINY, tmp_path / "many", folds=5, device="cpu")
+        cross_validation.cross_validate(discs, TINY, tmp_path / "many", folds=5, options=CPU)
     seen.clear()
-    one = cross_validation.first_round(discs[:3], replace(TINY, first_round_folds=2), tmp_path / "one", device="cpu")
+    one = cross_validation.first_round(discs[:3], replace(TINY, first_round_folds=2), tmp_path / "one", options=CPU)
     assert one == discs[:3]
     assert not seen
 
@@ -195,7 +197,7 @@ def test_a_first_round_within_a_fold_sees_nothing_of_the_fold(tmp_path, monkeypa
 
     monkeypatch.setattr(cross_validation, "train_grading", watched)
     monkeypatch.setattr(cross_validation, "IMPROBABLE", 0.0)
-    scores = cross_validation.cross_validate(discs, replace(TINY, first_round_folds=2), tmp_path, folds=3, device="cpu")
+    scores = cross_validation.cross_validate(discs, replace(TINY, first_round_folds=2), tmp_path, folds=3, options=CPU)
     assert len({(score.patient, score.level) for score in scores}) == 6
     for fold in ("fold-1", "fold-2", "fold-3"):
         *rounds, (_, trained, tested, training) = [
@@ -222,7 +224,7 @@ def test_an_ablation_changes_single_settings_of_the_recipe():
 
 def test_measured_features_alone_are_a_baseline(tmp_path):
     many = [replace(sample(number), patient=str(number)) for number in range(80)]
-    scores = cross_validation.cross_validate(many, RECIPE, tmp_path, folds=4, baseline=True)
+    scores = cross_validation.cross_validate(many, RECIPE, tmp_path, options=CPU, folds=4, baseline=True)
     assert len(scores) == 80
     right = np.mean([score.group_pair[0] == score.group_pair[1] for score in scores])
     assert right > 0.9  # the samples differ by their signal
@@ -239,7 +241,7 @@ def test_features_are_sizes_in_mm_and_signals_relative_to_fluid():
 
 
 def test_fewer_discs_than_a_batch_train_all_the_same_and_one_is_too_few(tmp_path, discs):
-    module = train_grading(discs, discs[:2], replace(TINY, batch_size=32), tmp_path, device="cpu")
+    module = train_grading(discs, discs[:2], replace(TINY, batch_size=32), tmp_path, options=CPU)
     assert module.trainer.global_step == 1
     with pytest.raises(ValueError, match="1 graded discs to train on, too few"):
-        train_grading(discs[:1], discs[:2], TINY, tmp_path, device="cpu")
+        train_grading(discs[:1], discs[:2], TINY, tmp_path, options=CPU)

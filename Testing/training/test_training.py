@@ -34,6 +34,7 @@ from LumbarDiscGradingLib.training.mask_targets import (
 )
 from LumbarDiscGradingLib.training.model_export import record_metrics
 from LumbarDiscGradingLib.training.run_folder import moving_average
+from LumbarDiscGradingLib.training.run_record import RunOptions
 from LumbarDiscGradingLib.training.segmentation import folds as segmentation_folds
 from LumbarDiscGradingLib.training.segmentation.contour_offset import best_offset, take_off_disc_logit
 from LumbarDiscGradingLib.training.segmentation.slices import IGNORED, SlicePatches, TrainingCase
@@ -45,6 +46,8 @@ from LumbarDiscGradingLib.training.segmentation.train import (
     write_labels,
 )
 
+CPU = RunOptions(device="cpu")
+ONWARD = RunOptions(resume=True, device="cpu")
 SPLITS = {"train": ["a", "b"], "tune": ["c"], "test": ["d"]}
 
 
@@ -175,7 +178,7 @@ def test_folds_go_on_from_the_networks_that_did_not_see_their_patients(phantoms,
 
 def test_a_run_that_was_broken_off_goes_on_to_exactly_the_same_weights(phantoms, tmp_path, monkeypatch):
     datasets, recipe = [LabelledDataset.open(phantoms)], replace(TINY, epochs=3)
-    whole = train_segmentation(datasets, recipe, tmp_path / "whole", device="cpu")
+    whole = train_segmentation(datasets, recipe, tmp_path / "whole", options=CPU)
     draw = SlicePatches.__getitem__
 
     def break_off_in_the_second_epoch(patches, index):
@@ -185,8 +188,8 @@ def test_a_run_that_was_broken_off_goes_on_to_exactly_the_same_weights(phantoms,
 
     with monkeypatch.context() as patched, pytest.raises(KeyError):
         patched.setattr(SlicePatches, "__getitem__", break_off_in_the_second_epoch)
-        train_segmentation(datasets, recipe, tmp_path / "broken", device="cpu")
-    resumed = train_segmentation(datasets, recipe, tmp_path / "broken", resume=True, device="cpu")
+        train_segmentation(datasets, recipe, tmp_path / "broken", options=CPU)
+    resumed = train_segmentation(datasets, recipe, tmp_path / "broken", options=ONWARD)
     assert resumed.trainer.global_step == 3 * TINY.steps_per_epoch
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name

@@ -25,9 +25,12 @@ from LumbarDiscGradingLib.training.grading.disc_crops import DiscCrops
 from LumbarDiscGradingLib.training.grading.export import save_grading_model
 from LumbarDiscGradingLib.training.grading.train import GradingModule, train_grading
 from LumbarDiscGradingLib.training.model_export import model_card, record_metrics
+from LumbarDiscGradingLib.training.run_record import RunOptions
 from LumbarDiscGradingLib.training.segmentation.export import save_segmentation_model
 from LumbarDiscGradingLib.training.segmentation.module import SegmentationModule
 
+CPU = RunOptions(device="cpu")
+ONWARD = RunOptions(resume=True, device="cpu")
 DISCS = [sample(number) for number in range(8)]
 RECIPE = replace(
     recipes.GRADING_PRESETS["default"],
@@ -46,7 +49,7 @@ COMMANDS = (["train", "segmentation"], ["train", "grading"], ["cross-validate"],
 def trained(tmp_path_factory):
     """The folder of a finished run on six discs."""
     folder = tmp_path_factory.mktemp("run") / "trained"
-    train_grading(DISCS[:6], DISCS[6:], RECIPE, folder, device="cpu")
+    train_grading(DISCS[:6], DISCS[6:], RECIPE, folder, options=CPU)
     return folder
 
 
@@ -90,9 +93,10 @@ def the_one_line(capsys) -> str:
 )
 def test_a_run_goes_on_only_as_what_it_began_as(finished, change, named):
     asked = {"training": DISCS[:6], "tuning": DISCS[6:], "recipe": RECIPE, "run_folder": finished, "seed": 0, **change}
+    seed = asked.pop("seed")
     before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
     with pytest.raises(ValueError, match=named):
-        train_grading(**asked, resume=True, device="cpu")
+        train_grading(**asked, options=RunOptions(seed, True, "cpu"))
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
 
 
@@ -100,7 +104,7 @@ def test_a_run_does_not_go_on_from_another_start_model(finished, phantoms, tmp_p
     datasets = [LabelledDataset.open(phantoms)]
     start = save_grading_model(GradingModule(RECIPE), tmp_path / "start", "start", "1.0", datasets, 1.0)
     with pytest.raises(ValueError, match="asked for: start model;"):
-        train_grading(DISCS[:6], DISCS[6:], RECIPE, finished, resume=True, device="cpu", start_from=start)
+        train_grading(DISCS[:6], DISCS[6:], RECIPE, finished, RunOptions(resume=True, device="cpu", start_from=start))
 
 
 def test_a_checkpoint_that_does_not_say_what_it_was_made_from_is_not_gone_on_from(finished):
@@ -109,15 +113,15 @@ def test_a_checkpoint_that_does_not_say_what_it_was_made_from_is_not_gone_on_fro
         if content is not None:
             (finished / "run.json").write_text(content)
         with pytest.raises(ValueError, match="does not say what it was made from"):
-            train_grading(DISCS[:6], DISCS[6:], RECIPE, finished, resume=True, device="cpu")
+            train_grading(DISCS[:6], DISCS[6:], RECIPE, finished, options=ONWARD)
 
 
 def test_folds_are_not_gone_on_from_with_other_patients(tmp_path):
-    cross_validation.cross_validate(DISCS, RECIPE, tmp_path, folds=4, device="cpu")
-    again = cross_validation.cross_validate(DISCS, RECIPE, tmp_path, folds=4, resume=True, device="cpu")
+    cross_validation.cross_validate(DISCS, RECIPE, tmp_path, folds=4, options=CPU)
+    again = cross_validation.cross_validate(DISCS, RECIPE, tmp_path, folds=4, options=ONWARD)
     assert len(again) == len(DISCS)
     with pytest.raises(ValueError, match="fold-1 differs from what is asked for: training patients"):
-        cross_validation.cross_validate(DISCS, RECIPE, tmp_path, folds=2, resume=True, device="cpu")
+        cross_validation.cross_validate(DISCS, RECIPE, tmp_path, folds=2, options=ONWARD)
 
 
 def test_a_new_run_broken_off_in_its_first_epoch_leaves_nothing_of_the_one_before(finished, tmp_path, monkeypatch):
@@ -127,9 +131,9 @@ def test_a_new_run_broken_off_in_its_first_epoch_leaves_nothing_of_the_one_befor
     others = DISCS[2:8]
     with monkeypatch.context() as patched, pytest.raises(KeyError):
         patched.setattr(DiscCrops, "__getitem__", break_off)
-        train_grading(others, DISCS[:2], RECIPE, finished, device="cpu")
-    resumed = train_grading(others, DISCS[:2], RECIPE, finished, resume=True, device="cpu")
-    fresh = train_grading(others, DISCS[:2], RECIPE, tmp_path / "fresh", device="cpu")
+        train_grading(others, DISCS[:2], RECIPE, finished, options=CPU)
+    resumed = train_grading(others, DISCS[:2], RECIPE, finished, options=ONWARD)
+    fresh = train_grading(others, DISCS[:2], RECIPE, tmp_path / "fresh", options=CPU)
     assert resumed.trainer.global_step == 3
     for name, value in fresh.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name

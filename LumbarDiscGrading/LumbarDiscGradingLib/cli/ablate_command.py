@@ -100,13 +100,14 @@ def _grading_measure(
 ) -> Callable[[GradingRecipe, Path], list[DiscScore]]:
     from ..training.grading.cross_validation import cross_validate
     from ..training.grading.disc_samples import collect_samples
+    from ..training.run_record import RunOptions
 
     samples = collect_samples(datasets, arguments.segmentation_model)
 
+    options = RunOptions(arguments.seed, resume=True, device=arguments.accelerator)
+
     def measure(recipe: GradingRecipe, folder: Path) -> list[DiscScore]:
-        return cross_validate(
-            samples, recipe, folder, arguments.folds, arguments.seed, resume=True, device=arguments.accelerator
-        )
+        return cross_validate(samples, recipe, folder, options, arguments.folds)
 
     return measure
 
@@ -115,15 +116,17 @@ def _segmentation_measure(
     arguments: argparse.Namespace, datasets: Sequence[LabelledDataset]
 ) -> Callable[[SegmentationRecipe, Path], list[DiscScore]]:
     from ..evaluation.scores import scored_cases
+    from ..training.run_record import RunOptions
     from ..training.segmentation.export import save_segmentation_model
     from ..training.segmentation.train import train_segmentation
 
     start = _start(arguments)
+    options = RunOptions(arguments.seed, True, arguments.accelerator, start)
     # no tuning patients: the contour would be fitted on those that are measured
     training = [replace(dataset, cases=dataset.cases_in("train")) for dataset in datasets]
 
     def measure(recipe: SegmentationRecipe, folder: Path) -> list[DiscScore]:
-        module = train_segmentation(training, recipe, folder, arguments.seed, True, arguments.accelerator, start)
+        module = train_segmentation(training, recipe, folder, options)
         model = save_segmentation_model(
             module, folder / "model", "unet-ablation", "1.0", datasets, seed=arguments.seed, start_from=start
         )

@@ -97,13 +97,10 @@ def _cross_validate(arguments: argparse.Namespace) -> int:
 
 def _run_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what both cross-validations are told alike."""
-    return {
-        "folder": arguments.output,
-        "folds": arguments.folds,
-        "seed": arguments.seed,
-        "resume": arguments.resume,
-        "device": arguments.accelerator,
-    }
+    from ..training.run_record import RunOptions
+
+    options = RunOptions(arguments.seed, arguments.resume, arguments.accelerator)
+    return {"folder": arguments.output, "folds": arguments.folds, "options": options}
 
 
 def _grading_scores(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..pfirrmann import TASKS
 from .evaluate_command import open_datasets
 from .training_options import add_training_options
+
+if TYPE_CHECKING:
+    from ..training.run_record import RunOptions
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -82,24 +85,19 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _run_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+def _run_options(arguments: argparse.Namespace) -> RunOptions:
     """Return what both trainings are told alike."""
-    return {
-        "run_folder": arguments.output,
-        "seed": arguments.seed,
-        "resume": arguments.resume,
-        "device": arguments.accelerator,
-        "start_from": arguments.start_from,
-        "devices": arguments.devices,
-        "nodes": arguments.nodes,
-    }
+    from ..training.run_record import RunOptions
+
+    a = arguments
+    return RunOptions(a.seed, a.resume, a.accelerator, a.start_from, a.devices, a.nodes)
 
 
 def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noqa: ANN001
     from ..training.segmentation.export import save_segmentation_model
     from ..training.segmentation.train import train_segmentation
 
-    module = train_segmentation(datasets, recipe, **_run_settings(arguments))
+    module = train_segmentation(datasets, recipe, arguments.output, _run_options(arguments))
     if not module.trainer.is_global_zero:
         return None
     name = arguments.name or f"unet-{arguments.preset}"
@@ -122,6 +120,7 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
     from ..training.grading.export import save_grading_model
     from ..training.grading.train import fit_temperature, groups_of, predict, train_grading
 
+    options = _run_options(arguments)
     scores = read_scores(arguments.out_of_fold) if arguments.out_of_fold else []
     if any(score.split != "train" for score in scores):
         raise UserError(
@@ -132,18 +131,17 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
     training, tuning = split_samples(samples, recipe, arguments.seed)
     if arguments.out_of_fold:
         kept = informed(training, scores)
-    elif recipe.first_round_folds and arguments.devices * arguments.nodes > 1:
+    elif recipe.first_round_folds and options.processes > 1:
         raise UserError(
             "On several devices run cross-validate --training-alone first, and give its discs.csv with --out-of-fold."
         )
     else:
-        rounds = arguments.output / "first-round"
-        kept = first_round(training, recipe, rounds, arguments.seed, arguments.resume, arguments.accelerator)
+        kept = first_round(training, recipe, arguments.output / "first-round", replace(options, start_from=None))
     if len(kept) < len(training):
         print(f"{len(training) - len(kept)} crops are left out: their references are improbable out of fold.")
     training = kept
     print(f"{len(training)} training crops, {len(tuning)} tuning crops.")
-    module = train_grading(training, tuning, recipe, **_run_settings(arguments))
+    module = train_grading(training, tuning, recipe, arguments.output, options)
     if not module.trainer.is_global_zero:
         return None
     segmentation = find_model(arguments.segmentation_model, "segmentation")

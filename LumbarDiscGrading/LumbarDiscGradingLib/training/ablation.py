@@ -11,6 +11,7 @@ from ..evaluation.comparison import Difference, compare_scores
 from ..evaluation.files import DISCS_NAME
 from ..evaluation.measures import ALL_DISCS
 from ..evaluation.scores import DiscScore, read_scores, write_scores
+from .errors import TrainingError
 from .recipes import Recipe, changed_recipe, recipe_settings
 from .run_record import RECIPE, require_same, write_record
 
@@ -98,7 +99,7 @@ def ablate(
 
     Raises
     ------
-    ValueError
+    TrainingError
         If what is there already was measured with something else, or does not say with what.
     """
     unchanged = _scores(measure, recipe, folder / UNCHANGED, asked)
@@ -130,7 +131,7 @@ def of_settings(ablations: Mapping[str, Sequence[str]], names: Sequence[str]) ->
 
     Raises
     ------
-    ValueError
+    TrainingError
         If a setting is changed by none of them.
 
     Examples
@@ -140,7 +141,7 @@ def of_settings(ablations: Mapping[str, Sequence[str]], names: Sequence[str]) ->
     """
     known = sorted(set().union(*map(_settings, ablations.values())))
     if unknown := next((name for name in names if name not in known), None):
-        raise ValueError(f"No ablation changes {unknown!r}; those that are changed are {', '.join(known)}.")
+        raise TrainingError(f"No ablation changes {unknown!r}; those that are changed are {', '.join(known)}.")
     return {name: changes for name, changes in ablations.items() if not _settings(changes).isdisjoint(names)}
 
 

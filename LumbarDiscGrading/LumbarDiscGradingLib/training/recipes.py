@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from ..imaging.canvas import CANVAS_PIXEL_SIZE_MM
 from ..imaging.crop import MaskUse
+from .errors import TrainingError
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def changed_recipe(recipe: Recipe, changes: Sequence[str]) -> Recipe:
 
     Raises
     ------
-    ValueError
+    TrainingError
         If there is no such setting, or the value is not of its type.
 
     Examples
@@ -205,11 +206,11 @@ def changed_recipe(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     for change in changes:
         name, _, text = change.partition("=")
         if name not in kinds:
-            raise ValueError(f"The recipe has no setting {name!r}; it has {', '.join(kinds)}.")
+            raise TrainingError(f"The recipe has no setting {name!r}; it has {', '.join(kinds)}.")
         try:
             value = _value_of(text, kinds[name])
         except (ValueError, KeyError):
-            raise ValueError(f"{text!r} is no value for the setting {name!r}.") from None
+            raise TrainingError(f"{text!r} is no value for the setting {name!r}.") from None
         recipe = replace(recipe, **{name: value})
     return recipe
 

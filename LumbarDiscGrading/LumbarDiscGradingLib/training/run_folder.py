@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning as L
 import torch
@@ -17,10 +17,16 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from ..models.folder import TrainedModel
+from .errors import TrainingError
 from .recipes import GradingRecipe, SegmentationRecipe
-from .run_record import RECORD_NAME, require_same, write_record
+from .run_record import RECORD_NAME, RunOptions, require_same, write_record
+
+Recipe = SegmentationRecipe | GradingRecipe
 
 LAST_CHECKPOINT = "last"
+OWN_LABELS_NAME = "own-labels.npz"
+"""What the network labelled itself during a run, which goes on with the same labels."""
+
 LOADER_WORKERS = max(1, min(8, (os.cpu_count() or 1) - 1))
 """Processes that draw patches beside the training."""
 BY_TORCHRUN, STARTED_PROCESSES = "TORCHELASTIC_RUN_ID", "WORLD_SIZE"
@@ -38,14 +44,14 @@ def require_devices(accelerator: str, devices: int = 1, nodes: int = 1) -> None:
 
     Raises
     ------
-    ValueError
+    TrainingError
         One sentence: no such devices here, or another number of processes was started.
     """
     if devices < 1 or nodes < 1:
-        raise ValueError("--devices and --nodes are at least 1.")
+        raise TrainingError("--devices and --nodes are at least 1.")
     started = os.environ.get(STARTED_PROCESSES)
     if BY_TORCHRUN in os.environ and started != str(devices * nodes):
-        raise ValueError(
+        raise TrainingError(
             f"{started} processes were started together ({STARTED_PROCESSES}, set by torchrun), but devices x nodes is "
             f"{devices * nodes}; say with --devices and --nodes of 'train' how many there are, or leave out torchrun."
         )
@@ -54,10 +60,10 @@ def require_devices(accelerator: str, devices: int = 1, nodes: int = 1) -> None:
     kinds = {"cuda": CUDAAccelerator, "mps": MPSAccelerator}
     usable = [kind for name, kind in kinds.items() if accelerator in ("gpu", name) and kind.is_available()]
     if not usable:
-        raise ValueError(f"There is no device for --accelerator {accelerator} here; use auto or cpu.")
+        raise TrainingError(f"There is no device for --accelerator {accelerator} here; use auto or cpu.")
     count = max(kind.auto_device_count() for kind in usable)
     if devices > count:
-        raise ValueError(f"--devices {devices} are more than the {count} of this computer; ask for fewer.")
+        raise TrainingError(f"--devices {devices} are more than the {count} of this computer; ask for fewer.")
 
 
 class RunFolder:
@@ -66,22 +72,44 @@ class RunFolder:
     Parameters
     ----------
     folder : Path
-    resume : bool
-        Go on from the last finished epoch, if there is one.
+    options : RunOptions
     record : mapping
         What the run is made from (`run_record.run_record`).
 
     Raises
     ------
-    ValueError
+    TrainingError
         If the run that is to go on was made from something else, or does not say from what.
     """
 
-    def __init__(self, folder: Path, resume: bool, record: Mapping[str, Any]) -> None:
-        self.folder, self.record = folder, record
-        self.checkpoint = self._last if resume and self._last.exists() else None
+    def __init__(self, folder: Path, options: RunOptions, record: Mapping[str, Any]) -> None:
+        self.folder, self.options, self.record = folder, options, record
+        self.checkpoint = self._last if options.resume and self._last.exists() else None
         if self.checkpoint is not None:
             require_same(record, folder / RECORD_NAME, "choose another --output or leave out --resume")
+
+    def fit(self, module: L.LightningModule, data: L.LightningDataModule, **more: Any) -> None:
+        """Train a module by its recipe and give it the weights that are kept: the average, where there is one.
+
+        Parameters
+        ----------
+        module : LightningModule
+            Made by `new_module`.
+        data : LightningDataModule
+        **more
+            For `trainer`.
+
+        Raises
+        ------
+        TrainingError
+            If there are no such devices here.
+        """
+        trainer = self.trainer(module.recipe, **more)
+        if self.checkpoint is None:  # before the first batches are asked for, which is before the run begins
+            (self.folder / OWN_LABELS_NAME).unlink(missing_ok=True)
+        trainer.fit(module, data, ckpt_path=self.checkpoint, weights_only=True)
+        kept = type(module).load_from_checkpoint(self._last, "cpu", weights_only=True, recipe=module.recipe)
+        module.load_state_dict(kept.state_dict())
 
     @property
     def _last(self) -> Path:
@@ -92,16 +120,7 @@ class RunFolder:
         self._last.unlink(missing_ok=True)
         write_record(self.record, self.folder / RECORD_NAME)
 
-    def take_kept_weights(self, module: L.LightningModule) -> None:
-        """Give a module the weights that the last checkpoint keeps as the model's: the average, where there is one."""
-        kept = type(module).load_from_checkpoint(self._last, "cpu", weights_only=True, recipe=module.recipe)
-        module.load_state_dict(kept.state_dict())
-
-    def checkpoint_callback(self) -> ModelCheckpoint:
-        """Return the callback that keeps the last epoch's checkpoint."""
-        return ModelCheckpoint(self.folder, filename=LAST_CHECKPOINT, enable_version_counter=False)
-
-    def logger(self) -> CSVLogger:
+    def _logger(self) -> CSVLogger:
         """Return the logger; a resumed run writes to a folder of its own, so nothing logged before is lost."""
         if self.checkpoint is None:
             return CSVLogger(self.folder, name="", version="metrics")
@@ -110,37 +129,30 @@ class RunFolder:
             number += 1
         return CSVLogger(self.folder, name="", version=f"metrics-resumed-{number}")
 
-    def trainer(
-        self,
-        recipe: SegmentationRecipe | GradingRecipe,
-        accelerator: str,
-        devices: int = 1,
-        nodes: int = 1,
-        **more: Any,
-    ) -> L.Trainer:
-        """Return a trainer that logs and keeps its checkpoint in this folder.
+    def trainer(self, recipe: Recipe, **more: Any) -> L.Trainer:
+        """Return a trainer that logs and keeps its last checkpoint in this folder.
 
         On several devices or nodes it is Lightning's distributed data parallel: gradients are averaged over the
         processes, each of which draws its own part of an epoch.
 
         Raises
         ------
-        ValueError
+        TrainingError
             If there are no such devices here.
         """
         try:
             return L.Trainer(
-                accelerator=accelerator,
-                devices=devices,
-                num_nodes=nodes,
-                strategy="ddp" if devices * nodes > 1 else "auto",
+                accelerator=self.options.device,
+                devices=self.options.devices,
+                num_nodes=self.options.nodes,
+                strategy="ddp" if self.options.processes > 1 else "auto",
                 reload_dataloaders_every_n_epochs=1,
                 max_epochs=recipe.epochs,
                 precision=recipe.precision,
-                logger=self.logger(),
+                logger=self._logger(),
                 callbacks=[
                     _Beginning(self),
-                    self.checkpoint_callback(),
+                    ModelCheckpoint(self.folder, filename=LAST_CHECKPOINT, enable_version_counter=False),
                     TQDMProgressBar(refresh_rate=10),
                     *_averaging(recipe),
                 ],
@@ -149,7 +161,7 @@ class RunFolder:
                 **more,
             )
         except MisconfigurationException as error:
-            raise ValueError(" ".join(str(error).split())) from None
+            raise TrainingError(" ".join(str(error).split())) from None
 
 
 class _Beginning(Callback):
@@ -164,22 +176,33 @@ class _Beginning(Callback):
             self.run.begin()
 
 
-def take_weights(network: nn.Module, model: TrainedModel) -> None:
-    """Give a network the weights of a trained model.
+Module = TypeVar("Module", bound=L.LightningModule)
+
+
+def new_module(kind: Callable[[Any], Module], recipe: Recipe, options: RunOptions) -> Module:
+    """Seed all random numbers, and make a module with random weights or those of the model to go on from.
 
     Raises
     ------
-    ValueError
-        If the model is of another architecture.
+    TrainingError
+        If that model is of another architecture.
     """
+    L.seed_everything(options.seed, workers=True)
+    module = kind(recipe)
+    if options.start_from is not None:
+        _take_weights(module.network, options.start_from)
+    return module
+
+
+def _take_weights(network: nn.Module, model: TrainedModel) -> None:
     weights = {name: value.float() for name, value in model.load("cpu").state_dict().items()}
     own = network.state_dict()
     if {name: value.shape for name, value in weights.items()} != {name: value.shape for name, value in own.items()}:
-        raise ValueError(f"The model {model.name} has another architecture than the recipe; leave out --start-from.")
+        raise TrainingError(f"The model {model.name} has another architecture than the recipe; leave out --start-from.")
     network.load_state_dict(weights)
 
 
-def _averaging(recipe: SegmentationRecipe | GradingRecipe) -> list[Callback]:
+def _averaging(recipe: Recipe) -> list[Callback]:
     if recipe.average_decay is None:
         return []
     return [WeightAveraging(avg_fn=partial(moving_average, most=recipe.average_decay))]
@@ -204,7 +227,7 @@ def moving_average(averaged: Tensor, current: Tensor, count: Tensor, most: float
 
 
 def optimizer_and_schedule(
-    module: L.LightningModule, recipe: SegmentationRecipe | GradingRecipe, weight_decay: float, warm_up: float
+    module: L.LightningModule, recipe: Recipe, weight_decay: float, warm_up: float
 ) -> dict[str, Any]:
     """Return SGD at a constant rate, or AdamW on a one-cycle schedule, as Lightning wants them.
 

@@ -1,15 +1,17 @@
-"""What a run is made from, written beside it: it goes on only as what it began as."""
+"""How a run is asked for, and what it is made from, written beside it: it goes on only as what it began as."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..atomic import replacing
 from ..dataset.labelled import OfPerson
 from ..models.folder import TrainedModel
+from .errors import TrainingError
 from .recipes import GradingRecipe, SegmentationRecipe, recipe_settings
 
 RECORD_NAME = "run.json"
@@ -17,31 +19,58 @@ RECIPE = "recipe"
 TRAINING_PATIENTS = "training patients"
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """How a training is run, whatever is trained.
+
+    Attributes
+    ----------
+    seed : int
+    resume : bool
+        Go on from the last finished epoch, if there is one.
+    device : str
+        Lightning accelerator.
+    start_from : TrainedModel or None
+        Go on from the weights of this model of the same architecture instead of random ones.
+    devices, nodes : int
+        More than one: distributed data parallel; the batch size is that of each device.
+    """
+
+    seed: int = 0
+    resume: bool = False
+    device: str = "auto"
+    start_from: TrainedModel | None = None
+    devices: int = 1
+    nodes: int = 1
+
+    @property
+    def processes(self) -> int:
+        """Devices on all nodes."""
+        return self.devices * self.nodes
+
+    def of_fold(self, number: int) -> RunOptions:
+        """Return the options of the training of one fold, 1 and on, which has a seed of its own."""
+        return replace(self, seed=self.seed + number)
+
+
 def run_record(
-    recipe: SegmentationRecipe | GradingRecipe,
-    seed: int,
-    training: Iterable[OfPerson],
-    start_from: TrainedModel | None = None,
-    processes: int = 1,
+    recipe: SegmentationRecipe | GradingRecipe, training: Iterable[OfPerson], options: RunOptions
 ) -> dict[str, Any]:
     """Return what a training is made from, by what it is called, JSON-ready.
 
     Parameters
     ----------
     recipe : SegmentationRecipe or GradingRecipe
-    seed : int
     training : iterable of cases or discs
         Those that train.
-    start_from : TrainedModel, optional
-    processes : int
-        Devices on all nodes.
+    options : RunOptions
     """
     return {
         RECIPE: recipe_settings(recipe),
-        "seed": seed,
+        "seed": options.seed,
         TRAINING_PATIENTS: patient_names(training),
-        "start model": model_hash(start_from),
-        "number of devices": processes,
+        "start model": model_hash(options.start_from),
+        "number of devices": options.processes,
     }
 
 
@@ -84,14 +113,15 @@ def require_same(record: Mapping[str, Any], path: Path, advice: str) -> None:
 
     Raises
     ------
-    ValueError
+    TrainingError
         One sentence: what differs, or that there is no record to tell by.
     """
     begun = _begun(path)
     if not begun:
         raise _unsaid(path, advice)
     if differing := list(_differences(begun, record)):
-        raise ValueError(f"The run in {path.parent} differs from what is asked for: {', '.join(differing)}; {advice}.")
+        told = ", ".join(differing)
+        raise TrainingError(f"The run in {path.parent} differs from what is asked for: {told}; {advice}.")
 
 
 def _begun(path: Path) -> dict[str, Any]:
@@ -103,8 +133,8 @@ def _begun(path: Path) -> dict[str, Any]:
     return begun if isinstance(begun, dict) else {}
 
 
-def _unsaid(path: Path, advice: str) -> ValueError:
-    return ValueError(f"The run in {path.parent} does not say what it was made from ({path.name}); {advice}.")
+def _unsaid(path: Path, advice: str) -> TrainingError:
+    return TrainingError(f"The run in {path.parent} does not say what it was made from ({path.name}); {advice}.")
 
 
 def _differences(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:

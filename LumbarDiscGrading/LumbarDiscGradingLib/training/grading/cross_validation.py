@@ -22,7 +22,9 @@ from ...dataset.labelled import person_count, person_of
 from ...evaluation.scores import DiscScore
 from ...grading.grader import CONFIDENT_PROBABILITY
 from ...pfirrmann import GRADES, GROUPS, group_of_grade
+from ..errors import TrainingError
 from ..recipes import GradingRecipe
+from ..run_record import RunOptions
 from .disc_samples import DiscSample, disc_of
 from .feature_baseline import group_probabilities_by_features
 from .train import by_group, predict, train_grading
@@ -35,10 +37,8 @@ def cross_validate(
     samples: Sequence[DiscSample],
     recipe: GradingRecipe,
     folder: Path,
+    options: RunOptions,
     folds: int = 5,
-    seed: int = 0,
-    resume: bool = False,
-    device: str = "auto",
     share: float = 1.0,
     baseline: bool = False,
     all_views: bool = False,
@@ -54,16 +54,12 @@ def cross_validate(
     recipe : GradingRecipe
     folder : Path
         Each fold's run is a folder in it.
+    options : RunOptions
     folds : int
-    seed : int
-    resume : bool
-        Go on from the last finished epoch of each fold.
-    device : str
-        Lightning accelerator.
     share : float
         Of the patients of the other folds, how many train: less than 1 for a learning curve.
     baseline : bool
-        Gradient boosting on measured features in the place of the network (`training.feature_baseline`).
+        Gradient boosting on measured features in the place of the network (`feature_baseline`).
     all_views : bool
         Grade the slices beside the middle one too, where a volume has them, and take the mean of the probabilities.
 
@@ -74,26 +70,26 @@ def cross_validate(
 
     Raises
     ------
-    ValueError
+    TrainingError
         If there are fewer patients than folds.
     """
     patients = np.array(["/".join(person_of(sample)) for sample in samples])
     if len(np.unique(patients)) < folds:
-        raise ValueError(f"There are {len(np.unique(patients))} patients with grades, too few for {folds} folds.")
-    splitter = GroupKFold(folds, shuffle=True, random_state=seed)
+        raise TrainingError(f"There are {len(np.unique(patients))} patients with grades, too few for {folds} folds.")
+    splitter = GroupKFold(folds, shuffle=True, random_state=options.seed)
     scores: list[DiscScore] = []
     for number, (others, held) in enumerate(splitter.split(patients, groups=patients), start=1):
-        known = _part_of(patients[others], share, seed)
+        known = _part_of(patients[others], share, options.seed)
         training = [samples[index] for index in others if patients[index] in known]
         views = _views(samples[index] for index in held)
         tested = [of_disc[0] for of_disc in views]
         if baseline:
-            groups = group_probabilities_by_features(training, tested, seed)
+            groups = group_probabilities_by_features(training, tested, options.seed)
             scores += [_score(sample, group, group) for sample, group in zip(tested, groups, strict=True)]
             continue
         run = folder / f"fold-{number}"
-        training = first_round(training, recipe, run / "first-round", seed + number, resume, device)
-        module = train_grading(training, tested, recipe, run, seed + number, resume, device)
+        training = first_round(training, recipe, run / "first-round", options.of_fold(number))
+        module = train_grading(training, tested, recipe, run, options.of_fold(number))
         probabilities = predict(module, tested).softmax(1)
         if all_views:
             each = predict(module, list(chain.from_iterable(views))).softmax(1)
@@ -107,12 +103,7 @@ def cross_validate(
 
 
 def first_round(
-    samples: Sequence[DiscSample],
-    recipe: GradingRecipe,
-    folder: Path,
-    seed: int = 0,
-    resume: bool = False,
-    device: str = "auto",
+    samples: Sequence[DiscSample], recipe: GradingRecipe, folder: Path, options: RunOptions
 ) -> list[DiscSample]:
     """Return the discs that are to train, with what a first round believes of them; parameters as in `cross_validate`.
 
@@ -122,7 +113,7 @@ def first_round(
     if folds < 2:
         return list(samples)
     plain = replace(recipe, first_round_folds=0)
-    return informed(samples, cross_validate(samples, plain, folder, folds, seed, resume, device))
+    return informed(samples, cross_validate(samples, plain, folder, options, folds))
 
 
 def informed(samples: Sequence[DiscSample], scores: Iterable[DiscScore]) -> list[DiscSample]:
@@ -136,13 +127,13 @@ def informed(samples: Sequence[DiscSample], scores: Iterable[DiscScore]) -> list
 
     Raises
     ------
-    ValueError
+    TrainingError
         If none of the scores is of one of the discs.
     """
     by_disc = {disc_of(score): score for score in scores if score.grade is not None}
     known = [(sample, by_disc.get(disc_of(sample))) for sample in samples]
     if not any(score for _, score in known):
-        raise ValueError("None of the out-of-fold gradings is of these data sets; run cross-validate on them.")
+        raise TrainingError("None of the out-of-fold gradings is of these data sets; run cross-validate on them.")
     return [
         sample if score is None else replace(sample, believed=_by_grade(score))
         for sample, score in known

@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from ...models.folder import TrainedModel
 from ...networks import SpineNet
 from ...pfirrmann import GRADES, GROUPS, group_of_grade
+from ..errors import TrainingError
 from ..recipes import GradingRecipe
-from ..run_folder import LOADER_WORKERS, RunFolder, optimizer_and_schedule, take_weights
-from ..run_record import run_record
+from ..run_folder import LOADER_WORKERS, RunFolder, new_module, optimizer_and_schedule
+from ..run_record import RunOptions, run_record
 from .disc_crops import DiscCrops
 from .disc_samples import DiscSample
 
@@ -173,12 +173,7 @@ def train_grading(
     tuning: list[DiscSample],
     recipe: GradingRecipe,
     run_folder: Path,
-    seed: int = 0,
-    resume: bool = False,
-    device: str = "auto",
-    start_from: TrainedModel | None = None,
-    devices: int = 1,
-    nodes: int = 1,
+    options: RunOptions,
 ) -> GradingModule:
     """Train a SpineNet; checkpoints and ``metrics.csv`` go to `run_folder`.
 
@@ -187,36 +182,23 @@ def train_grading(
     training, tuning : list of DiscSample
     recipe : GradingRecipe
     run_folder : Path
-    seed : int
-    resume : bool
-        Go on from the last epoch's checkpoint, if there is one.
-    device : str
-        Lightning accelerator.
-    start_from : TrainedModel, optional
-        Go on from the weights of this model of the same architecture instead of random ones.
-    devices, nodes : int
-        More than one: distributed data parallel; the batch size is that of each device.
+    options : RunOptions
 
     Raises
     ------
-    ValueError
-        If there are no two discs for each process, or `start_from` is of another architecture.
+    TrainingError
+        If there are no two discs for each process, or the model to go on from is of another architecture.
     """
-    share = len(training) // (devices * nodes)
+    share = len(training) // options.processes
     if share < 2:
-        raise ValueError(f"There are {len(training)} graded discs to train on, too few; label more training patients.")
+        raise TrainingError(
+            f"There are {len(training)} graded discs to train on, too few; label more training patients."
+        )
     recipe = replace(recipe, batch_size=min(recipe.batch_size, share))
-    L.seed_everything(seed, workers=True)
-    module = GradingModule(recipe)
-    if start_from is not None:
-        take_weights(module.network, start_from)
-    data = GradingData(training, tuning, recipe, seed)
-    record = run_record(recipe, seed, training, start_from, devices * nodes)
+    module = new_module(GradingModule, recipe, options)
+    record = run_record(recipe, training, options)
     record["segmentation model"] = sorted({sample.found_by for sample in training} - {""})
-    run = RunFolder(run_folder, resume, record)
-    trainer = run.trainer(recipe, device, devices, nodes)
-    trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
-    run.take_kept_weights(module)
+    RunFolder(run_folder, options, record).fit(module, GradingData(training, tuning, recipe, options.seed))
     return module
 
 

@@ -14,8 +14,9 @@ from ...dataset.labelled import LabelledCase, LabelledDataset, person_of
 from ...evaluation.scores import DiscScore, scored_cases
 from ...grading.grader import DiscGrader
 from ...models.folder import TrainedModel
+from ..errors import TrainingError
 from ..recipes import SegmentationRecipe
-from ..run_record import RECORD_NAME, TRAINING_PATIENTS, patient_names, recorded
+from ..run_record import RECORD_NAME, TRAINING_PATIENTS, RunOptions, patient_names, recorded
 from .export import save_segmentation_model
 from .train import train_segmentation
 
@@ -24,10 +25,8 @@ def cross_validate_segmentation(
     datasets: Sequence[LabelledDataset],
     recipe: SegmentationRecipe,
     folder: Path,
+    options: RunOptions,
     folds: int = 5,
-    seed: int = 0,
-    resume: bool = False,
-    device: str = "auto",
     with_test: bool = False,
     start_from: Path | None = None,
 ) -> list[DiscScore]:
@@ -42,12 +41,8 @@ def cross_validate_segmentation(
     recipe : SegmentationRecipe
     folder : Path
         Each fold's run and model are a folder in it.
+    options : RunOptions
     folds : int
-    seed : int
-    resume : bool
-        Go on from the last finished epoch of each fold.
-    device : str
-        Lightning accelerator.
     with_test : bool
         Fold the test patients, too. They then train the other folds' networks, which are never shipped.
     start_from : Path, optional
@@ -60,7 +55,7 @@ def cross_validate_segmentation(
 
     Raises
     ------
-    ValueError
+    TrainingError
         If there are fewer patients than folds, or a network to go on from has seen, or may have seen, its fold's
         patients.
     """
@@ -73,20 +68,20 @@ def cross_validate_segmentation(
         )
     )
     if len(patients) < folds:
-        raise ValueError(f"There are {len(patients)} patients with masks, too few for {folds} folds.")
+        raise TrainingError(f"There are {len(patients)} patients with masks, too few for {folds} folds.")
     scores: list[DiscScore] = []
-    splitter = KFold(folds, shuffle=True, random_state=seed)
+    splitter = KFold(folds, shuffle=True, random_state=options.seed)
     for number, (others, held) in enumerate(splitter.split(np.arange(len(patients))), start=1):
         run = folder / f"fold-{number}"
         trained, tested = ({patients[index] for index in part} for part in (others, held))
         training = [_training_on(dataset, trained, tested) for dataset in datasets]
-        start = None
+        fold = options.of_fold(number)
         if start_from is not None:
             held_out = [case for dataset in datasets for case in dataset.cases if person_of(case) in tested]
-            start = _start(start_from / run.name, held_out)
-        module = train_segmentation(training, recipe, run, seed + number, resume, device, start)
+            fold = replace(fold, start_from=_start(start_from / run.name, held_out))
+        module = train_segmentation(training, recipe, run, fold)
         model = save_segmentation_model(
-            module, run / "model", f"unet-{run.name}", "1.0", training, seed=seed + number, start_from=start
+            module, run / "model", f"unet-{run.name}", "1.0", training, seed=fold.seed, start_from=fold.start_from
         )
         grader = DiscGrader("auto", model.folder)
         cases = list(_ungraded(datasets, tested))
@@ -111,7 +106,7 @@ def _start(run: Path, tested: Sequence[LabelledCase]) -> TrainedModel:
     """Return the network of a fold's earlier run, if that has not seen those who are to be tested."""
     seen = recorded(run / RECORD_NAME, TRAINING_PATIENTS, advice="begin the folds anew")
     if both := set(seen) & set(patient_names(tested)):
-        raise ValueError(
+        raise TrainingError(
             f"The network in {run} was trained on {len(both)} of the patients that it would be tested on; go on with "
             "the same --data, --folds, --seed and --with-test as there."
         )

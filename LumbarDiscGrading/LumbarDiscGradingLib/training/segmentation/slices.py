@@ -15,6 +15,7 @@ from ...dataset.labelled import LabelledCase, is_disc, slices_with_discs
 from ...imaging.canvas import INPUT_HIGH_PERCENTILE, INPUT_LOW_PERCENTILE, Grid
 from ...pfirrmann import Tissue
 from .. import augmentation
+from ..errors import TrainingError
 from ..mask_targets import tissues_and_landmark
 from ..recipes import SegmentationRecipe
 
@@ -43,9 +44,9 @@ class TrainingCase:
 
     @property
     def known_labels(self) -> NDArray[np.uint8]:
-        """The labels of a case that has any; raises ValueError where there are none."""
+        """The labels of a case that has any; raises TrainingError where there are none."""
         if self.labels is None:
-            raise ValueError(f"{self.source}, {self.patient} has no labels; label it before it is trained on.")
+            raise TrainingError(f"{self.source}, {self.patient} has no labels; label it before it is trained on.")
         return self.labels
 
     @cached_property
@@ -80,16 +81,15 @@ class TrainingCase:
 
 
 class SlicePatches(Dataset):
-    """Random patches of random slices; as many an epoch as the recipe says.
+    """Random patches of random slices, of cases with masks and of `pseudo`; as many an epoch as the recipe says.
 
     Each item is (image (1, rows, columns) float32, tissues (rows, columns) uint8 with `IGNORED`, landmark (rows,
     columns) uint8). `epoch` decides the random numbers, so an epoch can be repeated exactly.
     """
 
-    def __init__(
-        self, cases: list[TrainingCase], recipe: SegmentationRecipe, seed: int, pseudo: list[TrainingCase] | None = None
-    ) -> None:
-        self.cases, self.pseudo, self.recipe, self.seed, self.epoch = cases, pseudo or [], recipe, seed, 0
+    def __init__(self, cases: list[TrainingCase], recipe: SegmentationRecipe, seed: int) -> None:
+        self.cases, self.recipe, self.seed, self.epoch = cases, recipe, seed, 0
+        self.pseudo: list[TrainingCase] = []
 
     def __len__(self) -> int:
         """Return the number of patches of an epoch."""

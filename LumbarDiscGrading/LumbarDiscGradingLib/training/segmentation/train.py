@@ -13,12 +13,12 @@ from torch.utils.data import DataLoader
 from ...atomic import replacing
 from ...dataset.labelled import LabelledDataset
 from ...imaging.canvas import Grid, normalized_slice
-from ...models.folder import TrainedModel
 from ...pfirrmann import Tissue
+from ..errors import TrainingError
 from ..mask_targets import tissues_and_landmark
 from ..recipes import SegmentationRecipe
-from ..run_folder import LOADER_WORKERS, RunFolder, take_weights
-from ..run_record import run_record
+from ..run_folder import LOADER_WORKERS, OWN_LABELS_NAME, RunFolder, new_module
+from ..run_record import RunOptions, run_record
 from .contour_offset import best_offset, take_off_disc_logit
 from .module import TISSUE_COUNT, SegmentationModule
 from .slices import IGNORED, SlicePatches, TrainingCase
@@ -47,18 +47,19 @@ class SegmentationData(L.LightningDataModule):
         load = TrainingCase.load
         masked = [load(c) for c in cases if c.split == "train" and c.has_mask]
         if not masked:
-            raise ValueError("None of the training patients has a mask; give a data set with masks.")
+            raise TrainingError("None of the training patients has a mask; give a data set with masks.")
         self.training = [case for case in masked if not (recipe.tissues and case.discs_alone)]
         self.discs_alone = [case for case in masked if recipe.tissues and case.discs_alone]
         self.tuning = [load(c) for c in cases if c.split == "tune" and c.has_mask]
         self.unlabelled = [load(c) for c in cases if c.split == "train" and not c.has_mask]
         self.incomplete = [*self.unlabelled, *self.discs_alone]
         if not self.training and recipe.self_training_epoch != 0:
-            raise ValueError(
+            raise TrainingError(
                 "The masks of all training patients have discs alone, without vertebrae and canal: go on from a model "
                 "(--preset refine --start-from), which knows those."
             )
-        self.patches = SlicePatches(self.training, recipe, seed)
+        steps = recipe.steps_per_epoch or max(1, len(self.training) // recipe.batch_size)
+        self.patches = SlicePatches(self.training, replace(recipe, steps_per_epoch=steps), seed)
 
     def train_dataloader(self) -> DataLoader:
         """Return the loader of an epoch."""
@@ -67,7 +68,7 @@ class SegmentationData(L.LightningDataModule):
         if start is not None and self.incomplete and not self.patches.pseudo and self.patches.epoch >= start:
             self.patches.pseudo = self._own_labels()
             if not self.patches.cases and not self.patches.pseudo:
-                raise ValueError("The model finds no lumbar spine on the slices where discs were drawn.")
+                raise TrainingError("The model finds no lumbar spine on the slices where discs were drawn.")
         return DataLoader(self.patches, self.recipe.batch_size, num_workers=self.workers, drop_last=True)
 
     def _own_labels(self) -> list[TrainingCase]:
@@ -152,12 +153,7 @@ def train_segmentation(
     datasets: list[LabelledDataset],
     recipe: SegmentationRecipe,
     run_folder: Path,
-    seed: int = 0,
-    resume: bool = False,
-    device: str = "auto",
-    start_from: TrainedModel | None = None,
-    devices: int = 1,
-    nodes: int = 1,
+    options: RunOptions,
 ) -> SegmentationModule:
     """Train a U-Net; checkpoints and ``metrics.csv`` go to `run_folder`.
 
@@ -167,48 +163,19 @@ def train_segmentation(
         Patients are taken by the splits of their data sets; test patients are never read.
     recipe : SegmentationRecipe
     run_folder : Path
-    seed : int
-    resume : bool
-        Go on from the last epoch's checkpoint, if there is one.
-    device : str
-        Lightning accelerator.
-    start_from : TrainedModel, optional
-        Go on from the weights of this model of the same architecture instead of random ones.
-    devices, nodes : int
-        More than one: distributed data parallel; the batch size is that of each device.
+    options : RunOptions
 
     Raises
     ------
-    ValueError
-        If no training patient has a mask, all have discs alone and there is no `start_from`, or that is of another
-        architecture.
+    TrainingError
+        If no training patient has a mask, all have discs alone and there is no model to go on from, or that is of
+        another architecture.
     """
-    L.seed_everything(seed, workers=True)
-    data = SegmentationData(datasets, recipe, seed, own_labels=run_folder / "own-labels.npz")
-    if recipe.steps_per_epoch == 0:
-        data.patches = _whole_slices(data, recipe, seed)
-    module = SegmentationModule(recipe)
-    if start_from is not None:
-        take_weights(module.network, start_from)
+    data = SegmentationData(datasets, recipe, options.seed, own_labels=run_folder / OWN_LABELS_NAME)
+    module = new_module(SegmentationModule, recipe, options)
     patients = [case for dataset in datasets for case in dataset.cases_in("train")]
-    run = RunFolder(run_folder, resume, run_record(recipe, seed, patients, start_from, devices * nodes))
-    trainer = run.trainer(
-        recipe,
-        device,
-        devices,
-        nodes,
-        limit_val_batches=None if data.tuning else 0,
-    )
-    if run.checkpoint is None and data.own_labels is not None:
-        data.own_labels.unlink(missing_ok=True)
-    trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
-    run.take_kept_weights(module)
+    run = RunFolder(run_folder, options, run_record(recipe, patients, options))
+    run.fit(module, data, limit_val_batches=None if data.tuning else 0)
     if recipe.fit_contour:
         take_off_disc_logit(module, best_offset(module, ([*data.training, *data.discs_alone], data.tuning)))
     return module
-
-
-def _whole_slices(data: SegmentationData, recipe: SegmentationRecipe, seed: int) -> SlicePatches:
-    steps = max(1, len(data.training) // recipe.batch_size)
-    recipe = replace(recipe, steps_per_epoch=steps)
-    return SlicePatches(data.training, recipe, seed)
