@@ -27,10 +27,9 @@ from ..report.drawing import (
     smooth_field,
     spread,
 )
+from ..report.slice_view import BACKGROUND, TEXT, SliceView, compress_highlights
 from .scores import DiscScore, ScoredCase
 
-BACKGROUND: Color = (13, 15, 18)
-TEXT: Color = (236, 239, 242)
 QUIET: Color = (170, 178, 186)
 MANUAL: Color = (255, 255, 255)
 """Contours of the reference in thumbnails: white, so that the colour of a group is the program's alone."""
@@ -43,9 +42,6 @@ DISC_HEIGHT_PX = 200
 SPINE_HEIGHT_PX = 300
 SCALE_BAR_MM = 50.0
 JPEG_QUALITY = 88
-
-HIGHLIGHT_KNEE = 0.6
-"""Brighter greys are compressed instead of cut, so that nerve roots are seen in bright fluid."""
 
 _GAP, _TITLE, _MARGIN, _CAPTIONS, _LEVELS, _LINE = 14, 34, 16, 112, 68, 18
 
@@ -83,10 +79,8 @@ class SlicePicture:
         result = scored.result
         low, high = display_window(result) if result is not None else np.percentile(image, (1, 98))
         grey = np.maximum((image - low) / max(high - low, 1e-6), 0)
-        headroom = 1 - HIGHLIGHT_KNEE
-        soft = 1 - headroom**2 / (headroom + np.maximum(grey - HIGHLIGHT_KNEE, 0))
         return cls(
-            np.round(np.where(grey > HIGHLIGHT_KNEE, soft, grey) * 255).astype(np.uint8),
+            np.round(compress_highlights(grey) * 255).astype(np.uint8),
             scored.reference,
             np.zeros(image.shape, np.uint8) if result is None else result.label_slice,
             scored.volume.spacing_mm[1:],
@@ -133,13 +127,8 @@ class PictureStore:
         return Path(self._folder.name, f"{number}.npz")
 
 
-@dataclass(frozen=True)
-class View:
-    """The part of a slice that is shown, (first row, last row, first column, last column), and how large."""
-
-    box: tuple[int, int, int, int]
-    size: tuple[int, int]
-    px_per_mm: float
+class View(SliceView):
+    """A box of a slice, cut to it."""
 
     @classmethod
     def around(
@@ -153,16 +142,7 @@ class View:
         ]
         tall, wide = ((high[axis] - low[axis]) * spacing_mm[axis] for axis in (0, 1))
         px_per_mm = height_px / tall
-        return cls((low[0], high[0], low[1], high[1]), (max(1, round(wide * px_per_mm)), height_px), px_per_mm)
-
-    def crop(self, plane: NDArray) -> NDArray:
-        """Return the part of a plane that is shown."""
-        return plane[self.box[0] : self.box[1], self.box[2] : self.box[3]]
-
-    def xy(self, row: float, column: float) -> tuple[float, float]:
-        """Return the place in the picture of a pixel centre."""
-        x = (column - self.box[2] + 0.5) * self.size[0] / (self.box[3] - self.box[2])
-        return x, (row - self.box[0] + 0.5) * self.size[1] / (self.box[1] - self.box[0])
+        return cls(low[0], high[0], low[1], high[1], (max(1, round(wide * px_per_mm)), height_px), px_per_mm)
 
 
 def spine_view(picture: SlicePicture, height_px: int) -> View:

@@ -19,7 +19,8 @@ from ..pfirrmann import GROUPS, ROMAN_GRADES
 from ..research_use import RESEARCH_USE
 from .display_window import display_window
 from .drawing import blend, contour_alpha, draw_text, draw_text_on_image, shortened, smooth_field, text_width, wrapped
-from .overview import BACKGROUND, QUIET, TEXT
+from .overview import QUIET
+from .slice_view import BACKGROUND, TEXT
 from .text import model_names, reader_verdict
 
 CROP_SIZE_PX = (576, 288)

@@ -30,6 +30,7 @@ from .drawing import (
     text_width,
     wrapped,
 )
+from .slice_view import BACKGROUND, TEXT, SliceView, compress_highlights
 from .text import group_probability, model_names, reader_verdict
 
 SLICE_HEIGHT_PX = 1120
@@ -45,14 +46,10 @@ MISSING_SIZE_MM = (14.0, 36.0)
 FILL_ALPHA = 0.20
 OUTLINE_PX = 2.4
 SCALE_BAR_MM = 50.0
-HIGHLIGHT_KNEE = 0.6
-"""Greys above this part of the window are compressed instead of cut, so that nerve roots in bright fluid are seen."""
 
 MEASUREMENT_KEY = "Height: mean height of the disc. DHI: disc height index. Signal: relative to fluid in the canal."
 MISSING_KEY = "White brackets: where a level that was not found may be, estimated from the other discs."
 
-BACKGROUND: Color = (13, 15, 18)
-TEXT: Color = (236, 239, 242)
 QUIET: Color = (150, 158, 166)
 RULE: Color = (52, 58, 64)
 
@@ -96,16 +93,8 @@ def save(result: GradingResult, path: str | os.PathLike[str]) -> None:
         picture.save(temporary)
 
 
-@dataclass(frozen=True)
-class _View:
-    """The part of the slice that is shown, and how pixels of the slice map to those of the picture."""
-
-    row0: int
-    row1: int
-    column0: int
-    column1: int
-    size: tuple[int, int]
-    px_per_mm: float
+class _View(SliceView):
+    """The discs and the places of missing levels with what is around them."""
 
     @classmethod
     def of(cls, result: GradingResult) -> _View:
@@ -125,19 +114,10 @@ class _View:
         size = max(round(width_mm * px_per_mm), 1), max(round(height_mm * px_per_mm), 1)
         return cls(box[0], box[1], box[2], box[3], size, px_per_mm)
 
-    def crop(self, plane: np.ndarray) -> np.ndarray:
-        return plane[self.row0 : self.row1, self.column0 : self.column1]
-
-    def xy(self, row: float, column: float) -> tuple[float, float]:
-        """Return the place in the picture of a pixel centre of the slice."""
-        x = (column - self.column0 + 0.5) * self.size[0] / (self.column1 - self.column0)
-        y = (row - self.row0 + 0.5) * self.size[1] / (self.row1 - self.row0)
-        return x, y
-
     def grey_picture(self, result: GradingResult) -> Image.Image:
         low, high = display_window(result)
         plane = resized(self.crop(result.volume.voxels[result.slice_index]), self.size)
-        grey = _compress_highlights(np.maximum((plane - low) / (high - low), 0)) * 255
+        grey = compress_highlights(np.maximum((plane - low) / (high - low), 0)) * 255
         return Image.fromarray(np.round(grey).astype(np.uint8)).convert("RGB")
 
     def annotated_picture(self, result: GradingResult, plain: Image.Image) -> Image.Image:
@@ -148,13 +128,6 @@ class _View:
             blend(pixels, inside * FILL_ALPHA, disc.color)
             blend(pixels, outline, disc.color)
         return Image.fromarray(np.round(pixels).astype(np.uint8))
-
-
-def _compress_highlights(grey: np.ndarray) -> np.ndarray:
-    """Return greys, 0 to infinity, as 0 to 1: unchanged up to the knee, above it ever flatter."""
-    headroom = 1 - HIGHLIGHT_KNEE
-    above = np.maximum(grey - HIGHLIGHT_KNEE, 0)
-    return np.where(grey > HIGHLIGHT_KNEE, 1 - headroom**2 / (headroom + above), grey)
 
 
 def _draw_header(canvas: Image.Image, result: GradingResult) -> None:
