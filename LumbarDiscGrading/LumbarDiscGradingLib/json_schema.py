@@ -34,6 +34,27 @@ def load_schema(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def manifest_problem(manifest: Any, schema_path: Path, version: int, kind: str, advice: str) -> str | None:
+    """Return what is wrong with a manifest that states the version of its schema, as the end of a sentence, or None.
+
+    Parameters
+    ----------
+    manifest : Any
+        What `json.loads` returned.
+    schema_path : Path
+        Of its JSON Schema, in the latest version known.
+    version : int
+        That version.
+    kind, advice : str
+        What it should be, such as "model manifest", and what to do where it is not.
+    """
+    stated = manifest.get("schema_version") if isinstance(manifest, dict) else None
+    if isinstance(stated, int) and stated > version:
+        return f"has schema version {stated}, newer than this program; update LumbarDiscGrading."
+    violation = first_violation(manifest, load_schema(schema_path))
+    return f"is not a valid {kind}: {violation}; {advice}." if violation else None
+
+
 def first_violation(data: Any, schema: dict[str, Any], where: str = "") -> str | None:
     """Return the first thing in `data` that breaks `schema`, as the end of a sentence, or None.
 
@@ -105,7 +126,8 @@ def _wrong_children(data: Any, schema: dict[str, Any], where: str, name: str) ->
         if schema.get("uniqueItems") and any(item in data[:index] for index, item in enumerate(data)):
             return f"{name} names something twice"
         if "items" in schema:
-            return _first(first_violation(item, schema["items"], f"{where}[{i}]") for i, item in enumerate(data))
+            violations = (first_violation(item, schema["items"], f"{where}[{i}]") for i, item in enumerate(data))
+            return next(filter(None, violations), None)
     if isinstance(data, dict):
         for key in schema.get("required", ()):
             if key not in data:
@@ -120,7 +142,3 @@ def _wrong_children(data: Any, schema: dict[str, Any], where: str, name: str) ->
             if violation:
                 return violation
     return None
-
-
-def _first(violations: Any) -> str | None:
-    return next((violation for violation in violations if violation), None)

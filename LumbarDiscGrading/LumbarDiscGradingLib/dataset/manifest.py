@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..json_schema import first_violation, load_schema
+from ..json_schema import manifest_problem
 from ..pfirrmann import DISC_LABELS, Tissue
 
 MANIFEST_NAME = "dataset.json"
@@ -54,12 +54,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def check_manifest(manifest: Any, where: str) -> None:
     """Raise `DatasetError` unless `manifest` follows the schema and its splits part the patients and their subjects."""
-    version = manifest.get("schema_version") if isinstance(manifest, dict) else None
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise DatasetError(f"{where} has schema version {version}, newer than this program; update LumbarDiscGrading.")
-    violation = first_violation(manifest, load_schema(SCHEMA_PATH))
-    if violation:
-        raise DatasetError(f"{where} is not a valid manifest: {violation}; import or export the data set again.")
+    problem = manifest_problem(manifest, SCHEMA_PATH, SCHEMA_VERSION, "manifest", "import or export the data set again")
+    if problem:
+        raise DatasetError(f"{where} {problem}")
     if manifest["labels"] != label_table():
         raise DatasetError(f"{where} uses other mask values than this program; import or export the data set again.")
     patients = [case["patient"] for case in manifest["cases"]]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..json_schema import first_violation, load_schema
+from ..json_schema import manifest_problem
 
 MANIFEST_NAME = "manifest.json"
 WEIGHTS_NAME = "weights.safetensors"
@@ -39,9 +39,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def check_manifest(manifest: Any, where: str) -> None:
     """Raise `ModelError` unless `manifest` follows the schema."""
-    version = manifest.get("schema_version") if isinstance(manifest, dict) else None
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise ModelError(f"{where} has schema version {version}, newer than this program; update LumbarDiscGrading.")
-    violation = first_violation(manifest, load_schema(SCHEMA_PATH))
-    if violation:
-        raise ModelError(f"{where} is not a valid model manifest: {violation}; get the model again from its source.")
+    advice = "get the model again from its source"
+    problem = manifest_problem(manifest, SCHEMA_PATH, SCHEMA_VERSION, "model manifest", advice)
+    if problem:
+        raise ModelError(f"{where} {problem}")
