@@ -214,7 +214,7 @@ def test_intervals_are_of_people_not_of_their_cases():
     assert (as_people.low, as_people.high) == (accuracy.low, accuracy.high)
     assert as_people.high - as_people.low > 1.2 * (as_cases.high - as_cases.low)
     assert (as_people.patients, as_people.discs, as_cases.patients) == (20, 200, 40)
-    (metric,) = (m for m in metrics_of(of_pairs(twice), "d") if m["name"] == "accuracy of the groups")
+    (metric,) = (m for m in metrics_of(figures_of(of_pairs(twice)), "d") if m["name"] == "accuracy of the groups")
     assert metric["interval"] == [round(accuracy.low, 4), round(accuracy.high, 4)]
     evaluation = Evaluation.of(of_pairs(twice), split="tune")
     assert evaluation.metrics[0]["data"] == "one, 20 tune patients"
@@ -250,12 +250,12 @@ def test_a_figure_of_few_patients_that_is_often_undefined_has_no_interval():
 
 
 def test_metrics_for_cards_are_finite_and_named_as_the_cards_expect():
-    metrics = {metric["name"]: metric for metric in metrics_of(table(5), "five")}
+    metrics = {metric["name"]: metric for metric in metrics_of(figures_of(table(5)), "five")}
     assert metrics["median disc Dice"]["n"] == 25
     assert metrics["quadratic kappa of the groups"]["interval"][0] < metrics["quadratic kappa of the groups"]["value"]
     assert all(np.isfinite(metric["value"]) and metric["data"] == "five" for metric in metrics.values())
     one = [replace(score, grade=1, predicted_grade=1) for score in table(1)]
-    assert "quadratic kappa of the groups" not in {metric["name"] for metric in metrics_of(one, "one")}
+    assert "quadratic kappa of the groups" not in {metric["name"] for metric in metrics_of(figures_of(one), "one")}
 
 
 def test_failures_come_worst_first():

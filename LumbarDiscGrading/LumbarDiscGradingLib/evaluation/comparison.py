@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from ..dataset.labelled import person_count, person_of
 from ..measures.bootstrap import interval
 from .measures import ALL_DISCS, LOWER_IS_BETTER, chosen_scores, measured_parts
-from .metrics import ALL_SOURCES, Drawn, sources_of
+from .metrics import ALL_SOURCES, Drawn, json_ready, sources_of
 from .scores import DiscScore, EvaluationError
 
 GATE_FIGURES = (
@@ -42,7 +42,7 @@ class Difference:
     Attributes
     ----------
     source, part, name : str
-        As in `evaluation_metrics.Figure`.
+        As in `metrics.Figure`.
     old, new : float
         NaN where it is not defined.
     difference, low, high : float
@@ -65,13 +65,8 @@ class Difference:
 
     def row(self) -> dict[str, Any]:
         """Return the difference as JSON-ready data; what is not defined is None."""
-        numbers = {
-            key: round(value, 5) if np.isfinite(value) else None
-            for key in ("old", "new", "difference", "low", "high")
-            for value in (float(getattr(self, key)),)
-        }
-        keys = {"source": self.source, "part": self.part, "name": self.name}
-        return {**keys, **numbers, "patients": self.patients, "verdict": self.verdict.value}
+        row = {field: json_ready(value) for field, value in asdict(self).items()}
+        return {**row, "verdict": self.verdict.value}
 
 
 @dataclass(frozen=True)
@@ -124,11 +119,6 @@ def compare_scores(old: Sequence[DiscScore], new: Sequence[DiscScore], seed: int
 
     In each round of the bootstrap the same patients are drawn for both, so that what is hard about a patient
     cancels out.
-
-    Parameters
-    ----------
-    old, new : sequence of DiscScore
-    seed : int
 
     Raises
     ------

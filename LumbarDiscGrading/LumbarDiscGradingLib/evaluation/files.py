@@ -81,15 +81,14 @@ class Evaluation:
             raise EvaluationError(
                 f"No patient of the split '{split}' has a reference grade or mask to compare with; choose another one."
             )
-        metrics = []
+        figures, metrics = figures_of(scores), []
         for source in sorted({score.source for score in scores}):
-            own = [score for score in scores if score.source == source]
-            count = person_count(own)
+            count = person_count(score for score in scores if score.source == source)
             label = f"{source}, {count} {split} patients" + (f", {degradation}" if degradation else "")
-            metrics += metrics_of(own, label)
+            metrics += metrics_of([figure for figure in figures if figure.source == source], label)
         return cls(
             tuple(scores),
-            tuple(figures_of(scores)),
+            tuple(figures),
             tuple(failures_of(scores)),
             tuple(metrics),
             tuple(models),

@@ -57,7 +57,7 @@ class Measure:
         Whether all discs of a patient share one value, of which one counts.
     resampled : bool
         Whether it has a bootstrap interval. The calibration error has none: drawing discs again adds to it, so that the
-        interval would lie too high (`evaluation_statistics.calibration_error_by_chance` says what is large).
+        interval would lie too high (`measures.classification.calibration_error_by_chance` says what is large).
     """
 
     name: str
@@ -217,6 +217,7 @@ GRADING_MEASURES = (
     ),
 )
 MEASURES = (*SEGMENTATION_MEASURES, *GRADING_MEASURES)
+CARD_FIGURES = frozenset(measure.name for measure in MEASURES if measure.headline)
 LOWER_IS_BETTER = frozenset(measure.name for measure in MEASURES if measure.lower_is_better)
 
 _OF_A_LEVEL = (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..dataset.labelled import person_count, person_of
 from ..measures.bootstrap import interval
 from ..pfirrmann import GRADES, GROUPS
-from .measures import ALL_DISCS, MEASURES, Measure, chosen_scores, graded_scores, measured_parts
+from .measures import ALL_DISCS, CARD_FIGURES, Measure, chosen_scores, graded_scores, measured_parts
 from .scores import DiscScore
 
 BOOTSTRAP_ROUNDS = 2000
@@ -49,12 +49,14 @@ class Figure:
 
     def row(self) -> dict[str, Any]:
         """Return the figure as JSON-ready data; what is not defined is None."""
-        numbers = {
-            key: round(value, 5) if np.isfinite(value) else None
-            for key, value in (("value", self.value), ("low", self.low), ("high", self.high))
-        }
-        keys = {"source": self.source, "part": self.part, "name": self.name}
-        return {**keys, **numbers, "patients": self.patients, "discs": self.discs}
+        return {field: json_ready(value) for field, value in asdict(self).items()}
+
+
+def json_ready(value: Any) -> Any:
+    """Return a number to five digits, None where it is not finite; anything else as it is."""
+    if not isinstance(value, float):
+        return value
+    return round(value, 5) if np.isfinite(value) else None
 
 
 @dataclass(frozen=True)
@@ -112,41 +114,27 @@ def _figure(source: str, part: str, measure: Measure, scores: Sequence[DiscScore
     return Figure(source, part, measure.name, value, low, high, patients, len(scores))
 
 
-def metrics_of(scores: Sequence[DiscScore], data: str, seed: int = 0) -> list[dict[str, Any]]:
-    """Return the headline figures of one data set as a model's manifest takes them.
+def metrics_of(figures: Iterable[Figure], data: str) -> list[dict[str, Any]]:
+    """Return the headline figures of one source as a model's manifest takes them.
 
     Parameters
     ----------
-    scores : sequence of DiscScore
+    figures : iterable of Figure
+        From `figures_of`.
     data : str
-        What they were measured on, for the card.
-    seed : int
-
-    Returns
-    -------
-    list of dict
-        ``name``, ``value``, ``interval``, ``n`` (discs), ``data``.
+        What they were measured on.
     """
-    drawn = Drawn.of([person_of(score) for score in scores], seed)
-    entries = []
-    for measure in MEASURES:
-        chosen = chosen_scores(measure, scores, lambda score: True)
-        if not measure.headline or not chosen:
-            continue
-        figure = _figure(data, ALL_DISCS, measure, chosen, drawn)
-        if np.isfinite(figure.value):
-            known = np.isfinite([figure.low, figure.high]).all()
-            between = [round(figure.low, 4), round(figure.high, 4)] if known else None
-            entries.append(
-                {
-                    "name": figure.name,
-                    "value": round(figure.value, 4),
-                    "interval": between,
-                    "n": figure.discs,
-                    "data": data,
-                }
-            )
-    return entries
+    return [
+        {
+            "name": figure.name,
+            "value": round(figure.value, 4),
+            "interval": [round(figure.low, 4), round(figure.high, 4)] if np.isfinite(figure.low) else None,
+            "n": figure.discs,
+            "data": data,
+        }
+        for figure in figures
+        if figure.part == ALL_DISCS and figure.name in CARD_FIGURES and np.isfinite(figure.value)
+    ]
 
 
 def confusion(scores: Sequence[DiscScore], of_grades: bool = False) -> NDArray[np.int64]:

@@ -14,8 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from .bootstrap import interval
 
 DEFAULT_RESAMPLES = 2000
-_CHUNK = 250
-"""Resamples drawn at a time: memory does not grow with their number."""
 
 
 class Weights(str, Enum):
@@ -95,11 +93,6 @@ def kappa_with_interval(
     value = float(weighted_kappa(tables.sum(axis=0), weights)) if patients else float("nan")
     if patients < 2 or resamples < 1:
         return Estimate(value, float("nan"), float("nan"))
-    generator = np.random.default_rng(seed)
-    flat = tables.reshape(patients, -1)
-    drawn = []
-    for start in range(0, resamples, _CHUNK):
-        size = min(_CHUNK, resamples - start)
-        times = generator.multinomial(patients, np.full(patients, 1 / patients), size=size)
-        drawn.append(weighted_kappa((times @ flat).reshape(size, categories, categories), weights))
-    return Estimate(value, *interval(np.concatenate(drawn)))
+    times = np.random.default_rng(seed).multinomial(patients, np.full(patients, 1 / patients), size=resamples)
+    drawn = (times @ tables.reshape(patients, -1)).reshape(resamples, categories, categories)
+    return Estimate(value, *interval(weighted_kappa(drawn, weights)))
