@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from ...grading.discs import pixels_of
+from ...grading.measurements import extent_mm
 from ...pfirrmann import DISC_LABELS, GROUPS, group_of_grade
 from .disc_samples import DiscSample
 
@@ -30,9 +31,8 @@ FEATURES = (
 def features_of(sample: DiscSample) -> NDArray[np.float64]:
     """Return the features of a disc, shape (10,), in the order of `FEATURES`; NaN where a part has no pixels."""
     pixels = pixels_of(sample.mask)
-    offset = pixels * np.array(sample.spacing_mm) - np.array(sample.axis.center_mm)
-    along = offset @ sample.axis.along
-    diameter = float(np.ptp(along)) + float(np.mean(sample.spacing_mm))
+    along = (pixels * sample.spacing_mm - np.array(sample.axis.center_mm)) @ sample.axis.along
+    diameter = extent_mm(sample.mask, sample.axis.along, sample.spacing_mm)
     area = len(pixels) * sample.spacing_mm[0] * sample.spacing_mm[1]
     signal = sample.slice_2d[pixels[:, 0], pixels[:, 1]] / max(sample.fluid, 1e-6)
     central = signal[np.abs(along) <= diameter / 4]
@@ -60,13 +60,7 @@ def features_of(sample: DiscSample) -> NDArray[np.float64]:
 def group_probabilities_by_features(
     training: Sequence[DiscSample], tested: Sequence[DiscSample], seed: int = 0
 ) -> NDArray[np.float64]:
-    """Return the probabilities of mild, moderate and serious, shape (discs, 3), by gradient boosting on the features.
-
-    Parameters
-    ----------
-    training, tested : sequence of DiscSample
-    seed : int
-    """
+    """Return the probabilities of mild, moderate and serious, shape (discs, 3), by boosting on the features."""
     groups = [GROUPS.index(group_of_grade(sample.grade)) for sample in training]
     model = HistGradientBoostingClassifier(
         max_iter=150,
