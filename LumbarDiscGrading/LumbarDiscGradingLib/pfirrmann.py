@@ -67,7 +67,13 @@ def group_of_grade(grade: int) -> Group:
 
 
 def group_probabilities(grade_probabilities: Sequence[float]) -> tuple[float, float, float]:
-    """Sum the probabilities of grades I-V into those of mild, moderate and serious."""
+    """Sum the probabilities of grades I-V into those of mild, moderate and serious.
+
+    Raises
+    ------
+    ValueError
+        If there are not five.
+    """
     if len(grade_probabilities) != len(GRADES):
         raise ValueError(f"Expected {len(GRADES)} grade probabilities, found {len(grade_probabilities)}.")
     p = [float(value) for value in grade_probabilities]

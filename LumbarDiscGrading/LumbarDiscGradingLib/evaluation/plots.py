@@ -50,7 +50,7 @@ def roc_plot(sources: Sources, auc: Mapping[tuple[str, str], float]) -> Plot | N
     sources : mapping
         Scores by the name of their source.
     auc : mapping
-        Value by source and name (`evaluation_measures.auc_name`), for the legend.
+        Value by source and name (`measures.auc_name`), for the legend.
     """
     usable = {name: graded_scores(scores) for name, scores in sources.items()}
     usable = {name: scores for name, scores in usable.items() if len({_group(score) for score in scores}) > 1}

@@ -195,7 +195,14 @@ def surface_distances_mm(
 ) -> tuple[float, float]:
     """Return the mean symmetric distance of two contours and the larger directed 95th percentile, in mm.
 
-    Neither mask may be empty. The percentile is MONAI's robust Hausdorff distance.
+    The percentile is MONAI's robust Hausdorff distance.
+
+    Parameters
+    ----------
+    first, second : ndarray of bool, shape (rows, columns)
+        Neither may be empty.
+    spacing_mm : tuple of float
+        Of rows and columns.
     """
     import torch
     from monai.metrics import compute_hausdorff_distance

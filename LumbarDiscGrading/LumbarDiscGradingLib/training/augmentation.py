@@ -45,9 +45,16 @@ def intensity_transforms(seed: int) -> Compose:
 def vary_tissue_contrast(
     patch: NDArray[np.float32], tissues: NDArray[np.uint8], random: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Scale vertebrae, discs, canal and the rest each by a factor of its own, softened at their borders.
+    """Return a patch with vertebrae, discs, canal and the rest each scaled by a factor, softened at their borders.
 
     Stands for other echo times, field strengths and fat suppression.
+
+    Parameters
+    ----------
+    patch : ndarray of float32, shape (rows, columns)
+    tissues : ndarray of uint8, shape (rows, columns)
+        `pfirrmann.Tissue` values.
+    random : numpy.random.Generator
     """
     factors = np.exp(random.uniform(-0.45, 0.45, size=4)).astype(np.float32)
     return patch * gaussian_filter(factors[np.minimum(tissues, 3)], 1.0)
@@ -56,7 +63,7 @@ def vary_tissue_contrast(
 def cut_field_of_view(
     patch: NDArray[np.float32], labels: NDArray[np.uint8], random: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Blank a margin at one or more sides, as where the acquired field of view ends on the canvas."""
+    """Return copies of a patch and its labels with a blank margin at some sides, as where a field of view ends."""
     patch, labels = patch.copy(), labels.copy()
     rows, columns = patch.shape
     for side, extent in enumerate((rows, rows, columns, columns)):
@@ -74,6 +81,6 @@ def cut_field_of_view(
 
 
 def random_gamma(patch: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    """Bend the grey scale: the window's upper end is 0.6 to 1.7 times the robust maximum, gamma 0.6 to 1.5."""
+    """Return a patch on another grey scale: windowed up to 0.6 to 1.7 times its robust maximum, gamma 0.6 to 1.5."""
     high = np.exp(random.uniform(np.log(0.6), np.log(1.7)))
     return np.clip(patch / high, 0.0, 1.0) ** np.exp(random.uniform(np.log(0.6), np.log(1.5)))

@@ -26,7 +26,7 @@ def record_metrics(model: TrainedModel, metrics: Sequence[Mapping[str, Any]]) ->
     ----------
     model : TrainedModel
     metrics : sequence of mapping
-        From `evaluation.metrics_of`, of both networks; those of the model's task are taken.
+        From `evaluation.metrics.metrics_of`, of both networks; those of the model's task are taken.
 
     Raises
     ------

@@ -35,7 +35,7 @@ class SegmentationRecipe:
     learning_rate : float
         Peak of the one-cycle schedule (``adamw``), constant for ``sgd``.
     augment : bool
-        Physics-minded augmentation (`training.augmentation`).
+        Physics-minded augmentation (`augmentation`).
     self_training_epoch : int or None
         From this epoch on, cases without masks are trained on the network's own confident predictions.
     self_training_share : float
@@ -45,7 +45,7 @@ class SegmentationRecipe:
     average_decay : float or None
         Decay per step of the moving average of the weights that is kept as the model; None keeps the last weights.
     fit_contour : bool
-        After training, fit an offset on the disc's logit (`training.contour_offset`).
+        After training, fit an offset on the disc's logit (`segmentation.contour_offset`).
     precision : str
         Lightning precision.
     """
@@ -77,7 +77,7 @@ class GradingRecipe:
     mask_use : MaskUse
         Crop and mask side by side, multiplied (as in the study), or the crop alone, which the mask has placed.
     ordinal : bool
-        True: five ordinal Pfirrmann grades (cumulative logits); False: the three groups (softmax).
+        True: five Pfirrmann grades, whose order the loss knows (`grading.train.ordinal_loss`); False: three groups.
     widths : tuple of int
         Channels of the stages.
     attention : bool
@@ -95,10 +95,10 @@ class GradingRecipe:
         Share of the target moved to the neighbouring grades (readers disagree by one grade).
     balance_sources : bool
         Draw data sets, and within them the grades, by the square root of their frequency
-        (`disc_crops.drawing_weights`).
+        (`grading.train.drawing_weights`).
     first_round_folds : int
         More than 0: before the training, each training disc is graded by a network that never saw its patient, in so
-        many folds (`training.cross_validation.first_round`).
+        many folds (`grading.cross_validation.first_round`).
     believed_share : float
         Share of a target that these gradings have; the rest is the reading.
     average_decay : float or None

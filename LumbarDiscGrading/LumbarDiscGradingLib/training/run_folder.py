@@ -21,7 +21,7 @@ from .errors import TrainingError
 from .recipes import GradingRecipe, SegmentationRecipe
 from .run_record import RECORD_NAME, RunOptions, require_same, write_record
 
-Recipe = SegmentationRecipe | GradingRecipe
+TrainingRecipe = SegmentationRecipe | GradingRecipe
 
 LAST_CHECKPOINT = "last"
 OWN_LABELS_NAME = "own-labels.npz"
@@ -129,7 +129,7 @@ class RunFolder:
             number += 1
         return CSVLogger(self.folder, name="", version=f"metrics-resumed-{number}")
 
-    def trainer(self, recipe: Recipe, **more: Any) -> L.Trainer:
+    def trainer(self, recipe: TrainingRecipe, **more: Any) -> L.Trainer:
         """Return a trainer that logs and keeps its last checkpoint in this folder.
 
         On several devices or nodes it is Lightning's distributed data parallel: gradients are averaged over the
@@ -179,7 +179,7 @@ class _Beginning(Callback):
 Module = TypeVar("Module", bound=L.LightningModule)
 
 
-def new_module(kind: Callable[[Any], Module], recipe: Recipe, options: RunOptions) -> Module:
+def new_module(kind: Callable[[Any], Module], recipe: TrainingRecipe, options: RunOptions) -> Module:
     """Seed all random numbers, and make a module with random weights or those of the model to go on from.
 
     Raises
@@ -202,7 +202,7 @@ def _take_weights(network: nn.Module, model: TrainedModel) -> None:
     network.load_state_dict(weights)
 
 
-def _averaging(recipe: Recipe) -> list[Callback]:
+def _averaging(recipe: TrainingRecipe) -> list[Callback]:
     if recipe.average_decay is None:
         return []
     return [WeightAveraging(avg_fn=partial(moving_average, most=recipe.average_decay))]
@@ -227,7 +227,7 @@ def moving_average(averaged: Tensor, current: Tensor, count: Tensor, most: float
 
 
 def optimizer_and_schedule(
-    module: L.LightningModule, recipe: Recipe, weight_decay: float, warm_up: float
+    module: L.LightningModule, recipe: TrainingRecipe, weight_decay: float, warm_up: float
 ) -> dict[str, Any]:
     """Return SGD at a constant rate, or AdamW on a one-cycle schedule, as Lightning wants them.
 

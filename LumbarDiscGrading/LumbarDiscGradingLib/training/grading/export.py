@@ -33,7 +33,7 @@ def save_grading_model(
     Parameters
     ----------
     temperature : float or None
-        From `training.grading.fit_temperature`; None where there were no tuning discs to fit it on.
+        From `train.fit_temperature`; None where there were no tuning discs to fit it on.
     discs_found_by : TrainedModel, optional
         The segmentation model that found the discs of cases without masks.
     """

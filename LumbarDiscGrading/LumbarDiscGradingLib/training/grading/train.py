@@ -177,13 +177,6 @@ def train_grading(
 ) -> GradingModule:
     """Train a SpineNet; checkpoints and ``metrics.csv`` go to `run_folder`.
 
-    Parameters
-    ----------
-    training, tuning : list of DiscSample
-    recipe : GradingRecipe
-    run_folder : Path
-    options : RunOptions
-
     Raises
     ------
     TrainingError
