@@ -114,7 +114,7 @@ class Comparison:
         }
 
 
-def compare_scores(old: Sequence[DiscScore], new: Sequence[DiscScore], seed: int = 0) -> Comparison:
+def compare_scores(old: Sequence[DiscScore], new: Sequence[DiscScore]) -> Comparison:
     """Compare two models by their scores on the same patients.
 
     In each round of the bootstrap the same patients are drawn for both, so that what is hard about a patient
@@ -135,7 +135,7 @@ def compare_scores(old: Sequence[DiscScore], new: Sequence[DiscScore], seed: int
     new_sources = sources_of(new)
     differences = []
     for source, own in sources_of(old).items():
-        differences += _differences(source, own, new_sources[source], seed)
+        differences += _differences(source, own, new_sources[source])
     return Comparison(tuple(differences), person_count(old), len(left_out))
 
 
@@ -148,8 +148,8 @@ def _with_known_subjects(old: Sequence[DiscScore], new: Sequence[DiscScore]) -> 
     return first, second
 
 
-def _differences(source: str, old: list[DiscScore], new: list[DiscScore], seed: int) -> list[Difference]:
-    drawn = Drawn.of([person_of(score) for score in old], seed)
+def _differences(source: str, old: list[DiscScore], new: list[DiscScore]) -> list[Difference]:
+    drawn = Drawn.of([person_of(score) for score in old])
     differences = []
     for part, measure, belongs in measured_parts([*old, *new]):
         values, rounds, patients = [], [], set()

@@ -74,11 +74,11 @@ class Drawn:
     times: NDArray[np.float64]
 
     @classmethod
-    def of(cls, patients: Sequence[tuple[str, str]], seed: int = 0, rounds: int = BOOTSTRAP_ROUNDS) -> Drawn:
+    def of(cls, patients: Sequence[tuple[str, str]]) -> Drawn:
         """Draw patients with replacement, those of each source among themselves; none where there is only one."""
         ordered = sorted(set(patients))
-        times = np.zeros((rounds if len(ordered) > 1 else 0, len(ordered)))
-        random = np.random.default_rng(seed)
+        times = np.zeros((BOOTSTRAP_ROUNDS if len(ordered) > 1 else 0, len(ordered)))
+        random = np.random.default_rng(0)
         for source in sorted({source for source, _ in ordered}):
             own = [column for column, patient in enumerate(ordered) if patient[0] == source]
             times[:, own] = random.multinomial(len(own), np.full(len(own), 1 / len(own)), size=len(times))
@@ -96,11 +96,11 @@ def sources_of(scores: Sequence[DiscScore]) -> dict[str, list[DiscScore]]:
     return by_source if len(names) < 2 else {**by_source, ALL_SOURCES: list(scores)}
 
 
-def figures_of(scores: Sequence[DiscScore], seed: int = 0) -> list[Figure]:
+def figures_of(scores: Sequence[DiscScore]) -> list[Figure]:
     """Return all figures of all sources and parts, each with its 95 % bootstrap interval by patient."""
     figures = []
     for source, own in sources_of(scores).items():
-        drawn = Drawn.of([person_of(score) for score in own], seed)
+        drawn = Drawn.of([person_of(score) for score in own])
         for part, measure, belongs in measured_parts(own):
             figures.append(_figure(source, part, measure, chosen_scores(measure, own, belongs), drawn))
     return figures

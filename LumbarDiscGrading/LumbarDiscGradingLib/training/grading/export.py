@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ...dataset.labelled import LabelledDataset
 from ...grading.classifier import CROP_NORMALIZATION
@@ -23,7 +22,6 @@ def save_grading_model(
     version: str,
     datasets: Sequence[LabelledDataset],
     temperature: float | None,
-    metrics: Sequence[Mapping[str, Any]] = (),
     seed: int = 0,
     start_from: TrainedModel | None = None,
     discs_found_by: TrainedModel | None = None,
@@ -63,6 +61,6 @@ def save_grading_model(
         "outputs": outputs,
         "calibration": {"temperature": 1.0 if temperature is None else temperature},
         **provenance(recipe_settings(recipe), datasets, seed, start_from, discs_found_by),
-        "metrics": list(metrics),
+        "metrics": [],
     }
     return save_model(folder, module.network, manifest, model_card(manifest, datasets, temperature is not None))

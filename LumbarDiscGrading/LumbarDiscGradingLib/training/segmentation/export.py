@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ...dataset.labelled import LabelledDataset
 from ...grading.segmenter import SLICE_NORMALIZATION
@@ -22,7 +21,6 @@ def save_segmentation_model(
     name: str,
     version: str,
     datasets: Sequence[LabelledDataset],
-    metrics: Sequence[Mapping[str, Any]] = (),
     seed: int = 0,
     start_from: TrainedModel | None = None,
 ) -> TrainedModel:
@@ -35,8 +33,6 @@ def save_segmentation_model(
     name, version : str
     datasets : sequence of LabelledDataset
         Those it was trained on.
-    metrics : sequence of mapping
-        As the manifest's schema describes them: name, value, interval, n, data.
     seed : int
     start_from : TrainedModel, optional
         The model whose weights the training began with.
@@ -63,6 +59,6 @@ def save_segmentation_model(
         },
         "outputs": outputs,
         **provenance(recipe_settings(recipe), datasets, seed, start_from),
-        "metrics": list(metrics),
+        "metrics": [],
     }
     return save_model(folder, module.network, manifest, model_card(manifest, datasets))
