@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import qt
+import slicer
+from slicer.i18n import tr as _
+
 from ..resources import resource_path
 from .grading.tab import GradingPanel
 
@@ -26,9 +30,6 @@ class Modes:
     """
 
     def __init__(self, widget: Any, ui: Any, logic: Any) -> None:
-        import qt
-        from slicer.i18n import tr as _
-
         self.ui, self._logic = ui, logic
         self.grading = GradingPanel(ui, logic)
         self.review: ReviewPanel | None = None
@@ -83,8 +84,6 @@ class Modes:
             self._panel().enter()
 
     def _build_review(self) -> None:
-        import slicer
-
         from .review.tab import ReviewPanel  # brings SimpleITK and scipy, which Grade Discs opens without
 
         widget = slicer.util.loadUI(str(resource_path("UI", "AnnotationReview.ui")))

@@ -12,6 +12,8 @@ import unittest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import slicer
+
 from .self_test_log import LogWatch
 from .self_test_user import PanelUser, go_to, selected_module
 
@@ -65,8 +67,6 @@ class SelfTest(_WithSlicersTestCase):
 
     def setUp(self) -> None:
         """Start from an empty scene, with the log as it is now."""
-        import slicer
-
         self._step(f"{self.id().split('.')[-1].replace('_', ' ')}:")
         self._log = LogWatch(slicer.app.errorLogModel())
         self.user = PanelUser()
@@ -75,8 +75,6 @@ class SelfTest(_WithSlicersTestCase):
 
     def tearDown(self) -> None:
         """Leave an empty scene; fail for what was logged meanwhile."""
-        import slicer
-
         slicer.mrmlScene.Clear()
         self.user.look(LOG_S)
         faults = dict.fromkeys(self._log.faults())
@@ -95,8 +93,6 @@ class SelfTest(_WithSlicersTestCase):
 
     def test_01_parameters_follow_the_scene(self) -> None:
         """The volume selected in the parameter node is kept in the scene, and none is left after that closes."""
-        import slicer
-
         logic = self.logicClass()
         volumeNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "T2")
         logic.getParameterNode().inputVolume = volumeNode
@@ -107,7 +103,6 @@ class SelfTest(_WithSlicersTestCase):
     def test_02_what_is_not_sagittal_is_refused(self) -> None:
         """An axial stack raises one sentence for the user and leaves the scene as it was."""
         import numpy as np
-        import slicer
 
         voxels = np.random.default_rng(7).integers(0, 900, (20, 64, 64), dtype=np.int16)
         volumeNode = slicer.util.addVolumeFromArray(voxels, ijkToRAS=np.diag([0.5, 0.5, 5.0, 1.0]))
@@ -117,8 +112,6 @@ class SelfTest(_WithSlicersTestCase):
 
     def test_03_a_script_grades_the_sample(self) -> None:
         """The logic gives the discs of the sample to a script, with a segment each."""
-        import slicer
-
         from ..scene.sample import load_sample
 
         self._require_networks()
@@ -183,8 +176,6 @@ class SelfTest(_WithSlicersTestCase):
 
     def test_07_the_series_is_chosen_by_its_header(self) -> None:
         """Of two DICOM series without descriptions the T2 is picked by its echo time, and the T1 is doubted."""
-        import slicer
-
         from .self_test_dicom import write_study
 
         utilities = self._dicom_utilities()
@@ -283,8 +274,6 @@ class SelfTest(_WithSlicersTestCase):
 
     def test_11_a_scene_is_saved_and_loaded(self) -> None:
         """A corrected result comes back from a saved scene with its table, image and discs."""
-        import slicer
-
         from ..scene.volumes import sagittal_volume_from_node
 
         user = self._open_panel(networks=True)
@@ -413,8 +402,6 @@ class SelfTest(_WithSlicersTestCase):
 
     def _dicom_utilities(self) -> Any:
         """Return Slicer's DICOM utilities; skip where it has none."""
-        import slicer
-
         try:
             from DICOMLib import DICOMUtils
         except ImportError:
@@ -424,8 +411,6 @@ class SelfTest(_WithSlicersTestCase):
         return DICOMUtils
 
     def _open_panel(self, networks: bool = False) -> PanelUser:
-        import slicer
-
         if getattr(slicer.modules, "lumbardiscgrading", None) is None:
             self._skip("the module has no panel here")
         if networks:
@@ -481,15 +466,11 @@ def _of_images(nodes: list[Any], uids: list[str]) -> Any:
 
 
 def _layout() -> int | None:
-    import slicer
-
     node = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
     return node.GetViewArrangement() if node is not None else None
 
 
 def _restore_layout(layout: int | None) -> None:
-    import slicer
-
     node = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
     if node is not None and layout is not None:
         node.SetViewArrangement(layout)
@@ -501,8 +482,6 @@ def _settings() -> dict[str, Any]:
         import qt
     except ImportError:  # a core of Slicer without windows
         return {}
-    import slicer
-
     settings = qt.QSettings()
     found = {name: settings.value(name) for name in settings.allKeys() if name.startswith(SETTINGS)}
     database = getattr(slicer, "dicomDatabaseDirectorySettingsKey", "")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import slicer
+
 LEVEL_COLUMN, ORIGIN_COLUMN = 2, 3
 """Of `ctkErrorLogAbstractModel`; the whole text of an entry is its ``logEntryDescription``."""
 BAD_LEVELS = ("Warning", "Error", "Critical", "Fatal")
@@ -68,6 +70,4 @@ class LogWatch:
 
 
 def _is_foreign(line: str) -> bool:
-    import slicer
-
     return line in WITHOUT_WINDOW and slicer.app.layoutManager() is None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import slicer
 
 MODULE = "LumbarDiscGrading"
 VIEWS = ("Red", "Yellow", "Green")
@@ -25,8 +26,6 @@ class PanelUser:
     @property
     def widget(self) -> Any:
         """The module's widget object."""
-        import slicer
-
         return slicer.modules.lumbardiscgrading.widgetRepresentation().self()
 
     @property
@@ -62,8 +61,6 @@ class PanelUser:
 
     def look(self, seconds: float = 0.0) -> None:
         """Let Slicer handle what happened, for a while."""
-        import slicer
-
         end = time.monotonic() + seconds
         slicer.app.processEvents()
         while time.monotonic() < end:
@@ -81,8 +78,6 @@ class PanelUser:
 
     def load(self, volume: Any, name: str) -> Any:
         """Load a volume; as Slicer does, it is shown in all slice views."""
-        import slicer
-
         from ..scene.volumes import volume_node_from
 
         node = volume_node_from(volume, name, slicer.mrmlScene)
@@ -135,8 +130,6 @@ class PanelUser:
 
     def draw(self, segment: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
         """Change a segment, given by its name, as a script or an effect does."""
-        import slicer
-
         node = self.segmentation()
         name, volumeNode = node.GetSegmentation().GetSegmentIdBySegmentName(segment), self.volume()
         changed = change(self.mask(segment)).astype(np.uint8)
@@ -170,8 +163,6 @@ class PanelUser:
 
     def report(self) -> str:
         """Return the report text that the panel copies; the clipboard is left as it was."""
-        import slicer
-
         clipboard = slicer.app.clipboard()
         former = clipboard.text()
         self.click("copyReportButton")
@@ -181,8 +172,6 @@ class PanelUser:
 
     def images(self) -> set[str]:
         """Return the names of the volumes in the slice views; none where there are no views."""
-        import slicer
-
         composites = [slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceCompositeNode{view}") for view in VIEWS]
         nodes = [
             slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
@@ -213,8 +202,6 @@ class PanelUser:
 
     def mask(self, segment: str) -> np.ndarray:
         """Return the voxels of a segment, shape (k, j, i) as those of the volume."""
-        import slicer
-
         node = self.segmentation()
         name = node.GetSegmentation().GetSegmentIdBySegmentName(segment)
         return np.array(slicer.util.arrayFromSegmentBinaryLabelmap(node, name, self.volume()))
@@ -238,8 +225,6 @@ class PanelUser:
 
 def go_to(module: str) -> None:
     """Open a module; without a main window only this one can be opened."""
-    import slicer
-
     try:
         slicer.util.selectModule(module)
     except RuntimeError:  # there is no main window
@@ -253,8 +238,6 @@ def go_to(module: str) -> None:
 
 def selected_module() -> str:
     """Return the module that is open; empty without a main window."""
-    import slicer
-
     try:
         return slicer.util.selectedModule() or ""
     except RuntimeError:
@@ -271,8 +254,6 @@ def grown(mask: np.ndarray) -> np.ndarray:
 
 
 def _segmentations() -> list[Any]:
-    import slicer
-
     scene = slicer.mrmlScene
     count = scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
     return [scene.GetNthNodeByClass(n, "vtkMRMLSegmentationNode") for n in range(count)]

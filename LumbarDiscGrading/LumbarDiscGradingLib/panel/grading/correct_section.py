@@ -6,6 +6,9 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+import qt
+from slicer.i18n import tr as _
+
 from ...grading.corrections import Correction, GradeSet, LevelSet, NotAssessable, possible_levels
 from ...imaging.volume import ImagingError
 from ...pfirrmann import GRADES
@@ -60,8 +63,6 @@ class CorrectSection:
 
     def show(self, case: GradedCase | None, level: str | None, allowed: bool = True) -> None:
         """Show what can be changed of the selected disc; while something runs nothing can."""
-        from slicer.i18n import tr as _
-
         if self.editing and (case is not self.case or level != self._edited) and self.stop_editing():
             return  # what was drawn is graded now, and that has shown everything anew
         self.case, self.level, self._allowed = case, level, allowed
@@ -83,8 +84,6 @@ class CorrectSection:
 
     def undo(self) -> None:
         """Take the last change back."""
-        from slicer.i18n import tr as _
-
         if self.case is None or not self._allowed:
             return
         if self.drawn_levels:
@@ -102,8 +101,6 @@ class CorrectSection:
 
     def take_masks_back(self) -> None:
         """Show the masks as they were graded, whatever was drawn since."""
-        from slicer.i18n import tr as _
-
         self.stop_editing(keep=False)
         try:
             self.case.rewrite()
@@ -143,8 +140,6 @@ class CorrectSection:
 
     def finish_first(self) -> bool:
         """Tell the user to finish a drawn mask, so that nothing drawn is lost, and return whether there is one."""
-        from slicer.i18n import tr as _
-
         levels = self.drawn_levels
         if levels:
             text = _("The mask of {levels} was changed: click Re-grade disc first, or undo.")
@@ -166,8 +161,6 @@ class CorrectSection:
         bool
             Whether it is being graded.
         """
-        from slicer.i18n import tr as _
-
         if not self.editing:
             return False
         drawn = self.drawn_levels
@@ -213,8 +206,6 @@ class CorrectSection:
             combo.setCurrentIndex(combo.findText(level))
 
     def _show_changes(self) -> None:
-        from slicer.i18n import tr as _
-
         discs = self.case.result.discs if self.case is not None else ()
         lines = [f"{disc.level}: {'; '.join(disc.changes)}" for disc in discs if disc.changes]
         self.ui.changesLabel.text = "\n".join([_("Changed by a reader:"), *lines]) if lines else ""
@@ -222,8 +213,6 @@ class CorrectSection:
         self.ui.undoButton.enabled = self.case is not None and bool(self.case.corrections)
 
     def _make_shortcuts(self) -> dict[str, Any]:
-        import qt
-
         shortcuts = {}
         actions: dict[str, Callable[[], None]] = {str(grade): self._grade_setter(grade) for grade in GRADES}
         actions["Ctrl+Z"] = self.undo
@@ -271,8 +260,6 @@ class CorrectSection:
         self._editor.start(self.case.segmentationNode, self.case.volumeNode, self.case.segment_id(self.level))
 
     def _regrade_clicked(self) -> None:
-        from slicer.i18n import tr as _
-
         drawn = self.drawn_levels
         if not drawn:
             self.ui.statusLabel.text = _("No mask has been changed on the graded slice.")

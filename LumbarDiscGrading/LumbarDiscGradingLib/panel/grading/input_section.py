@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import qt
+from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from ...grading.device import ALWAYS_THERE
@@ -169,8 +171,6 @@ class InputSection(VTKObservationMixin):
 
     def list_models(self) -> None:
         """List the models that are installed and built in."""
-        from slicer.i18n import tr as _
-
         self._showing = True
         defaults = default_model_names()
         for task in TASKS:
@@ -196,8 +196,6 @@ class InputSection(VTKObservationMixin):
             filtering.hiddenNodeIDs = evidence_ids(self.parameters.node.GetScene())
 
     def _show_doubts(self, volumeNode: Any) -> None:
-        from slicer.i18n import tr as _
-
         self.refusal, self._volume, self._doubts = "", None, ()
         said: tuple[str, ...] = ()
         if volumeNode is None:
@@ -267,8 +265,6 @@ class InputSection(VTKObservationMixin):
         self._changed()
 
     def _use_viewed_slice(self) -> None:
-        from slicer.i18n import tr as _
-
         index = viewed_slice(self.volumeNode)
         if index is None:
             self.ui.statusLabel.text = _("The sagittal view shows no slice of this volume; scroll to one.")
@@ -297,9 +293,6 @@ class InputSection(VTKObservationMixin):
         self.ui.modelCardBrowser.visible = shown
 
     def _install(self) -> None:
-        import qt
-        from slicer.i18n import tr as _
-
         path = qt.QFileDialog.getOpenFileName(
             self.ui.installModelButton, _("Install model"), "", _("Model (*.zip manifest.json)")
         )

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from slicer.i18n import tr as _
+
 from ...report.doubts import warnings_of
 from ...scene.graded_case import GradedCase
 
@@ -73,8 +75,6 @@ class NoticesSection:
 
     @staticmethod
     def _changes(case: GradedCase, state: CaseState) -> list[str]:
-        from slicer.i18n import tr as _
-
         if state.is_stale:
             text = _(
                 "{name} was changed since it was graded: the grades below are those of the image before. Grade again."
@@ -94,8 +94,6 @@ class NoticesSection:
 
 def result_notices(case: GradedCase) -> list[str]:
     """Return the warnings of a result, those that doubt the whole first, and the discs that are hardly sure."""
-    from slicer.i18n import tr as _
-
     result = case.result
     unsure = [disc.level for disc in result.discs if not disc.confident and disc.assessable]
     lines = [*result.doubts, *(text for text in warnings_of(result) if text not in result.doubts)]

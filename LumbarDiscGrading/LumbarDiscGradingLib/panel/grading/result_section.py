@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import qt
+from slicer.i18n import tr as _
 
 from ...grading.missing_places import is_in_image, missing_places
 from ...grading.result import DiscGrade
@@ -116,9 +118,6 @@ class ResultSection:
     # -- what is shown
 
     def _set_up_table(self) -> None:
-        import qt
-        from slicer.i18n import tr as _
-
         table = self.ui.resultTable
         table.setItemDelegateForColumn(PROBABILITY, self._bars)
         header = table.horizontalHeader()
@@ -174,9 +173,6 @@ class ResultSection:
         self._fit_height()
 
     def _fill_missing_row(self, row: int, level: str) -> None:
-        import qt
-        from slicer.i18n import tr as _
-
         name, text = qt.QTableWidgetItem(level), qt.QTableWidgetItem(_("not found: look at it"))
         text.setSizeHint(qt.QSize(1, 1))  # it reaches over all columns and asks none for room
         tip = _("{level} was not found, or lies outside the image: look there yourself.").format(level=level)
@@ -187,9 +183,6 @@ class ResultSection:
         self.ui.resultTable.setSpan(row, GROUP, 1, SIGNAL)
 
     def _fill_row(self, row: int, disc: DiscGrade) -> None:
-        import qt
-        from slicer.i18n import tr as _
-
         m = disc.measurements
         mark = (" !" if disc.level in self._state.drawn else "") + (" *" if disc.changes else "")
         doubt = "" if disc.confident or not disc.assessable else " ?"
@@ -240,8 +233,6 @@ class ResultSection:
         table.setFixedHeight(header.minimumHeight + rows.length() + 2 * table.frameWidth)
 
     def _show_summary(self) -> None:
-        from slicer.i18n import tr as _
-
         if self.case is None:
             self.ui.summaryLabel.text = ""
             return
@@ -344,8 +335,6 @@ class ResultSection:
 
 
 def _device_words(device: str) -> str:
-    from slicer.i18n import tr as _
-
     name, _space, note = device.partition(" ")
     words = {"cpu": _("the CPU"), "cuda": _("the graphics card"), "mps": _("the graphics processor")}
     return " ".join([words.get(name.split(":")[0], name), note or (f"({name})" if ":" in name else "")]).rstrip()
@@ -356,8 +345,6 @@ def _known(value: float | None) -> bool:
 
 
 def _measurement_tip(disc: DiscGrade) -> str:
-    from slicer.i18n import tr as _
-
     m = disc.measurements
     facts = (
         (_("Height {value:.1f} mm: area over diameter"), m.height_mm),

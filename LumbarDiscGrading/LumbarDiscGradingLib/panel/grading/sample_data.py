@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import slicer
+
 from ... import __version__
 from ...resources import resource_path
 from ...scene.sample import SAMPLE_NODE_NAME, load_sample, sample_file
@@ -17,7 +19,6 @@ SAMPLE_FILE = f"{SAMPLE_NAME}-{__version__}.nrrd"
 def register_sample() -> None:
     """List the sample in Slicer's Sample Data module; it is made by code there too, nothing is downloaded."""
     import SampleData
-    import slicer
 
     SampleData.SampleDataLogic.registerUrlRewriteRule("LumbarDiscGrading", _made_on_demand)
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
@@ -33,6 +34,4 @@ def register_sample() -> None:
 
 def _made_on_demand(uri: str) -> str:
     """Make the file of the sample if it is asked for, and return where it is; other addresses stay as they are."""
-    import slicer
-
     return sample_file(slicer.app.temporaryPath, SAMPLE_FILE).as_uri() if uri == SAMPLE_URI else uri

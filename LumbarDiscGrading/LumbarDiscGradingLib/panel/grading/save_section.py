@@ -6,6 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import qt
+import slicer
+from slicer.i18n import tr as _
+
 from ...report import overview
 from ...report.file_names import safe_file_name
 from ...report.tables import write_grades_csv, write_result_json
@@ -39,36 +43,24 @@ class SaveSection:
         self.ui.saveCollapsibleButton.enabled = case is not None
 
     def _save_segmentation(self) -> None:
-        from slicer.i18n import tr as _
-
         path = self._path("_discs.seg.nrrd", _("Segmentation (*.seg.nrrd)"), (".seg.nrrd",))
         self._save(path, lambda: save_segmentation_node(self.case.segmentationNode, path))
 
     def _save_table(self) -> None:
-        from slicer.i18n import tr as _
-
         path = self._path("_grades.csv", _("Table (*.csv);;Everything (*.json)"), (".csv", ".json"))
         write = write_result_json if path is not None and path.suffix == ".json" else write_grades_csv
         self._save(path, lambda: write(self.case.result, path))
 
     def _save_picture(self) -> None:
-        from slicer.i18n import tr as _
-
         path = self._path("_overview.png", _("Picture (*.png)"), (".png",))
         self._save(path, lambda: overview.save(self.case.result, path))
 
     def _copy_report(self) -> None:
-        import slicer
-        from slicer.i18n import tr as _
-
         if self.case is not None and not self._finish_first():
             slicer.app.clipboard().setText(report_text(self.case.result))
             self.ui.statusLabel.text = _("The report text is on the clipboard.")
 
     def _path(self, ending: str, kinds: str, endings: tuple[str, ...]) -> Path | None:
-        import qt
-        from slicer.i18n import tr as _
-
         if self.case is None or self._finish_first():
             return None
         name = f"{safe_file_name(self.case.volumeNode.GetName() or '')}{ending}"
@@ -78,9 +70,6 @@ class SaveSection:
         return Path(chosen if chosen.lower().endswith(endings) else chosen + endings[0])
 
     def _save(self, path: Path | None, write: Any) -> None:
-        import slicer
-        from slicer.i18n import tr as _
-
         if path is None:
             return
         try:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import qt
+import slicer
 import vtk
+from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from ...grading.corrections import DiscAdded, MaskEdited
@@ -56,9 +59,6 @@ class GradingPanel(VTKObservationMixin):
     """
 
     def __init__(self, ui: Any, logic: Any) -> None:
-        import qt
-        import slicer
-
         super().__init__()
         self.ui, self.logic = ui, logic
         self.case: GradedCase | None = None
@@ -106,8 +106,6 @@ class GradingPanel(VTKObservationMixin):
 
     @staticmethod
     def _timer(interval_ms: int, slot: Any) -> Any:
-        import qt
-
         timer = qt.QTimer()
         timer.setSingleShot(True)
         timer.setInterval(interval_ms)
@@ -159,8 +157,6 @@ class GradingPanel(VTKObservationMixin):
 
     def grade(self) -> None:
         """Grade the selected volume in the background."""
-        from slicer.i18n import tr as _
-
         volumeNode = self.input.volumeNode
         if self.run.running or volumeNode is None or self.correct.finish_first():
             return
@@ -195,8 +191,6 @@ class GradingPanel(VTKObservationMixin):
 
     def _grade_masks(self, case: GradedCase, masks: dict[str, Any], correction: Any) -> bool:
         """Grade masks and correct the case by them; return whether that has begun."""
-        from slicer.i18n import tr as _
-
         empty = [level for level, mask in masks.items() if not mask.any()]
         if empty:
             text = _("The mask of {levels} is empty on the graded slice: draw it there, or mark it not assessable.")
@@ -235,8 +229,6 @@ class GradingPanel(VTKObservationMixin):
 
     def _is_sure_of(self, case: GradedCase, masks: dict[str, Any]) -> bool:
         """Ask once about a mask that is hardly that of a disc; what is asked for again is done."""
-        from slicer.i18n import tr as _
-
         spacing = case.result.volume.spacing_mm[1:]
         questions = []
         for level, mask in masks.items():
@@ -269,8 +261,6 @@ class GradingPanel(VTKObservationMixin):
 
     def compute_evidence(self, case: GradedCase) -> bool:
         """Compute in the background where the network looked; return whether that has begun."""
-        from slicer.i18n import tr as _
-
         if self.run.running or not self._install() or self.run.running or not case.is_alive():
             return False
         result, graders, device, models = case.result, self.logic.graders, self.input.device, self._models()
@@ -295,8 +285,6 @@ class GradingPanel(VTKObservationMixin):
 
     def load_sample(self) -> None:
         """Make the sample in the background and select it."""
-        from slicer.i18n import tr as _
-
         if self.run.running:
             return
 
@@ -305,8 +293,6 @@ class GradingPanel(VTKObservationMixin):
             return sample_volume()
 
         def done(run: BackgroundRun) -> None:
-            import slicer
-
             self._end()
             if self._failed(run) or self.input.parameters is None:
                 return
@@ -323,8 +309,6 @@ class GradingPanel(VTKObservationMixin):
 
         The window lives meanwhile: what is clicked waits for the end, and who asked looks again at what it is about.
         """
-        from slicer.i18n import tr as _
-
         if self._installing:
             self.run.say(_("Wait until the installation has ended."))
             return False
@@ -351,8 +335,6 @@ class GradingPanel(VTKObservationMixin):
         self._show_selected()
 
     def _cancel_clicked(self) -> None:
-        from slicer.i18n import tr as _
-
         self._cancel(_("Canceled; nothing was changed."))
 
     def _cancel(self, why: str) -> None:
@@ -361,8 +343,6 @@ class GradingPanel(VTKObservationMixin):
             self._end()
 
     def _graded(self, run: BackgroundRun) -> None:
-        from slicer.i18n import tr as _
-
         volumeNode = self._graded_volume
         self._end()
         if self._failed(run) or volumeNode is None or volumeNode.GetScene() is None:
@@ -403,8 +383,6 @@ class GradingPanel(VTKObservationMixin):
 
     def _failed(self, run: BackgroundRun, sentence: str = "") -> bool:
         """Tell what went wrong; known errors carry their sentence, others name themselves."""
-        from slicer.i18n import tr as _
-
         if run.error is None:
             return run.value is None
         if isinstance(run.error, ValueError):
@@ -455,8 +433,6 @@ class GradingPanel(VTKObservationMixin):
         self._input_changed()
 
     def _input_changed(self) -> None:
-        from slicer.i18n import tr as _
-
         volumeNode = self.input.volumeNode
         if volumeNode is None:
             self.run.allow(False, _("Select a sagittal T2-weighted volume first."))
@@ -536,8 +512,6 @@ class GradingPanel(VTKObservationMixin):
 
     def look(self) -> None:
         """Compare what is shown with what there is, and show what follows from it."""
-        import slicer
-
         scene = slicer.mrmlScene
         if not self.entered or scene.IsBatchProcessing() or scene.IsClosing() or self.input.parameters is None:
             return
@@ -590,8 +564,6 @@ class GradingPanel(VTKObservationMixin):
     # -- what happens to the scene
 
     def _scene_closes(self, caller: Any, event: Any) -> None:
-        from slicer.i18n import tr as _
-
         self.run.say("")
         self._cancel(_("Canceled: the scene was closed."))
         self._forget_scene()
@@ -600,8 +572,6 @@ class GradingPanel(VTKObservationMixin):
         self.run.allow(False, "")
 
     def _scene_loads(self, caller: Any, event: Any) -> None:
-        from slicer.i18n import tr as _
-
         self._cancel(_("Canceled: a scene is loaded."))
         self._forget_scene()
 
@@ -618,8 +588,6 @@ class GradingPanel(VTKObservationMixin):
         self._show_state()
 
     def _scene_loaded(self, caller: Any, event: Any) -> None:
-        import slicer
-
         if slicer.mrmlScene.IsClosing():
             return
         if self.entered:
@@ -649,8 +617,6 @@ class GradingPanel(VTKObservationMixin):
 
     def _pick_volume(self) -> None:
         """Choose among the volumes that were loaded: of several series the sagittal T2 may come last."""
-        import slicer
-
         if not self.entered or self.input.parameters is None:
             self._end_picking()
             return
@@ -680,9 +646,6 @@ class GradingPanel(VTKObservationMixin):
             self._visible = visible_discs(caller)
 
     def _node_removed(self, caller: Any, event: Any) -> None:
-        import slicer
-        from slicer.i18n import tr as _
-
         scene, visible = slicer.mrmlScene, self._visible
         self._visible = {}
         if scene.IsClosing():

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import qt
+from slicer.i18n import tr as _
+
 from ...pfirrmann import ROMAN_GRADES, group_of_grade
 from ...report.criteria import CRITERIA, SIZE_PX
 from ...resources import resource_path
@@ -28,9 +31,6 @@ class CriteriaSection:
             ui.loadSampleButton.connect("clicked()", load_sample)
 
     def _opened(self, collapsed: bool) -> None:
-        import qt
-        from slicer.i18n import tr as _
-
         if collapsed or self._filled:
             return
         self._filled = True

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import vtk
+
 SPECK_MM2 = 10.0
 """An island below this area is no disc: the lowest disc of a degenerated spine has ten times as much."""
 KERNEL_MM, SPREAD_MM, MARGIN_MM = 2.0, 1.0, 1.0
@@ -65,8 +67,6 @@ def disc_parameters(slice_mm: float, pixel_mm2: float) -> dict[str, str]:
 
 def _spacing_mm(volumeNode: Any) -> tuple[float, float]:
     """Return the distance of sagittal slices and the area of a pixel on them, on the volume's own grid."""
-    import vtk
-
     directions, spacing = vtk.vtkMatrix4x4(), volumeNode.GetSpacing()
     volumeNode.GetIJKToRASDirectionMatrix(directions)
     across = max(range(3), key=lambda axis: abs(directions.GetElement(0, axis)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import slicer
+
 from .effect_parameters import give_parameters
 
 EDITOR_NODE_TAG = "LumbarDiscGradingSegmentEditor"
@@ -103,8 +105,6 @@ class MaskEditor:
 
 def _editor_node(scene: Any) -> Any:
     """Return the panel's own Segment Editor node, so that the Segment Editor module keeps its own."""
-    import slicer
-
     node = scene.GetSingletonNode(EDITOR_NODE_TAG, "vtkMRMLSegmentEditorNode")
     if node is None:
         node = slicer.vtkMRMLSegmentEditorNode()

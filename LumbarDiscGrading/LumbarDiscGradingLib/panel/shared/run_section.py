@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import qt
+from slicer.i18n import tr as _
+
 from .background_run import BackgroundRun, Progress
 
 POLL_MS = 5
@@ -29,8 +32,6 @@ class RunSection:
     """
 
     def __init__(self, ui: Any, start: Callable[[], None], cancel: Callable[[], None]) -> None:
-        import qt
-
         self.ui, self._start, self._cancel = ui, start, cancel
         self._run: BackgroundRun | None = None
         self._silent: list[BackgroundRun] = []
@@ -120,8 +121,6 @@ class RunSection:
             self._start()
 
     def _show(self) -> None:
-        from slicer.i18n import tr as _
-
         button = self.ui.gradeDiscsButton
         button.text = _("Cancel") if self.running else _("Grade Discs")
         button.enabled = self.running or self._possible
@@ -143,8 +142,6 @@ class RunSection:
 
 def _in_words(stage: str) -> str:
     """Return what a stage does, for the user; the name of a stage that is not known here stands for itself."""
-    from slicer.i18n import tr as _
-
     words = {
         "prepare": _("Preparing the image"),
         "make the sample": _("Making the sample"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import qt
+
 
 def scroll_to_top(widget: Any) -> None:
     """Scroll the area that a widget lies in, if any, so far that the widget is at its top; its layout must be done."""
-    import qt
-
     area = widget.parent()
     while area is not None and not isinstance(area, qt.QScrollArea):
         area = area.parent()

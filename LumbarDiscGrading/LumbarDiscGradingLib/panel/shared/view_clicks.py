@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import slicer
+
 
 class ViewClicks:
     """Watches all slice views while it is asked to.
@@ -21,8 +23,6 @@ class ViewClicks:
 
     def watch(self) -> None:
         """Watch the slice views that there are now."""
-        import slicer
-
         self.leave()
         manager = slicer.app.layoutManager()
         for name in manager.sliceViewNames() if manager is not None else ():

@@ -5,6 +5,9 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
+import slicer
+import vtk
+
 LINE_CHARACTERS = 60
 FONT_SIZE_PX = 14
 TOP = 0.98
@@ -37,8 +40,6 @@ class ViewNote:
         self._shown, self.text = [], ""
 
     def _add(self, view: Any, text: str) -> None:
-        import vtk
-
         renderer = view.renderWindow().GetRenderers().GetFirstRenderer()
         if renderer is None:
             return
@@ -60,8 +61,6 @@ class ViewNote:
 
 def _views_of(volumeNode: Any) -> list[Any]:
     """Return the slice views that show a volume."""
-    import slicer
-
     manager = slicer.app.layoutManager()
     widgets = [manager.sliceWidget(name) for name in manager.sliceViewNames()] if manager is not None else []
     return [widget.sliceView() for widget in widgets if _background(widget) == volumeNode.GetID()]
