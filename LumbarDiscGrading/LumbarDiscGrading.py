@@ -189,7 +189,7 @@ class LumbarDiscGradingLogic(ScriptedLoadableModuleLogic):
         volume = sagittal_volume_from_node(volumeNode)
         index = None if sliceIndex is None else volume.canonical_slice_index(sliceIndex)
         self.ensureDependencies()
-        result = self.graders.grade(
+        result = self.graders.run(
             lambda grader: grader.grade(volume, index), device, str(segmentationModel), str(gradingModel)
         )
         case = GradedCase.write_new(volumeNode, result)

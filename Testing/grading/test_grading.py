@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from LumbarDiscGradingLib.grading.corrections import DiscRemoved, corrected
 from LumbarDiscGradingLib.grading.device import DeviceError
-from LumbarDiscGradingLib.grading.fallback import find_or_fall_back, grade_or_fall_back, regrade_or_fall_back
+from LumbarDiscGradingLib.grading.fallback import run_or_fall_back
 from LumbarDiscGradingLib.grading.grader import DiscGrader, NoDiscsError
 from LumbarDiscGradingLib.grading.slice_choice import steps_to_center
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
@@ -251,7 +251,7 @@ def test_a_failing_graphics_card_is_replaced_by_the_cpu_once(grader, phantom, mo
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return grader.grade(phantom.volume, 6)
 
-    result = grade_or_fall_back(lambda device: device, "cuda", grade)
+    result = run_or_fall_back(lambda device: device, "cuda", grade)
     assert asked == ["cuda", "cpu"]
     assert "ran out of memory" in result.device
     assert any("graded on the CPU" in warning for warning in result.warnings)
@@ -263,14 +263,14 @@ def test_a_card_that_torch_cannot_drive_is_replaced_by_the_cpu(grader, phantom, 
             return DiscGrader(device)
         return grader
 
-    graded = grade_or_fall_back(on, "cuda:77", lambda used: used.grade(phantom.volume))
+    graded = run_or_fall_back(on, "cuda:77", lambda used: used.grade(phantom.volume))
     assert [disc.level for disc in graded.discs] == [disc.level for disc in result.discs]
     assert any("graphics card was not used" in warning for warning in graded.warnings)
     masks = {"L4-L5": result.label_slice == DISC_LABELS["L4-L5"]}
-    (disc,) = regrade_or_fall_back(on, "cuda:77", lambda used: used.regrade(phantom.volume, result.slice_index, masks))
+    (disc,) = run_or_fall_back(on, "cuda:77", lambda used: used.regrade(phantom.volume, result.slice_index, masks))
     assert "graded on the CPU" in disc.warnings[-1]
     lacking = corrected(result, [DiscRemoved("L4-L5")])
-    found = find_or_fall_back(on, "cuda:77", lambda used: used.find_disc(lacking, "L4-L5"))
+    found = run_or_fall_back(on, "cuda:77", lambda used: used.find_disc(lacking, "L4-L5"))
     assert "L4-L5: graded on the CPU" in found.disc.warnings[-1]
 
 
@@ -283,7 +283,7 @@ def test_other_errors_do_not_fall_back(error):
         raise error
 
     with pytest.raises(type(error)):
-        grade_or_fall_back(lambda device: device, "cuda", grade)
+        run_or_fall_back(lambda device: device, "cuda", grade)
     assert asked == ["cuda"]
 
 

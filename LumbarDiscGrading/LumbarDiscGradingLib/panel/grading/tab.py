@@ -176,7 +176,7 @@ class GradingPanel(VTKObservationMixin):
             progress("prepare")
             volume = voxels.sagittal_volume()
             progress("load the networks")
-            return graders.grade(lambda grader: grader.grade(volume, slice_index, progress), device, *models)
+            return graders.run(lambda grader: grader.grade(volume, slice_index, progress), device, *models)
 
         self._start(work, volumeNode, self._graded)
         self.run.say(_("Grading {name}.").format(name=volumeNode.GetName()))
@@ -204,7 +204,7 @@ class GradingPanel(VTKObservationMixin):
 
         def work(progress: Progress) -> Any:
             progress("load the networks")
-            return graders.regrade(
+            return graders.run(
                 lambda grader: grader.regrade(result.volume, result.slice_index, masks, progress), device, *models
             )
 
@@ -267,7 +267,7 @@ class GradingPanel(VTKObservationMixin):
 
         def work(progress: Progress) -> Any:
             progress("load the networks")
-            return graders.evidence(lambda grader: grader.evidence(result, progress=progress), device, *models)
+            return graders.run(lambda grader: grader.evidence(result, progress=progress), device, *models)
 
         def done(run: BackgroundRun) -> None:
             sentence = _("The evidence could not be computed ({reason}); try the CPU.")

@@ -6,14 +6,14 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from ...grading.fallback import grade_or_fall_back, regrade_or_fall_back, run_or_fall_back
-from ...grading.result import DiscGrade, GradingResult
+from ...grading.fallback import run_or_fall_back
 
 if TYPE_CHECKING:
-    from ...grading.evidence import EvidenceMap
     from ...grading.grader import DiscGrader
+
+T = TypeVar("T")
 
 
 def _leave_removed_folder() -> None:
@@ -53,35 +53,9 @@ class Graders:
         with self._loading:
             self._graders.clear()
 
-    def grade(
-        self,
-        work: Callable[[DiscGrader], GradingResult],
-        device: str,
-        segmentation_model: str = "",
-        grading_model: str = "",
-    ) -> GradingResult:
-        """Grade a volume, on the CPU if the graphics card fails; see `grading.fallback`."""
+    def run(
+        self, work: Callable[[DiscGrader], T], device: str, segmentation_model: str = "", grading_model: str = ""
+    ) -> T:
+        """Return what `work` makes with a grader, on the CPU if the graphics card fails; see `grading.fallback`."""
         with self._computing:
-            return grade_or_fall_back(lambda name: self.grader(name, segmentation_model, grading_model), device, work)
-
-    def regrade(
-        self,
-        work: Callable[[DiscGrader], tuple[DiscGrade, ...]],
-        device: str,
-        segmentation_model: str = "",
-        grading_model: str = "",
-    ) -> tuple[DiscGrade, ...]:
-        """Grade given masks, on the CPU if the graphics card fails; see `grading.fallback`."""
-        with self._computing:
-            return regrade_or_fall_back(lambda name: self.grader(name, segmentation_model, grading_model), device, work)
-
-    def evidence(
-        self,
-        work: Callable[[DiscGrader], EvidenceMap],
-        device: str,
-        segmentation_model: str = "",
-        grading_model: str = "",
-    ) -> EvidenceMap:
-        """Compute evidence, on the CPU if the graphics card fails; see `grading.fallback`."""
-        with self._computing:
-            return run_or_fall_back(lambda name: self.grader(name, segmentation_model, grading_model), device, work)[0]
+            return run_or_fall_back(lambda name: self.grader(name, segmentation_model, grading_model), device, work)

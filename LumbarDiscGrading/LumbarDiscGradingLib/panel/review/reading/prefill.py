@@ -59,7 +59,7 @@ class Prefill:
 
         def work(progress: Progress) -> Any:
             progress("load the networks")
-            return graders.grade(lambda grader: grader.grade(volume, slice_index, progress), device)
+            return graders.run(lambda grader: grader.grade(volume, slice_index, progress), device)
 
         self._run = BackgroundRun(work).start()
         self._timer.start()
