@@ -195,7 +195,7 @@ class LumbarDiscGradingLogic(ScriptedLoadableModuleLogic):
         case = GradedCase.write_new(volumeNode, result)
         if showResult:
             showGradedSlice(result, volumeNode)
-        return case.results
+        return case
 
 
 class LumbarDiscGradingTest(SelfTest, ScriptedLoadableModuleTest):

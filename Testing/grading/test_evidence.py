@@ -311,7 +311,7 @@ class TestScene:
             composite.SetForegroundVolumeID(before.GetID())
             composite.SetForegroundOpacity(0.3)
         discs = case.segmentationNode.GetDisplayNode()
-        node = case.results.showEvidence(grader)
+        node = case.showEvidence(grader)
         assert not discs.GetVisibility2DFill()
         assert discs.GetVisibility2DOutline()
         assert all(c.GetForegroundVolumeID() == node.GetID() for c in composites(core.scene))
@@ -325,16 +325,16 @@ class TestScene:
         items = [hierarchy.GetItemByDataNode(n) for n in (node, case.volumeNode)]
         assert hierarchy.GetItemParent(items[0]) == hierarchy.GetItemParent(items[1]) != 0
         assert node.GetNodeReference("LumbarDiscGrading.segmentation") is case.segmentationNode
-        case.results.hideEvidence()
+        case.hideEvidence()
         assert discs.GetVisibility2DFill()
         assert all(c.GetForegroundVolumeID() == before.GetID() for c in composites(core.scene))
         assert all(c.GetForegroundOpacity() == pytest.approx(0.3) for c in composites(core.scene))
-        assert case.results.showEvidence() is node  # without a grader: nothing is computed again
+        assert case.showEvidence() is node  # without a grader: nothing is computed again
 
     def test_the_evidence_lies_at_the_same_place_of_the_world(self, core, case, grader, found, result):
         import vtk
 
-        node = case.results.showEvidence(grader)
+        node = case.showEvidence(grader)
         disc = found.disc("L3-L4")
         row, column = np.unravel_index(disc.on_slice(result.label_slice.shape).argmax(), result.label_slice.shape)
         x, y, z = result.volume.lps_mm(result.slice_index, float(row), float(column))
@@ -347,30 +347,30 @@ class TestScene:
     def test_an_overlay_is_no_image_to_be_graded(self, core, case, grader):
         from LumbarDiscGradingLib.scene.input_choice import input_doubts, likely_volume
 
-        node = case.results.showEvidence(grader)
+        node = case.showEvidence(grader)
         assert likely_volume(core.scene) is case.volumeNode
         with pytest.raises(ImagingError, match="not an image"):
             input_doubts(node)
 
     def test_corrections_keep_the_overlay_but_not_that_of_an_edited_mask(self, core, case, grader, result):
-        node = case.results.showEvidence(grader)
+        node = case.showEvidence(grader)
         case.correct(LevelSet("L5-S1", "L6-S1"))
         case.correct(GradeSet("L6-S1", 2))
-        assert case.results.evidenceNode is node
+        assert case.evidenceNode is node
         assert not case.segmentationNode.GetDisplayNode().GetVisibility2DFill()
         mask = np.roll(result.label_slice == result.disc("L4-L5").label_value, 2, axis=1)
         (disc,) = grader.regrade(result.volume, result.slice_index, {"L5-L6": mask})
         case.correct(MaskEdited(disc, mask))
-        assert case.results.evidenceNode is None
+        assert case.evidenceNode is None
         assert evidence_nodes(core.scene) == []
         assert case.segmentationNode.GetDisplayNode().GetVisibility2DFill()
         assert all(c.GetForegroundVolumeID() is None for c in composites(core.scene))
-        assert case.results.showEvidence(grader) is not None
+        assert case.showEvidence(grader) is not None
 
     def test_it_goes_with_its_segmentation(self, core, case, grader):
         from LumbarDiscGradingLib.scene.evidence import remove_orphans
 
-        case.results.showEvidence(grader)
+        case.showEvidence(grader)
         remove_orphans(core.scene)
         assert len(evidence_nodes(core.scene)) == 1
         core.scene.RemoveNode(case.segmentationNode)
@@ -383,7 +383,7 @@ class TestScene:
         from LumbarDiscGradingLib.scene.evidence import evidence_node, fits, is_shown
         from LumbarDiscGradingLib.scene.graded_case import GradedCase
 
-        case.results.showEvidence(grader)
+        case.showEvidence(grader)
         core.save_scene(tmp_path / "case.mrb")
         core.load_scene(tmp_path / "case.mrb")
         restored = GradedCase.from_segmentation(core.scene.GetFirstNodeByClass("vtkMRMLSegmentationNode"))
@@ -393,7 +393,7 @@ class TestScene:
         expected = restored.result.volume.to_stored(found.in_volume())
         np.testing.assert_allclose(arrayFromVolume(node), expected, atol=1e-5)
         restored.correct(GradeSet("L4-L5", 1))
-        assert restored.results.showEvidence() is node
+        assert restored.showEvidence() is node
 
     def test_what_is_not_in_the_scene_cannot_be_shown(self, result):
         from LumbarDiscGradingLib.scene.results import LumbarDiscGradingResults

@@ -14,7 +14,7 @@ from ..grading.corrections import Correction, corrected, origins
 from ..grading.result import DiscGrade, GradingResult
 from ..imaging.volume import ImagingError, SagittalVolume
 from .nodes import TABLE_REFERENCE_ROLE, TAG_PREFIX, nodes_of_class
-from .results import LumbarDiscGradingResults
+from .results import LumbarDiscGradingResults, write_result
 from .segments import own_segments, segment_array, segment_image
 from .stored_result import from_text, placed_on, to_text
 from .volumes import (
@@ -37,7 +37,7 @@ class Fit(str, Enum):
     CHANGED = "the volume was changed"
 
 
-class GradedCase:
+class GradedCase(LumbarDiscGradingResults):
     """A result in the scene: as graded, the corrections in their order, and the nodes that show what follows from them.
 
     Parameters
@@ -53,8 +53,6 @@ class GradedCase:
         With the corrections applied.
     segmentationNode, tableNode
         The nodes that show it.
-    results : LumbarDiscGradingResults or None
-        What wrote it last, None of a case that was read from a scene.
 
     Examples
     --------
@@ -65,10 +63,7 @@ class GradedCase:
 
     def __init__(self, volumeNode: Any, original: GradingResult, corrections: tuple[Correction, ...] = ()) -> None:
         self.volumeNode, self.original, self.corrections = volumeNode, original, tuple(corrections)
-        self.result = placed_on(corrected(original, self.corrections), original.volume)
-        self.segmentationNode: Any = None
-        self.tableNode: Any = None
-        self.results: LumbarDiscGradingResults | None = None
+        super().__init__(placed_on(corrected(original, self.corrections), original.volume))
         self._untouched: dict[str, tuple[int, int]] = {}
         self._looked_at: dict[str, tuple[int, int]] = {}
         self._drawn: tuple[str, ...] = ()
@@ -326,13 +321,12 @@ class GradedCase:
         if not _lie_alike(place, result.volume):
             volume = replace(result.volume, index_to_lps=place.index_to_lps)
             original, result = placed_on(original, volume), placed_on(result, volume)
-        writer = LumbarDiscGradingResults(result)
         table = self.tableNode if self.tableNode is not None and self.tableNode.GetScene() is not None else None
-        self.segmentationNode, self.tableNode = writer.write(
-            self.volumeNode, self.segmentationNode, table, ids, keep_masks
+        self.segmentationNode, self.tableNode = write_result(
+            result, self.volumeNode, self.segmentationNode, table, ids, keep_masks
         )
         self.segmentationNode.SetAttribute(STORED_RESULT_ATTRIBUTE, to_text(original, corrections))
-        self.original, self.result, self.corrections, self.results = original, result, corrections, writer
+        self.original, self.result, self.corrections = original, result, corrections
         self._untouched = {level: stamp for level, stamp in self._stamps().items() if level not in keep_masks}
         self._looked_at = {}
 

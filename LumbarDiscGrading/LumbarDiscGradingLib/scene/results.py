@@ -24,11 +24,18 @@ if TYPE_CHECKING:
 
 
 class LumbarDiscGradingResults:
-    """Writes a grading result into the MRML scene: Slicer segments colored by Pfirrmann group, and a table.
+    """A grading result and what shows it in the MRML scene: Slicer segments colored by Pfirrmann group, and a table.
 
     Parameters
     ----------
     result : GradingResult
+
+    Attributes
+    ----------
+    segmentationNode : vtkMRMLSegmentationNode or None
+        The one written last, None before.
+    tableNode : vtkMRMLTableNode or None
+        Likewise.
 
     Examples
     --------
@@ -39,18 +46,8 @@ class LumbarDiscGradingResults:
 
     def __init__(self, result: GradingResult) -> None:
         self.result = result
-        self._segmentationNode: Any = None
-        self._tableNode: Any = None
-
-    @property
-    def segmentationNode(self) -> Any:
-        """The vtkMRMLSegmentationNode written last, None before."""
-        return self._segmentationNode
-
-    @property
-    def tableNode(self) -> Any:
-        """The vtkMRMLTableNode written last, None before."""
-        return self._tableNode
+        self.segmentationNode: Any = None
+        self.tableNode: Any = None
 
     def write(
         self,
@@ -85,36 +82,14 @@ class LumbarDiscGradingResults:
         ImagingError
             If the result was not made from this volume; the scene is left as it was.
         """
-        labels = np.zeros(self.result.volume.voxels.shape, dtype=np.uint8)
-        labels[self.result.slice_index] = self.result.label_slice
-        labels = array_on_node(self.result.volume, volumeNode, labels)
-        scene = volumeNode.GetScene()
-        if segmentationNode is None:
-            segmentationNode = scene.AddNewNodeByClass(
-                "vtkMRMLSegmentationNode", scene.GenerateUniqueName(f"{volumeNode.GetName()} discs")
-            )
-        if tableNode is None:
-            tableNode = scene.AddNewNodeByClass(
-                "vtkMRMLTableNode", scene.GenerateUniqueName(f"{volumeNode.GetName()} grades")
-            )
-        ids = own_segments(segmentationNode) if segmentIds is None else dict(segmentIds)
-        self._write_segments(volumeNode, segmentationNode, labels, ids, keepMasks)
-        self._write_table(tableNode)
-        for node in (segmentationNode, tableNode):
-            self._write_attributes(node)
-            place_beside(volumeNode, node)
-        segmentationNode.SetNodeReferenceID(TABLE_REFERENCE_ROLE, tableNode.GetID())
-        tableNode.SetNodeReferenceID(SEGMENTATION_REFERENCE_ROLE, segmentationNode.GetID())
-        tableNode.SetNodeReferenceID(VOLUME_REFERENCE_ROLE, volumeNode.GetID())
-        self._segmentationNode, self._tableNode = segmentationNode, tableNode
-
-        follow_result(segmentationNode, self.result, volumeNode)
-        return segmentationNode, tableNode
+        nodes = write_result(self.result, volumeNode, segmentationNode, tableNode, segmentIds, keepMasks)
+        self.segmentationNode, self.tableNode = nodes
+        return nodes
 
     @property
     def evidenceNode(self) -> Any:
         """The volume node of the discs' evidence, None where it was not computed or does not fit any more."""
-        node = evidence_node(self._segmentationNode)
+        node = evidence_node(self.segmentationNode)
         return node if fits(node, self.result) else None
 
     def showEvidence(self, grader: DiscGrader | None = None) -> Any:
@@ -135,13 +110,13 @@ class LumbarDiscGradingResults:
         ImagingError
             If nothing was written yet, or the discs were graded by another model.
         """
-        if self._segmentationNode is None:
+        if self.segmentationNode is None:
             raise ImagingError("The result is not in the scene yet; write it first.")
-        role = self._segmentationNode.GetReferenceImageGeometryReferenceRole()
-        volumeNode, node = self._segmentationNode.GetNodeReference(role), self.evidenceNode
+        role = self.segmentationNode.GetReferenceImageGeometryReferenceRole()
+        volumeNode, node = self.segmentationNode.GetNodeReference(role), self.evidenceNode
         if node is None:
             evidence = (grader or self._grader()).evidence(self.result)
-            node = write_evidence(evidence, self._segmentationNode, volumeNode)
+            node = write_evidence(evidence, self.segmentationNode, volumeNode)
         show_evidence_of(self.result, node)
         return node
 
@@ -156,116 +131,153 @@ class LumbarDiscGradingResults:
         names = {model.task: model.name for model in self.result.models}
         return DiscGrader("auto", names.get("segmentation"), names.get("grading"))
 
-    def _write_segments(
-        self,
-        volumeNode: Any,
-        segmentationNode: Any,
-        labels: NDArray[np.uint8],
-        ids: dict[str, str],
-        keep_masks: Collection[str],
-    ) -> None:
-        import slicer
 
-        labelmap = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-        surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
-        modified = segmentationNode.StartModify()
-        segmentation = segmentationNode.GetSegmentation()
-        has_surface = segmentation.ContainsRepresentation(surface)
-        kept = {ids[disc.level] for disc in self.result.discs if disc.level in ids}
-        for name in set(own_segments(segmentationNode).values()) - kept:
-            segmentation.GetSegment(name).RemoveAllRepresentations()  # else it is wiped from the shared image
-            segmentation.RemoveSegment(name)
-        segmentationNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
-        segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
-        segmentationNode.SetNodeReferenceID(
-            segmentationNode.GetReferenceImageGeometryReferenceRole(), volumeNode.GetID()
+def write_result(
+    result: GradingResult,
+    volumeNode: Any,
+    segmentationNode: Any = None,
+    tableNode: Any = None,
+    segmentIds: Mapping[str, str] | None = None,
+    keepMasks: Collection[str] = (),
+) -> tuple[Any, Any]:
+    """Write segments and table of a result and return their nodes, as `LumbarDiscGradingResults.write` does."""
+    labels = np.zeros(result.volume.voxels.shape, dtype=np.uint8)
+    labels[result.slice_index] = result.label_slice
+    labels = array_on_node(result.volume, volumeNode, labels)
+    scene = volumeNode.GetScene()
+    if segmentationNode is None:
+        segmentationNode = scene.AddNewNodeByClass(
+            "vtkMRMLSegmentationNode", scene.GenerateUniqueName(f"{volumeNode.GetName()} discs")
         )
-        segmentationNode.SetSourceRepresentationToBinaryLabelmap()
-        image = oriented_image(labels, volumeNode)  # one layer for all discs, as Slicer shares it
-        added = []
-        for place, disc in enumerate(self.result.discs):
-            name = ids.get(disc.level, "")
-            segment: Any = segmentation.GetSegment(name) if name else None
-            is_new = segment is None
-            if is_new:
-                segment, name = slicer.vtkSegment(), free_id(segmentation, disc.level)
-                added.append(name)
-            self._describe(segment, disc, name)
-            if is_new or disc.level not in keep_masks:
-                segment.SetLabelValue(disc.label_value)
-                segment.RemoveAllRepresentations(labelmap)
-                segment.AddRepresentation(labelmap, image)
-            if is_new:
-                segmentation.AddSegment(segment, name)
-            segmentation.SetSegmentIndex(name, place)
-        image.Modified()  # tells whoever draws the segments, which need not have been added or removed
-        if has_surface and self.result.discs:
-            segmentation.CreateRepresentation(surface, True)
-        segmentationNode.EndModify(modified)
-        show_as_discs(segmentationNode)
-        for name in added:  # Slicer's slice controllers hide a segment whose ID they have not seen
-            segmentationNode.GetDisplayNode().SetSegmentVisibility(name, True)
+    if tableNode is None:
+        tableNode = scene.AddNewNodeByClass(
+            "vtkMRMLTableNode", scene.GenerateUniqueName(f"{volumeNode.GetName()} grades")
+        )
+    ids = own_segments(segmentationNode) if segmentIds is None else dict(segmentIds)
+    _write_segments(result, volumeNode, segmentationNode, labels, ids, keepMasks)
+    _write_table(result, tableNode)
+    for node in (segmentationNode, tableNode):
+        _write_attributes(result, node)
+        place_beside(volumeNode, node)
+    segmentationNode.SetNodeReferenceID(TABLE_REFERENCE_ROLE, tableNode.GetID())
+    tableNode.SetNodeReferenceID(SEGMENTATION_REFERENCE_ROLE, segmentationNode.GetID())
+    tableNode.SetNodeReferenceID(VOLUME_REFERENCE_ROLE, volumeNode.GetID())
+    follow_result(segmentationNode, result, volumeNode)
+    return segmentationNode, tableNode
 
-    def _describe(self, segment: Any, disc: DiscGrade, name: str) -> None:
-        """Give a segment the name, color and tags of its disc."""
-        segment.SetName(disc.level)
-        segment.SetNameAutoGenerated(False)  # choosing a terminology entry must not rename or recolor it
-        segment.SetColorAutoGenerated(False)
-        segment.SetColor(*(channel / 255 for channel in disc.color))
-        for tag, value in (self._segment_tags(disc) | {SEGMENT_ID_TAG: name}).items():
-            if value:
-                segment.SetTag(tag, value)
-            else:
-                segment.RemoveTag(tag)
 
-    def _segment_tags(self, disc: DiscGrade) -> dict[str, str]:
-        import slicer
+def _write_segments(
+    result: GradingResult,
+    volumeNode: Any,
+    segmentationNode: Any,
+    labels: NDArray[np.uint8],
+    ids: dict[str, str],
+    keep_masks: Collection[str],
+) -> None:
+    import slicer
 
-        facts = {
-            "Level": disc.level,
-            "Group": disc.group_word,
-            "PMild": f"{disc.group_probabilities[0]:.4f}",
-            "PModerate": f"{disc.group_probabilities[1]:.4f}",
-            "PSerious": f"{disc.group_probabilities[2]:.4f}",
-            "Pfirrmann": str(disc.pfirrmann) if disc.assessable else "",
-            "PPfirrmann": " ".join(f"{p:.4f}" for p in disc.grade_probabilities),
-            "Confident": "true" if disc.confident else "false",
-            "Warnings": " ".join(disc.warnings),
-            "ManualChanges": "; ".join(disc.changes),
-            "Model": ", ".join(model.name for model in self.result.models),
-            "ModelSha256": ", ".join(model.sha256 for model in self.result.models),
-            "Version": __version__,
-        }
-        for name in MEASUREMENT_COLUMNS:
-            value = getattr(disc.measurements, name)
-            known = value is not None and np.isfinite(value)
-            facts["".join(part.capitalize() for part in name.split("_"))] = f"{value:.4g}" if known else ""
-        tags = {TAG_PREFIX + name: tag_value(value) for name, value in facts.items()}
-        return {slicer.vtkSegment.GetTerminologyEntryTagName(): disc_terminology_entry(), **tags}
+    labelmap = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+    modified = segmentationNode.StartModify()
+    segmentation = segmentationNode.GetSegmentation()
+    has_surface = segmentation.ContainsRepresentation(surface)
+    kept = {ids[disc.level] for disc in result.discs if disc.level in ids}
+    for name in set(own_segments(segmentationNode).values()) - kept:
+        segmentation.GetSegment(name).RemoveAllRepresentations()  # else it is wiped from the shared image
+        segmentation.RemoveSegment(name)
+    segmentationNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+    segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+    segmentationNode.SetNodeReferenceID(segmentationNode.GetReferenceImageGeometryReferenceRole(), volumeNode.GetID())
+    segmentationNode.SetSourceRepresentationToBinaryLabelmap()
+    image = oriented_image(labels, volumeNode)  # one layer for all discs, as Slicer shares it
+    added = []
+    for place, disc in enumerate(result.discs):
+        name = ids.get(disc.level, "")
+        segment: Any = segmentation.GetSegment(name) if name else None
+        is_new = segment is None
+        if is_new:
+            segment, name = slicer.vtkSegment(), free_id(segmentation, disc.level)
+            added.append(name)
+        _describe(result, segment, disc, name)
+        if is_new or disc.level not in keep_masks:
+            segment.SetLabelValue(disc.label_value)
+            segment.RemoveAllRepresentations(labelmap)
+            segment.AddRepresentation(labelmap, image)
+        if is_new:
+            segmentation.AddSegment(segment, name)
+        segmentation.SetSegmentIndex(name, place)
+    image.Modified()  # tells whoever draws the segments, which need not have been added or removed
+    if has_surface and result.discs:
+        segmentation.CreateRepresentation(surface, True)
+    segmentationNode.EndModify(modified)
+    show_as_discs(segmentationNode)
+    for name in added:  # Slicer's slice controllers hide a segment whose ID they have not seen
+        segmentationNode.GetDisplayNode().SetSegmentVisibility(name, True)
 
-    def _write_table(self, tableNode: Any) -> None:
-        import vtk
 
-        table = vtk.vtkTable()
-        rows = grade_rows(self.result)
-        for name in GRADE_COLUMNS:
-            column = vtk.vtkStringArray()
-            column.SetName(name)
-            for row in rows:
-                column.InsertNextValue(row[name])
-            table.AddColumn(column)
-        tableNode.SetAndObserveTable(table)
-        tableNode.SetUseColumnTitleAsColumnHeader(True)
-        tableNode.SetLocked(True)
+def _describe(result: GradingResult, segment: Any, disc: DiscGrade, name: str) -> None:
+    """Give a segment the name, color and tags of its disc."""
+    segment.SetName(disc.level)
+    segment.SetNameAutoGenerated(False)  # choosing a terminology entry must not rename or recolor it
+    segment.SetColorAutoGenerated(False)
+    segment.SetColor(*(channel / 255 for channel in disc.color))
+    for tag, value in (_segment_tags(result, disc) | {SEGMENT_ID_TAG: name}).items():
+        if value:
+            segment.SetTag(tag, value)
+        else:
+            segment.RemoveTag(tag)
 
-    def _write_attributes(self, node: Any) -> None:
-        facts = {
-            "Version": __version__,
-            "Model": ", ".join(model.name for model in self.result.models),
-            "ModelSha256": ", ".join(model.sha256 for model in self.result.models),
-            "SliceCenterLPS": " ".join(f"{value:.3f}" for value in self.result.slice_center_lps_mm),
-            "Warnings": " ".join(self.result.warnings),
-        }
-        for name, value in facts.items():
-            node.SetAttribute(TAG_PREFIX + name, value or None)
-        node.SetDescription(RESEARCH_USE)
+
+def _segment_tags(result: GradingResult, disc: DiscGrade) -> dict[str, str]:
+    import slicer
+
+    facts = {
+        "Level": disc.level,
+        "Group": disc.group_word,
+        "PMild": f"{disc.group_probabilities[0]:.4f}",
+        "PModerate": f"{disc.group_probabilities[1]:.4f}",
+        "PSerious": f"{disc.group_probabilities[2]:.4f}",
+        "Pfirrmann": str(disc.pfirrmann) if disc.assessable else "",
+        "PPfirrmann": " ".join(f"{p:.4f}" for p in disc.grade_probabilities),
+        "Confident": "true" if disc.confident else "false",
+        "Warnings": " ".join(disc.warnings),
+        "ManualChanges": "; ".join(disc.changes),
+        "Model": ", ".join(model.name for model in result.models),
+        "ModelSha256": ", ".join(model.sha256 for model in result.models),
+        "Version": __version__,
+    }
+    for name in MEASUREMENT_COLUMNS:
+        value = getattr(disc.measurements, name)
+        known = value is not None and np.isfinite(value)
+        facts["".join(part.capitalize() for part in name.split("_"))] = f"{value:.4g}" if known else ""
+    tags = {TAG_PREFIX + name: tag_value(value) for name, value in facts.items()}
+    return {slicer.vtkSegment.GetTerminologyEntryTagName(): disc_terminology_entry(), **tags}
+
+
+def _write_table(result: GradingResult, tableNode: Any) -> None:
+    import vtk
+
+    table = vtk.vtkTable()
+    rows = grade_rows(result)
+    for name in GRADE_COLUMNS:
+        column = vtk.vtkStringArray()
+        column.SetName(name)
+        for row in rows:
+            column.InsertNextValue(row[name])
+        table.AddColumn(column)
+    tableNode.SetAndObserveTable(table)
+    tableNode.SetUseColumnTitleAsColumnHeader(True)
+    tableNode.SetLocked(True)
+
+
+def _write_attributes(result: GradingResult, node: Any) -> None:
+    facts = {
+        "Version": __version__,
+        "Model": ", ".join(model.name for model in result.models),
+        "ModelSha256": ", ".join(model.sha256 for model in result.models),
+        "SliceCenterLPS": " ".join(f"{value:.3f}" for value in result.slice_center_lps_mm),
+        "Warnings": " ".join(result.warnings),
+    }
+    for name, value in facts.items():
+        node.SetAttribute(TAG_PREFIX + name, value or None)
+    node.SetDescription(RESEARCH_USE)
