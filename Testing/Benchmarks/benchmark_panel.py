@@ -115,7 +115,7 @@ def main() -> None:
         title = f"import {library}, in a thread"
         print(f"{title:32} {seconds:8.3f} s, main thread still for at most {1000 * gap:6.0f} ms")
     panel.enter()
-    seconds, gap = beat.measure(host, lambda: None, lambda: panel._warm and panel.run.idle)
+    seconds, gap = beat.measure(host, lambda: None, lambda: panel.jobs.warm and panel.run.idle)
     print(f"warm-up (the networks)           {seconds:8.3f} s, main thread still for at most {1000 * gap:6.0f} ms")
     import torch
 

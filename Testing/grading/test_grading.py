@@ -11,12 +11,12 @@ import SimpleITK as sitk
 
 from LumbarDiscGradingLib.grading.corrections import DiscRemoved, corrected
 from LumbarDiscGradingLib.grading.device import DeviceError
-from LumbarDiscGradingLib.grading.fallback import run_or_fall_back
 from LumbarDiscGradingLib.grading.grader import DiscGrader, NoDiscsError
 from LumbarDiscGradingLib.grading.slice_choice import steps_to_center
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.imaging.volume import ImagingError, SagittalVolume
 from LumbarDiscGradingLib.models.manifest import ModelError
+from LumbarDiscGradingLib.panel.shared.graders import Graders
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS, group_of_grade
 
 AXIS_ORDERS = [(axes, flips) for axes in permutations(range(3)) for flips in product((False, True), repeat=3)]
@@ -241,6 +241,17 @@ def test_a_given_mask_is_graded_as_the_grader_would_itself(grader, phantom, resu
         grader.regrade(phantom.volume, result.slice_index, {"L4-L5": np.zeros_like(grown)})
 
 
+class GradersOf(Graders):
+    """Graders that come from a function of the device."""
+
+    def __init__(self, grader_on):
+        super().__init__()
+        self.grader_on = grader_on
+
+    def grader(self, device, *models):
+        return self.grader_on(device)
+
+
 def test_a_failing_graphics_card_is_replaced_by_the_cpu_once(grader, phantom, monkeypatch):
     torch = pytest.importorskip("torch")
     asked = []
@@ -251,7 +262,7 @@ def test_a_failing_graphics_card_is_replaced_by_the_cpu_once(grader, phantom, mo
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return grader.grade(phantom.volume, 6)
 
-    result = run_or_fall_back(lambda device: device, "cuda", grade)
+    result = GradersOf(lambda device: device).run(grade, "cuda")
     assert asked == ["cuda", "cpu"]
     assert "ran out of memory" in result.device
     assert any("graded on the CPU" in warning for warning in result.warnings)
@@ -263,14 +274,14 @@ def test_a_card_that_torch_cannot_drive_is_replaced_by_the_cpu(grader, phantom, 
             return DiscGrader(device)
         return grader
 
-    graded = run_or_fall_back(on, "cuda:77", lambda used: used.grade(phantom.volume))
+    graded = GradersOf(on).run(lambda used: used.grade(phantom.volume), "cuda:77")
     assert [disc.level for disc in graded.discs] == [disc.level for disc in result.discs]
     assert any("graphics card was not used" in warning for warning in graded.warnings)
     masks = {"L4-L5": result.label_slice == DISC_LABELS["L4-L5"]}
-    (disc,) = run_or_fall_back(on, "cuda:77", lambda used: used.regrade(phantom.volume, result.slice_index, masks))
+    (disc,) = GradersOf(on).run(lambda used: used.regrade(phantom.volume, result.slice_index, masks), "cuda:77")
     assert "graded on the CPU" in disc.warnings[-1]
     lacking = corrected(result, [DiscRemoved("L4-L5")])
-    found = run_or_fall_back(on, "cuda:77", lambda used: used.find_disc(lacking, "L4-L5"))
+    found = GradersOf(on).run(lambda used: used.find_disc(lacking, "L4-L5"), "cuda:77")
     assert "L4-L5: graded on the CPU" in found.disc.warnings[-1]
 
 
@@ -283,7 +294,7 @@ def test_other_errors_do_not_fall_back(error):
         raise error
 
     with pytest.raises(type(error)):
-        run_or_fall_back(lambda device: device, "cuda", grade)
+        GradersOf(lambda device: device).run(grade, "cuda")
     assert asked == ["cuda"]
 
 

@@ -130,7 +130,7 @@ def test_a_series_that_cannot_be_graded_does_not_push_out_a_graded_one(host: Any
 def test_a_volume_that_is_put_into_the_sagittal_view_by_hand_is_chosen(host: Any, sample: Any) -> None:
     grade(host, sample, "A T2 sag")
     other = load(host, sample, "B T1 sag")
-    host.wait_until(lambda: not host.widget.panel._pick_timer.isActive())
+    host.wait_until(lambda: not host.widget.panel.arrivals.looking)
     host.show_volume(other)
     host.process_events()
     assert_shown(host, "B T1 sag", graded=False)

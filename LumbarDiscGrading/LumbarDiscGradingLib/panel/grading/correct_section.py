@@ -14,6 +14,7 @@ from ...imaging.volume import ImagingError
 from ...pfirrmann import GRADES
 from ...scene.graded_case import GradedCase
 from ..shared.mask_editor import MaskEditor
+from ..shared.refusals import refusals_told
 
 EFFECTS = ["Paint", "Draw", "Erase", "Scissors", "Islands", "Smoothing"]
 """What is useful on one slice; the others of the Segment Editor are left out."""
@@ -90,30 +91,24 @@ class CorrectSection:
             self.take_masks_back()
             return
         self.stop_editing()
-        try:
+        with refusals_told(self._refused):
             undone = self.case.undo()
-        except ImagingError as error:
-            self._refused(error)
-            return
-        if undone is not None:
-            self._corrected(undone.level)
-            self.ui.statusLabel.text = _("The last change was taken back.")
+            if undone is not None:
+                self._corrected(undone.level)
+                self.ui.statusLabel.text = _("The last change was taken back.")
 
     def take_masks_back(self) -> None:
         """Show the masks as they were graded, whatever was drawn since."""
         self.stop_editing(keep=False)
-        try:
+        with refusals_told(self._refused):
             self.case.rewrite()
-        except ImagingError as error:
-            self._refused(error)
-            return
-        self._corrected(self.level)
-        self.ui.statusLabel.text = _("The masks are as they were graded.")
+            self._corrected(self.level)
+            self.ui.statusLabel.text = _("The masks are as they were graded.")
 
-    def _refused(self, error: ImagingError) -> None:
+    def _refused(self, why: str) -> None:
         """Tell why nothing was changed, and show the case as it is."""
         self._corrected(self.level)
-        self.ui.statusLabel.text = str(error)
+        self.ui.statusLabel.text = why
 
     def set_grade(self, grade: int) -> None:
         """Set the Pfirrmann grade of the selected disc."""
@@ -125,13 +120,10 @@ class CorrectSection:
         if self.case is None or not self._allowed or self.finish_first():
             return
         self.stop_editing()
-        try:
+        with refusals_told(self._refused):
             self.case.correct(correction)
-        except ImagingError as error:
-            self._refused(error)
-            return
-        self.ui.statusLabel.text = ""
-        self._corrected(correction.new_level if isinstance(correction, LevelSet) else correction.level)
+            self.ui.statusLabel.text = ""
+            self._corrected(correction.new_level if isinstance(correction, LevelSet) else correction.level)
 
     @property
     def drawn_levels(self) -> tuple[str, ...]:

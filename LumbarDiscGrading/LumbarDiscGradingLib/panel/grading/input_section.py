@@ -12,13 +12,13 @@ from slicer.util import VTKObservationMixin
 
 from ...grading.device import ALWAYS_THERE
 from ...imaging.volume import ImagingError
-from ...models.manifest import ModelError
 from ...models.store import available_models, default_model_names, install_model, unusable_models
 from ...pfirrmann import TASKS
 from ...scene.input_choice import evidence_ids, input_doubts, is_offered, likely_volume
 from ...scene.viewed_slice import show_slice, viewed_slice
 from ...scene.volumes import sagittal_geometry_of_node
 from ..parameters import Parameters, prefer_device, preferred_device
+from ..shared.refusals import refusals_told
 
 
 class InputSection(VTKObservationMixin):
@@ -154,6 +154,12 @@ class InputSection(VTKObservationMixin):
         stored = self.parameters.sliceIndex if self.parameters is not None else None
         return None if stored is None or self._volume is None else self._volume.canonical_slice_index(stored)
 
+    @property
+    def models(self) -> tuple[str, str]:
+        """Names of the selected models, for segmentation and for grading; empty for the built-in defaults."""
+        names = self._model_names()
+        return names["segmentation"], names["grading"]
+
     def show_devices(self, devices: tuple[tuple[str, str], ...]) -> None:
         """List devices, the preferred one selected if it is there."""
         combo = self.ui.deviceComboBox
@@ -267,7 +273,7 @@ class InputSection(VTKObservationMixin):
     def _use_viewed_slice(self) -> None:
         index = viewed_slice(self.volumeNode)
         if index is None:
-            self.ui.statusLabel.text = _("The sagittal view shows no slice of this volume; scroll to one.")
+            self._say(_("The sagittal view shows no slice of this volume; scroll to one."))
             return
         self._choose_slice(self._volume.stored_slice_index(index))
 
@@ -299,18 +305,18 @@ class InputSection(VTKObservationMixin):
         if not path:
             return
         source = Path(path)
-        try:
+        with refusals_told(self._say):
             model = install_model(source.parent if source.name == "manifest.json" else source)
-        except ModelError as error:
-            self.ui.statusLabel.text = str(error)
-            return
-        self._installed()
-        self.list_models()
-        if model.task == "segmentation":
-            self.parameters.segmentationModel = model.name
-        else:
-            self.parameters.gradingModel = model.name
-        self.update()
-        self._show_cards()
-        self.ui.statusLabel.text = _("The model {name} is installed and selected.").format(name=model.name)
-        self._changed()
+            self._installed()
+            self.list_models()
+            if model.task == "segmentation":
+                self.parameters.segmentationModel = model.name
+            else:
+                self.parameters.gradingModel = model.name
+            self.update()
+            self._show_cards()
+            self._say(_("The model {name} is installed and selected.").format(name=model.name))
+            self._changed()
+
+    def _say(self, text: str) -> None:
+        self.ui.statusLabel.text = text

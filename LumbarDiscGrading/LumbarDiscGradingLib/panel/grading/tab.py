@@ -1,8 +1,9 @@
-"""`GradingPanel`: the mode *Grade Discs* - what its sections have to do with each other, the scene and the runs."""
+"""`GradingPanel`: the mode *Grade Discs* - what its sections have to do with each other and with the scene."""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -11,33 +12,34 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from ...grading.corrections import DiscAdded, MaskEdited
-from ...grading.device import available_devices
 from ...grading.plausibility import mask_question
-from ...imaging.volume import ImagingError
+from ...grading.result import DiscGrade, GradingResult
 from ...scene.evidence import remove_orphans
 from ...scene.graded_case import Fit, GradedCase, graded_cases, result_nodes, unreadable_cases
-from ...scene.sample import load_sample, sample_volume
+from ...scene.sample import load_sample
 from ...scene.show import showGradedSlice
 from ...scene.shown_volume import ShownVolume, hide_until_shown, keep_visible, show_foreign_again, visible_discs
-from ...scene.volumes import EVIDENCE_ATTRIBUTE, copy_of_node
+from ...scene.volumes import EVIDENCE_ATTRIBUTE
 from ..parameters import Parameters
-from ..shared.background_run import BackgroundRun, Progress
 from ..shared.criteria_section import CriteriaSection
-from ..shared.dependencies import DependencyError, installed
+from ..shared.refusals import refusals_told
 from ..shared.run_section import RunSection
+from ..shared.timers import every, once_after
 from ..shared.view_note import ViewNote
 from ..shared.wrapped_labels import WrappedLabels
+from .arrivals import Arrivals
 from .correct_section import CorrectSection
 from .evidence_section import EvidenceSection
 from .input_section import InputSection
+from .jobs import GradingJobs
 from .notices_section import CaseState, NoticesSection
 from .result_section import ResultSection
 from .save_section import SaveSection
 
-PICKS, PICK_AGAIN_MS = 10, 300
-"""A node that is added gets its voxels later; whether it is the sagittal T2 is looked at so often, at this interval."""
-WARM_UP_DELAY_MS = 600
-"""The networks are loaded when the user has looked at a selected volume for so long."""
+if TYPE_CHECKING:
+    from ...grading.evidence import EvidenceMap
+    from ...imaging.volume import SagittalVolume
+
 FIRST = 10.0
 """Priority of an observer that is to be called before Slicer's own."""
 LOOK_MS = 250
@@ -65,13 +67,12 @@ class GradingPanel(VTKObservationMixin):
         self.state = CaseState()
         self.entered = False
         self._acted = False
-        self._graded_volume: Any = None
         self._drawn: GradedCase | None = None
         self._asked: dict[str, bytes] = {}
         self._visible: dict[Any, tuple[str, ...]] = {}
-        self._warm = self._installing = False
-        self.run = RunSection(ui, self.grade, self._cancel_clicked)
+        self.run = RunSection(ui, self.grade, self._run_changed)
         self.input = InputSection(ui, self._input_chosen, lambda: logic.graders.forget())
+        self.jobs = GradingJobs(self.run, self.input, logic)
         self.result = ResultSection(ui, self._disc_selected, self._result_chosen)
         self.notices = NoticesSection(ui, self.grade, self._regrade_drawn, self._take_masks_back, self._take_disc)
         self.evidence = EvidenceSection(ui, self.compute_evidence)
@@ -87,14 +88,9 @@ class GradingPanel(VTKObservationMixin):
         self._show_key = qt.QShortcut(qt.QKeySequence("G"), ui.gradeDiscsButton.parent())
         self._show_key.setContext(qt.Qt.WidgetWithChildrenShortcut)
         self._show_key.connect("activated()", self.result.toggle_shown)
-        self._warm_up_timer = self._timer(WARM_UP_DELAY_MS, self._warm_up)
-        self._look_soon = self._timer(0, self.look)
-        self._look_timer = qt.QTimer()
-        self._look_timer.setInterval(LOOK_MS)
-        self._look_timer.connect("timeout()", self.look)
-        self._picks_left, self._only_arrived = 0, False
-        self._arrived: list[Any] = []
-        self._pick_timer = self._timer(0, self._pick_volume)
+        self._look_soon = once_after(0, self.look)
+        self._look_timer = every(LOOK_MS, self.look)
+        self.arrivals = Arrivals(self._pick_volume)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
         self.addObserver(scene, scene.EndCloseEvent, self._scene_loaded)
@@ -103,14 +99,6 @@ class GradingPanel(VTKObservationMixin):
         self.addObserver(scene, scene.NodeAddedEvent, self._node_added)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._node_goes, priority=FIRST)
         self.addObserver(scene, scene.NodeRemovedEvent, self._node_removed)
-
-    @staticmethod
-    def _timer(interval_ms: int, slot: Any) -> Any:
-        timer = qt.QTimer()
-        timer.setSingleShot(True)
-        timer.setInterval(interval_ms)
-        timer.connect("timeout()", slot)
-        return timer
 
     # -- the panel's life
 
@@ -122,7 +110,7 @@ class GradingPanel(VTKObservationMixin):
         self._follow_scene()
         self.result.watch_views()
         self._look_timer.start()
-        if self._arrived:
+        if self.arrivals.nodes:
             self._begin_to_pick()
         self.look()
 
@@ -131,9 +119,10 @@ class GradingPanel(VTKObservationMixin):
         if not self.entered:
             return
         self.entered = False
-        for timer in (self._warm_up_timer, self._look_timer, self._look_soon):
-            timer.stop()
-        self._end_picking()
+        self._look_timer.stop()
+        self._look_soon.stop()
+        self.jobs.stay_cold()
+        self.arrivals.end()
         self.correct.stop_editing()
         self.result.leave_views()
         self.note.clear()
@@ -149,7 +138,7 @@ class GradingPanel(VTKObservationMixin):
         self.run.close()
         self.correct.close()
         self._show_key.enabled = False
-        self.case = self._graded_volume = None
+        self.case = None
         self.result.case = self.save.case = self.evidence.case = None
         self.input.parameters = None
 
@@ -162,24 +151,9 @@ class GradingPanel(VTKObservationMixin):
             return
         self.correct.stop_editing()
         self._acted = True
-        if not self._install() or self.run.running or self.input.volumeNode is not volumeNode:
-            return
-        try:
-            voxels = copy_of_node(volumeNode)
-        except ImagingError as error:
-            self.run.say(str(error))
-            return
-        device, models = self.input.device, self._models()
-        slice_index, graders = self.input.slice_index, self.logic.graders
-
-        def work(progress: Progress) -> Any:
-            progress("prepare")
-            volume = voxels.sagittal_volume()
-            progress("load the networks")
-            return graders.run(lambda grader: grader.grade(volume, slice_index, progress), device, *models)
-
-        self._start(work, volumeNode, self._graded)
-        self.run.say(_("Grading {name}.").format(name=volumeNode.GetName()))
+        if self.jobs.can_begin() and self.input.volumeNode is volumeNode:
+            with refusals_told(self.run.say):
+                self.jobs.grade(volumeNode, partial(self._graded, volumeNode))
 
     def regrade(self, levels: tuple[str, ...]) -> bool:
         """Grade some discs again with their masks as they are drawn in the scene; return whether that has begun."""
@@ -198,33 +172,21 @@ class GradingPanel(VTKObservationMixin):
             return False
         if case.fit() is Fit.CHANGED or not self._is_sure_of(case, masks):
             return False
-        if not self._install() or self.run.running or self.case is not case or not case.is_alive():
+        if not self.jobs.can_begin() or self.case is not case or not case.is_alive():
             return False
-        result, graders, device, models = case.result, self.logic.graders, self.input.device, self._models()
 
-        def work(progress: Progress) -> Any:
-            progress("load the networks")
-            return graders.run(
-                lambda grader: grader.regrade(result.volume, result.slice_index, masks, progress), device, *models
-            )
-
-        def done(run: BackgroundRun) -> None:
-            self._end()
+        def done(discs: tuple[DiscGrade, ...]) -> None:
             if not case.is_alive():
                 return
-            if not self._failed(run):
-                try:
-                    for disc, mask in zip(run.value, masks.values(), strict=True):
-                        case.correct(correction(disc, mask))
-                    self.run.say("")
-                except ImagingError as error:
-                    self.run.say(str(error))
+            with refusals_told(self.run.say):
+                for disc, mask in zip(discs, masks.values(), strict=True):
+                    case.correct(correction(disc, mask))
+                self.run.say("")
             if self.case is case:
                 self._show_case(case)
 
-        self._start(work, case.volumeNode, done)
+        self.jobs.grade_masks(case, masks, done)
         self._drawn = case
-        self.run.say(_("Grading {levels} again with the mask as it is drawn.").format(levels=", ".join(masks)))
         return True
 
     def _is_sure_of(self, case: GradedCase, masks: dict[str, Any]) -> bool:
@@ -261,104 +223,50 @@ class GradingPanel(VTKObservationMixin):
 
     def compute_evidence(self, case: GradedCase) -> bool:
         """Compute in the background where the network looked; return whether that has begun."""
-        if self.run.running or not self._install() or self.run.running or not case.is_alive():
+        if self.run.running or not self.jobs.can_begin() or not case.is_alive():
             return False
-        result, graders, device, models = case.result, self.logic.graders, self.input.device, self._models()
 
-        def work(progress: Progress) -> Any:
-            progress("load the networks")
-            return graders.run(lambda grader: grader.evidence(result, progress=progress), device, *models)
+        def done(evidence: EvidenceMap) -> None:
+            if case.is_alive():
+                self.evidence.computed(case, evidence)
+                self.run.say("")
+                self._show_selected()
 
-        def done(run: BackgroundRun) -> None:
-            sentence = _("The evidence could not be computed ({reason}); try the CPU.")
-            if not self._failed(run, sentence) and case.is_alive():
-                try:
-                    self.evidence.computed(case, run.value)
-                    self.run.say("")
-                except ImagingError as error:
-                    self.run.say(str(error))
-            self._end()
-
-        self._start(work, case.volumeNode, done)
-        self.run.say(_("Looking for the evidence."))
+        self.jobs.find_evidence(case, done)
         return True
 
     def load_sample(self) -> None:
         """Make the sample in the background and select it."""
-        if self.run.running:
+        if not self.run.running:
+            self.jobs.make_sample(self._sample_made)
+
+    def _sample_made(self, volume: SagittalVolume) -> None:
+        if self.input.parameters is None:
             return
+        self.input.parameters.inputVolume = load_sample(slicer.mrmlScene, volume)
+        self.input.parameters.sliceIndex = None
+        self.input.update()
+        self._input_changed()
+        self.run.say(_("The sample is loaded."))
 
-        def work(progress: Progress) -> Any:
-            progress("make the sample")
-            return sample_volume()
-
-        def done(run: BackgroundRun) -> None:
-            self._end()
-            if self._failed(run) or self.input.parameters is None:
-                return
-            self.input.parameters.inputVolume = load_sample(slicer.mrmlScene, run.value)
-            self.input.parameters.sliceIndex = None
-            self.input.update()
-            self._input_changed()
-            self.run.say(_("The sample is loaded."))
-
-        self._start(work, None, done)
-
-    def _install(self) -> bool:
-        """Install what is missing and return whether everything is there.
-
-        The window lives meanwhile: what is clicked waits for the end, and who asked looks again at what it is about.
-        """
-        if self._installing:
-            self.run.say(_("Wait until the installation has ended."))
-            return False
-        self._installing = True
-        try:
-            self.logic.ensureDependencies()
-        except DependencyError as error:
-            self.run.say(str(error))
-            return False
-        finally:
-            self._installing = False
-        return True
-
-    def _start(self, work: Any, volumeNode: Any, done: Any) -> None:
-        self._warm_up_timer.stop()
-        self._graded_volume = volumeNode
-        self.run.run(work, done)
-        self.input.set_enabled(False)
+    def _run_changed(self) -> None:
+        self.input.set_enabled(not self.run.running)
+        if not self.run.running:
+            self._drawn = None
+            self._look_soon.start()
         self._show_selected()
 
-    def _end(self) -> None:
-        self._graded_volume = self._drawn = None
-        self.input.set_enabled(True)
-        self._show_selected()
-
-    def _cancel_clicked(self) -> None:
-        self._cancel(_("Canceled; nothing was changed."))
-
-    def _cancel(self, why: str) -> None:
-        if self.run.running:
-            self.run.cancel(why)
-            self._end()
-
-    def _graded(self, run: BackgroundRun) -> None:
-        volumeNode = self._graded_volume
-        self._end()
-        if self._failed(run) or volumeNode is None or volumeNode.GetScene() is None:
+    def _graded(self, volumeNode: Any, result: GradingResult) -> None:
+        if volumeNode.GetScene() is None:
             return
         former = self.case if self.case is not None and self.case.volumeNode is volumeNode else None
         if former is not None and former.fit() is Fit.CHANGED:  # its masks are of the image before, drawn ones as well
             kept = former if former.corrections or former.segments_were_touched() else None
         else:
             kept = former if former is not None and former.corrections else None  # a reader's work stays
-        try:
-            case = GradedCase.write_new(volumeNode, run.value, None if kept else former)
-        except ImagingError as error:
-            self.run.say(str(error))
-            return
-        self._warm = True
-        self._end_picking()  # what was loaded before is chosen from; what comes now is the next
+        case = GradedCase.write_new(volumeNode, result, None if kept else former)
+        self.jobs.warm = True
+        self.arrivals.end()  # what was loaded before is chosen from; what comes now is the next
         if self.input.parameters is not None:
             self.input.parameters.segmentation = case.segmentationNode
         if kept is not None:
@@ -381,44 +289,6 @@ class GradingPanel(VTKObservationMixin):
         case.segmentationNode.CreateDefaultDisplayNodes()
         case.segmentationNode.GetDisplayNode().SetVisibility(True)
 
-    def _failed(self, run: BackgroundRun, sentence: str = "") -> bool:
-        """Tell what went wrong; known errors carry their sentence, others name themselves."""
-        if run.error is None:
-            return run.value is None
-        if isinstance(run.error, ValueError):
-            self.run.say(str(run.error))
-        else:
-            reason = (str(run.error).splitlines() or [type(run.error).__name__])[0]
-            sentence = sentence or _("The discs could not be graded ({reason}); try the CPU.")
-            self.run.say(sentence.format(reason=reason))
-        return True
-
-    def _models(self) -> tuple[str, str]:
-        parameters = self.input.parameters
-        return (parameters.segmentationModel, parameters.gradingModel) if parameters is not None else ("", "")
-
-    # -- warm-up
-
-    def _warm_up(self) -> None:
-        """Load torch and the networks in the background while the user looks at the volume."""
-        if self._warm or self._installing or self.run.running or not self.entered:
-            return
-        if self.input.volumeNode is None or not installed():
-            return
-        self._warm = True
-        device, models, graders = self.input.device, self._models(), self.logic.graders
-
-        def work(progress: Progress) -> Any:
-            progress("load the networks")
-            graders.grader(device, *models)
-            return available_devices()
-
-        def done(run: BackgroundRun) -> None:
-            if run.value is not None:
-                self.input.show_devices(run.value)
-
-        self.run.run_silently(work, done)
-
     # -- what changes
 
     def _follow_scene(self) -> None:
@@ -429,7 +299,7 @@ class GradingPanel(VTKObservationMixin):
     def _input_chosen(self) -> None:
         """Follow what the user chose: a volume that he selects is not exchanged for one that was just loaded."""
         if not self.input.may_pick:
-            self._stop_picking()
+            self.arrivals.end()
         self._input_changed()
 
     def _input_changed(self) -> None:
@@ -440,8 +310,8 @@ class GradingPanel(VTKObservationMixin):
             self.run.allow(False, self.input.refusal)
         else:
             self.run.allow(True, _("Segment and grade the lumbar discs of the selected volume."))
-            if not self._warm and self.entered:
-                self._warm_up_timer.start()
+            if self.entered:
+                self.jobs.warm_up_soon()
         shown = self.case.volumeNode if self.case is not None and self.case.is_alive() else None
         if shown is None or shown is not volumeNode:
             self._show_case(self._case_of(volumeNode))
@@ -540,7 +410,7 @@ class GradingPanel(VTKObservationMixin):
         if viewed is chosen or chosen is None:
             self._show_in_views()
             return
-        busy = self.run.running or self.correct.editing or bool(self._arrived) or bool(self.correct.drawn_levels)
+        busy = self.run.running or self.correct.editing or bool(self.arrivals.nodes) or bool(self.correct.drawn_levels)
         if viewed is not None and not busy and self.input.choose(viewed):
             self._acted = True
             self._input_changed()
@@ -565,21 +435,21 @@ class GradingPanel(VTKObservationMixin):
 
     def _scene_closes(self, caller: Any, event: Any) -> None:
         self.run.say("")
-        self._cancel(_("Canceled: the scene was closed."))
+        self.run.cancel(_("Canceled: the scene was closed."))
         self._forget_scene()
         self.views.forget()
         self.input.follow(None)
         self.run.allow(False, "")
 
     def _scene_loads(self, caller: Any, event: Any) -> None:
-        self._cancel(_("Canceled: a scene is loaded."))
+        self.run.cancel(_("Canceled: a scene is loaded."))
         self._forget_scene()
 
     def _forget_scene(self) -> None:
         """Forget the case before its nodes go; nothing is written into a scene that goes."""
         if self.case is not None:
             self.case.abandon()
-        self._end_picking()
+        self.arrivals.end()
         self._forget_case()
 
     def _forget_case(self) -> None:
@@ -601,44 +471,22 @@ class GradingPanel(VTKObservationMixin):
         if node.IsA("vtkMRMLSliceCompositeNode") and self.entered:
             self.views.watch()
         if node.IsA("vtkMRMLScalarVolumeNode") and not node.GetAttribute(EVIDENCE_ATTRIBUTE):
-            self._arrived.append(node)
+            self.arrivals.nodes.append(node)
             if self.entered:
                 self._begin_to_pick()
 
     def _begin_to_pick(self) -> None:
-        if not self._picks_left:  # what is graded is done with: the next study may take its place
-            self._only_arrived = self.case is not None
-        self._picks_left = PICKS
-        self._pick_timer.start(0)  # when the volume has got its voxels and its name
+        self.arrivals.begin(only_these=self.case is not None)  # what is graded is done with: the next study comes
 
-    def _stop_picking(self) -> None:
-        self._pick_timer.stop()
-        self._end_picking()
-
-    def _pick_volume(self) -> None:
+    def _pick_volume(self, arrived: list[Any] | None) -> None:
         """Choose among the volumes that were loaded: of several series the sagittal T2 may come last."""
         if not self.entered or self.input.parameters is None:
-            self._end_picking()
-            return
-        if not slicer.mrmlScene.IsBatchProcessing():
-            self._pick_among_arrived()
+            self.arrivals.end()
+        elif not slicer.mrmlScene.IsBatchProcessing():
+            busy = self.run.running or self.correct.editing or self.correct.drawn_levels
+            if not busy and self.input.pick(arrived):
+                self._input_changed()
             self.look()
-        self._picks_left -= 1
-        if self._picks_left > 0:
-            self._pick_timer.start(PICK_AGAIN_MS)
-        else:
-            self._end_picking()
-
-    def _pick_among_arrived(self) -> None:
-        if self.run.running or self.correct.editing or self.correct.drawn_levels:
-            return
-        arrived = [node for node in self._arrived if node.GetScene() is not None]
-        if self.input.pick(arrived if self._only_arrived else None):
-            self._input_changed()
-
-    def _end_picking(self) -> None:
-        self._pick_timer.stop()
-        self._arrived, self._picks_left = [], 0
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _node_goes(self, caller: Any, event: Any, node: Any) -> None:
@@ -651,8 +499,8 @@ class GradingPanel(VTKObservationMixin):
         if scene.IsClosing():
             return
         keep_visible(visible)
-        if self._graded_volume is not None and not scene.IsNodePresent(self._graded_volume):
-            self._cancel(_("Canceled: the volume was deleted."))
+        if self.run.about is not None and not scene.IsNodePresent(self.run.about):
+            self.run.cancel(_("Canceled: the volume was deleted."))
         if self.case is not None and not self.case.is_alive():
             self.case.abandon()
             self._forget_case()

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ...grading.fallback import run_or_fall_back
+from ...grading.device import DeviceError
+from ...grading.fallback import card_problem, with_card_note
 
 if TYPE_CHECKING:
     from ...grading.grader import DiscGrader
@@ -56,6 +57,15 @@ class Graders:
     def run(
         self, work: Callable[[DiscGrader], T], device: str, segmentation_model: str = "", grading_model: str = ""
     ) -> T:
-        """Return what `work` makes with a grader, on the CPU if the graphics card fails; see `grading.fallback`."""
+        """Return what `work` makes with a grader; if the graphics card fails, once more on the CPU.
+
+        A result, or discs that were graded again, tell in their warnings that the CPU stepped in.
+        """
         with self._computing:
-            return run_or_fall_back(lambda name: self.grader(name, segmentation_model, grading_model), device, work)
+            try:
+                return work(self.grader(device, segmentation_model, grading_model))
+            except (RuntimeError, DeviceError) as error:
+                problem = card_problem(error)
+                if problem is None or device == "cpu":
+                    raise
+            return with_card_note(work(self.grader("cpu", segmentation_model, grading_model)), problem)

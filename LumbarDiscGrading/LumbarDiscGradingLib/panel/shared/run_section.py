@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import qt
 from slicer.i18n import tr as _
 
+from ...errors import UserError
 from .background_run import BackgroundRun, Progress
+from .refusals import refusals_told
+from .timers import every
 
 POLL_MS = 5
 """Between two looks at the work the window handles its own events."""
@@ -27,19 +29,26 @@ class RunSection:
     ----------
     ui : object
         The panel's widgets by name.
-    start, cancel : callable
-        Called when the user clicks *Grade Discs* or *Cancel*.
+    start : callable
+        Called when the user clicks *Grade Discs*.
+    changed : callable
+        Called when work that the user sees has begun, ended or been canceled.
+
+    Attributes
+    ----------
+    about : Any
+        Node that the work is about which goes on, None where it is about none or none goes on.
     """
 
-    def __init__(self, ui: Any, start: Callable[[], None], cancel: Callable[[], None]) -> None:
-        self.ui, self._start, self._cancel = ui, start, cancel
+    def __init__(self, ui: Any, start: Callable[[], None], changed: Callable[[], None]) -> None:
+        self.ui, self._start, self._changed = ui, start, changed
+        self.about: Any = None
+        self._failure = ""
         self._run: BackgroundRun | None = None
         self._silent: list[BackgroundRun] = []
         self._seen, self._percent = (0, ""), 0
         self._possible, self._hint = False, ""
-        self._timer = qt.QTimer()
-        self._timer.setInterval(POLL_MS)
-        self._timer.connect("timeout()", self.poll)
+        self._timer = every(POLL_MS, self.poll)
         ui.gradeDiscsButton.connect("clicked()", self._clicked)
 
     @property
@@ -52,15 +61,39 @@ class RunSection:
         """Whether no thread works any more, not even one that was cancelled or that the user does not see."""
         return self._run is None and not self._silent
 
-    def run(self, work: Callable[[Progress], Any], done: Callable[[BackgroundRun], None]) -> None:
-        """Start work; `done` is called with the run on the main thread when it has ended and was not cancelled."""
+    def run(
+        self,
+        work: Callable[[Progress], Any],
+        done: Callable[[Any], None],
+        about: Any = None,
+        text: str = "",
+        failure: str = "",
+    ) -> None:
+        """Start work; `done` is given its value on the main thread when it has ended well and was not canceled.
+
+        What else came of it, or `done` refuses, is told under the button.
+
+        Parameters
+        ----------
+        about : Any
+            Node that the work is about.
+        text : str
+            What is told now.
+        failure : str
+            What is told of a fault of the program, with a place for the ``reason``.
+        """
         self._seen, self._percent = (0, ""), 0
         self._run = BackgroundRun(work, done).start()
+        self.about = about
+        self._failure = failure or _("The discs could not be graded ({reason}); try the CPU.")
         self._timer.start()
         self._show()
+        self._changed()
+        if text:
+            self.say(text)
 
-    def run_silently(self, work: Callable[[Progress], Any], done: Callable[[BackgroundRun], None]) -> None:
-        """Start work that the user need not see."""
+    def run_silently(self, work: Callable[[Progress], Any], done: Callable[[Any], None]) -> None:
+        """Start work that the user need not see; of what goes wrong nothing is told."""
         self._silent.append(BackgroundRun(work, done).start())
         self._timer.start()
 
@@ -70,15 +103,14 @@ class RunSection:
             return
         self._run.cancel()
         self._silent.append(self._run)
-        self._run = None
-        self._show()
+        self._end()
         self.say(why)
 
     def close(self) -> None:
         """Cancel everything and wait until no thread works any more."""
         self._timer.stop()
         runs = [*self._silent, *([self._run] if self._run else [])]
-        self._run = None
+        self._run = self.about = None
         self._silent = []
         for run in runs:
             run.cancel()
@@ -100,13 +132,16 @@ class RunSection:
             run.lend()
         for run in [run for run in self._silent if run.finished]:
             self._silent.remove(run)
-            if not run.canceled:
-                run.done(run)
+            if not run.canceled and run.error is None:
+                run.done(run.value)
         run = self._run
         if run is not None and run.finished:
-            self._run = None
-            self._show()
-            run.done(run)
+            self._end()
+            if run.error is not None:
+                self.say(_in_one_sentence(run.error, self._failure))
+            else:
+                with refusals_told(self.say):
+                    run.done(run.value)
         elif run is not None:
             self._show_progress()
         if self._run is None and not self._silent:
@@ -116,9 +151,14 @@ class RunSection:
 
     def _clicked(self) -> None:
         if self.running:
-            self._cancel()
+            self.cancel(_("Canceled; nothing was changed."))
         else:
             self._start()
+
+    def _end(self) -> None:
+        self._run = self.about = None
+        self._show()
+        self._changed()
 
     def _show(self) -> None:
         button = self.ui.gradeDiscsButton
@@ -138,6 +178,13 @@ class RunSection:
             self._seen = steps, stage
         self.ui.progressBar.value = self._percent
         self.ui.progressBar.format = f"{_in_words(stage)} (%p%)" if stage else "%p%"
+
+
+def _in_one_sentence(error: BaseException, failure: str) -> str:
+    """Return what went wrong: known errors carry their sentence, others name themselves."""
+    if isinstance(error, UserError):
+        return str(error)
+    return failure.format(reason=(str(error).splitlines() or [type(error).__name__])[0])
 
 
 def _in_words(stage: str) -> str:

@@ -1,0 +1,148 @@
+"""`GradingJobs`: what the mode *Grade Discs* computes in the background, and the installation before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from slicer.i18n import tr as _
+
+from ...grading.device import available_devices
+from ...grading.result import DiscGrade, GradingResult
+from ...scene.graded_case import GradedCase
+from ...scene.sample import sample_volume
+from ...scene.volumes import copy_of_node
+from ..shared.background_run import Progress
+from ..shared.dependencies import installed
+from ..shared.refusals import refusals_told
+from ..shared.run_section import RunSection
+from ..shared.timers import once_after
+from .input_section import InputSection
+
+if TYPE_CHECKING:
+    from ...grading.evidence import EvidenceMap
+    from ...imaging.volume import SagittalVolume
+
+WARM_UP_DELAY_MS = 600
+"""The networks are loaded when the user has looked at a selected volume for so long."""
+
+
+class GradingJobs:
+    """Starts jobs on copies of what the scene holds; `done` is given what came of one, on the main thread.
+
+    Parameters
+    ----------
+    run : RunSection
+        Runs one at a time.
+    choices : InputSection
+        Tells slice, device and models.
+    logic : LumbarDiscGradingLogic
+        Gives the graders and the installation of what is missing.
+
+    Attributes
+    ----------
+    warm : bool
+        Whether the networks are loaded, or are being loaded.
+    """
+
+    def __init__(self, run: RunSection, choices: InputSection, logic: Any) -> None:
+        self._run, self._choices, self._logic = run, choices, logic
+        self.warm = self._installing = False
+        self._warm_up_timer = once_after(WARM_UP_DELAY_MS, self._warm_up)
+
+    def can_begin(self) -> bool:
+        """Install what is missing and return whether a job can begin now.
+
+        The window lives meanwhile: what is clicked waits for the end, and who asked looks again at what it is about.
+        """
+        self.stay_cold()
+        if self._installing:
+            self._run.say(_("Wait until the installation has ended."))
+            return False
+        self._installing = True
+        try:
+            with refusals_told(self._run.say):
+                self._logic.ensureDependencies()
+                return not self._run.running
+        finally:
+            self._installing = False
+        return False
+
+    def grade(self, volumeNode: Any, done: Callable[[GradingResult], None]) -> None:
+        """Grade a volume.
+
+        Raises
+        ------
+        ImagingError
+            If the node holds nothing that can be graded; nothing is begun then.
+        """
+        voxels, slice_index = copy_of_node(volumeNode), self._choices.slice_index
+        graders, device, models = self._logic.graders, self._choices.device, self._choices.models
+
+        def work(progress: Progress) -> GradingResult:
+            progress("prepare")
+            volume = voxels.sagittal_volume()
+            progress("load the networks")
+            return graders.run(lambda grader: grader.grade(volume, slice_index, progress), device, *models)
+
+        self._run.run(work, done, volumeNode, _("Grading {name}.").format(name=volumeNode.GetName()))
+
+    def grade_masks(
+        self, case: GradedCase, masks: dict[str, Any], done: Callable[[tuple[DiscGrade, ...]], None]
+    ) -> None:
+        """Grade masks on the graded slice of a case, by level, in their order."""
+        result, graders, device, models = case.result, self._logic.graders, self._choices.device, self._choices.models
+
+        def work(progress: Progress) -> tuple[DiscGrade, ...]:
+            progress("load the networks")
+            return graders.run(
+                lambda grader: grader.regrade(result.volume, result.slice_index, masks, progress), device, *models
+            )
+
+        text = _("Grading {levels} again with the mask as it is drawn.").format(levels=", ".join(masks))
+        self._run.run(work, done, case.volumeNode, text)
+
+    def find_evidence(self, case: GradedCase, done: Callable[[EvidenceMap], None]) -> None:
+        """Compute where the network looked on the discs of a case."""
+        result, graders, device, models = case.result, self._logic.graders, self._choices.device, self._choices.models
+
+        def work(progress: Progress) -> EvidenceMap:
+            progress("load the networks")
+            return graders.run(lambda grader: grader.evidence(result, progress=progress), device, *models)
+
+        failure = _("The evidence could not be computed ({reason}); try the CPU.")
+        self._run.run(work, done, case.volumeNode, _("Looking for the evidence."), failure)
+
+    def make_sample(self, done: Callable[[SagittalVolume], None]) -> None:
+        """Make the sample."""
+
+        def work(progress: Progress) -> SagittalVolume:
+            progress("make the sample")
+            return sample_volume()
+
+        self.stay_cold()
+        self._run.run(work, done)
+
+    # -- before the first job
+
+    def warm_up_soon(self) -> None:
+        """Load torch and the networks in the background while the user looks at the volume."""
+        if not self.warm:
+            self._warm_up_timer.start()
+
+    def stay_cold(self) -> None:
+        """Load nothing before it is asked for."""
+        self._warm_up_timer.stop()
+
+    def _warm_up(self) -> None:
+        if self.warm or self._installing or self._run.running or self._choices.volumeNode is None or not installed():
+            return
+        self.warm = True
+        device, models, graders = self._choices.device, self._choices.models, self._logic.graders
+
+        def work(progress: Progress) -> tuple[tuple[str, str], ...]:
+            progress("load the networks")
+            graders.grader(device, *models)
+            return available_devices()
+
+        self._run.run_silently(work, self._choices.show_devices)
