@@ -19,7 +19,7 @@ import vtk
 from example_results import SPIDER, analytic_result, spider_patients, spider_result
 from slicer.util import arrayFromVolume, updateVolumeFromArray
 
-from LumbarDiscGradingLib.headless.core import HeadlessError, SlicerCore, start
+from LumbarDiscGradingLib.headless.core import HeadlessError, SlicerCore
 from LumbarDiscGradingLib.imaging.volume import ImagingError, NotSagittalError
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LEVELS_BY_LABEL, TERMINOLOGY_NAME
 from LumbarDiscGradingLib.report.display_window import display_window
@@ -454,7 +454,7 @@ class TestFiles:
 class TestCore:
     def test_a_core_can_be_started_again_and_closed_twice(self, capfd, tmp_path):
         for n in range(2):
-            core = start()
+            core = SlicerCore()
             volume_node_from(analytic_result((3, 60, 40)).volume, "T2", core.scene)
             core.save_scene(tmp_path / f"{n}.mrml")
             core.close()

@@ -253,8 +253,3 @@ class SlicerCore:
                     os.replace(file, target.parent / "Data" / file.name)
             os.replace(scene_files[0], target)
         return True
-
-
-def start() -> SlicerCore:
-    """Start a Slicer core; the caller closes it."""
-    return SlicerCore()

@@ -14,7 +14,7 @@ from ..grading.corrections import Correction, corrected, origins
 from ..grading.result import DiscGrade, GradingResult
 from ..imaging.volume import ImagingError, SagittalVolume
 from .nodes import TABLE_REFERENCE_ROLE, TAG_PREFIX, nodes_of_class
-from .results import LumbarDiscGradingResults, write_result
+from .results import LumbarDiscGradingResults
 from .segments import own_segments, segment_array, segment_image
 from .stored_result import from_text, placed_on, to_text
 from .volumes import (
@@ -85,7 +85,7 @@ class GradedCase(LumbarDiscGradingResults):
         case._unchanged = _image_stamp(volumeNode)
         if former is not None and former.is_alive() and former.volumeNode is volumeNode:
             case.segmentationNode, case.tableNode = former.segmentationNode, former.tableNode
-        case._write(case.original, case.result, (), None)
+        case._write(case.result, ())
         return case
 
     @classmethod
@@ -144,8 +144,7 @@ class GradedCase(LumbarDiscGradingResults):
         """
         if self.fit() is Fit.MOVED:
             self._move_segments()
-            ids = self._segment_ids(self.corrections)
-            self._write(self.original, self.result, self.corrections, ids, keep_masks=self.drawn_levels())
+            self._write(self.result, self.corrections, keep_masks=self.drawn_levels())
         else:
             self._require_unchanged()
 
@@ -223,7 +222,7 @@ class GradedCase(LumbarDiscGradingResults):
         ImagingError
             If the volume was changed since it was graded; nothing is changed then.
         """
-        self._write(self.original, self.result, self.corrections, self._segment_ids(self.corrections), keep)
+        self._write(self.result, self.corrections, keep)
 
     def segment_id(self, level: str) -> str:
         """Return the ID of the segment of a disc, which stays the same when its level changes; empty if it is gone."""
@@ -304,29 +303,22 @@ class GradedCase(LumbarDiscGradingResults):
         return True
 
     def _replace(self, corrections: tuple[Correction, ...]) -> None:
-        result = placed_on(corrected(self.original, corrections), self.result.volume)
-        self._write(self.original, result, corrections, self._segment_ids(corrections))
+        self._write(placed_on(corrected(self.original, corrections), self.result.volume), corrections)
 
     def _write(
-        self,
-        original: GradingResult,
-        result: GradingResult,
-        corrections: tuple[Correction, ...],
-        ids: dict[str, str] | None,
-        keep_masks: Collection[str] = (),
+        self, result: GradingResult, corrections: tuple[Correction, ...], keep_masks: Collection[str] = ()
     ) -> None:
-        """Write a result into the scene where the volume lies now, and only then take it for the case's own."""
+        """Take a result for the case's own, and write it into the scene where the volume lies now."""
         self._require_unchanged()
         place = sagittal_geometry_of_node(self.volumeNode)
         if not _lie_alike(place, result.volume):
             volume = replace(result.volume, index_to_lps=place.index_to_lps)
-            original, result = placed_on(original, volume), placed_on(result, volume)
+            self.original, result = placed_on(self.original, volume), placed_on(result, volume)
+        ids = self._segment_ids(corrections) if self.segmentationNode is not None else None
         table = self.tableNode if self.tableNode is not None and self.tableNode.GetScene() is not None else None
-        self.segmentationNode, self.tableNode = write_result(
-            result, self.volumeNode, self.segmentationNode, table, ids, keep_masks
-        )
-        self.segmentationNode.SetAttribute(STORED_RESULT_ATTRIBUTE, to_text(original, corrections))
-        self.original, self.result, self.corrections = original, result, corrections
+        self.result, self.corrections = result, corrections
+        self.write(self.volumeNode, self.segmentationNode, table, ids, keep_masks)
+        self.segmentationNode.SetAttribute(STORED_RESULT_ATTRIBUTE, to_text(self.original, corrections))
         self._untouched = {level: stamp for level, stamp in self._stamps().items() if level not in keep_masks}
         self._looked_at = {}
 

@@ -82,9 +82,30 @@ class LumbarDiscGradingResults:
         ImagingError
             If the result was not made from this volume; the scene is left as it was.
         """
-        nodes = write_result(self.result, volumeNode, segmentationNode, tableNode, segmentIds, keepMasks)
-        self.segmentationNode, self.tableNode = nodes
-        return nodes
+        labels = np.zeros(self.result.volume.voxels.shape, dtype=np.uint8)
+        labels[self.result.slice_index] = self.result.label_slice
+        labels = array_on_node(self.result.volume, volumeNode, labels)
+        scene = volumeNode.GetScene()
+        if segmentationNode is None:
+            segmentationNode = scene.AddNewNodeByClass(
+                "vtkMRMLSegmentationNode", scene.GenerateUniqueName(f"{volumeNode.GetName()} discs")
+            )
+        if tableNode is None:
+            tableNode = scene.AddNewNodeByClass(
+                "vtkMRMLTableNode", scene.GenerateUniqueName(f"{volumeNode.GetName()} grades")
+            )
+        ids = own_segments(segmentationNode) if segmentIds is None else dict(segmentIds)
+        _write_segments(self.result, volumeNode, segmentationNode, labels, ids, keepMasks)
+        _write_table(self.result, tableNode)
+        for node in (segmentationNode, tableNode):
+            _write_attributes(self.result, node)
+            place_beside(volumeNode, node)
+        segmentationNode.SetNodeReferenceID(TABLE_REFERENCE_ROLE, tableNode.GetID())
+        tableNode.SetNodeReferenceID(SEGMENTATION_REFERENCE_ROLE, segmentationNode.GetID())
+        tableNode.SetNodeReferenceID(VOLUME_REFERENCE_ROLE, volumeNode.GetID())
+        follow_result(segmentationNode, self.result, volumeNode)
+        self.segmentationNode, self.tableNode = segmentationNode, tableNode
+        return segmentationNode, tableNode
 
     @property
     def evidenceNode(self) -> Any:
@@ -130,40 +151,6 @@ class LumbarDiscGradingResults:
 
         names = {model.task: model.name for model in self.result.models}
         return DiscGrader("auto", names.get("segmentation"), names.get("grading"))
-
-
-def write_result(
-    result: GradingResult,
-    volumeNode: Any,
-    segmentationNode: Any = None,
-    tableNode: Any = None,
-    segmentIds: Mapping[str, str] | None = None,
-    keepMasks: Collection[str] = (),
-) -> tuple[Any, Any]:
-    """Write segments and table of a result and return their nodes, as `LumbarDiscGradingResults.write` does."""
-    labels = np.zeros(result.volume.voxels.shape, dtype=np.uint8)
-    labels[result.slice_index] = result.label_slice
-    labels = array_on_node(result.volume, volumeNode, labels)
-    scene = volumeNode.GetScene()
-    if segmentationNode is None:
-        segmentationNode = scene.AddNewNodeByClass(
-            "vtkMRMLSegmentationNode", scene.GenerateUniqueName(f"{volumeNode.GetName()} discs")
-        )
-    if tableNode is None:
-        tableNode = scene.AddNewNodeByClass(
-            "vtkMRMLTableNode", scene.GenerateUniqueName(f"{volumeNode.GetName()} grades")
-        )
-    ids = own_segments(segmentationNode) if segmentIds is None else dict(segmentIds)
-    _write_segments(result, volumeNode, segmentationNode, labels, ids, keepMasks)
-    _write_table(result, tableNode)
-    for node in (segmentationNode, tableNode):
-        _write_attributes(result, node)
-        place_beside(volumeNode, node)
-    segmentationNode.SetNodeReferenceID(TABLE_REFERENCE_ROLE, tableNode.GetID())
-    tableNode.SetNodeReferenceID(SEGMENTATION_REFERENCE_ROLE, segmentationNode.GetID())
-    tableNode.SetNodeReferenceID(VOLUME_REFERENCE_ROLE, volumeNode.GetID())
-    follow_result(segmentationNode, result, volumeNode)
-    return segmentationNode, tableNode
 
 
 def _write_segments(
