@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
+from ..pfirrmann import LUMBAR_LEVELS, ROMAN_GRADES, group_of_grade
 from .self_test_log import LogWatch
-from .self_test_user import PanelUser, go_to, selected_module
+from .self_test_user import PanelUser, go_to, grown, selected_module
+from .shared.dependencies import installed
 
 LOG_S = 0.3
 """Slicer's log takes entries up by its event loop; those of the last step come within this time."""
@@ -44,26 +46,19 @@ class SelfTest(_WithSlicersTestCase):
 
     logicClass: Any
     _samples: dict[int, Any] = {}
-    _module: str
-    _layout: int | None
-    _settings: dict[str, Any]
 
     # -- before and after
 
     @classmethod
     def setUpClass(cls) -> None:
-        """Remember what is to be as before at the end."""
+        """See to it that module, layout and settings are as before at the end."""
         super().setUpClass()
-        cls._module, cls._layout, cls._settings = selected_module(), _layout(), _settings()
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        """Leave module, layout and settings as they were."""
-        if cls._module:
-            go_to(cls._module)
-        _restore_layout(cls._layout)
-        _restore_settings(cls._settings)
-        super().tearDownClass()
+        cls.addClassCleanup(_restore_settings, _settings())
+        layout = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+        if layout is not None:
+            cls.addClassCleanup(layout.SetViewArrangement, layout.GetViewArrangement())
+        if selected_module():
+            cls.addClassCleanup(go_to, selected_module())
 
     def setUp(self) -> None:
         """Start from an empty scene, with the log as it is now."""
@@ -117,7 +112,7 @@ class SelfTest(_WithSlicersTestCase):
         self._require_networks()
         results = self.logicClass().process(load_sample(slicer.mrmlScene))
         levels = [disc.level for disc in results.result.discs]
-        self.assertEqual(levels[-5:], ["L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1"])
+        self.assertEqual(tuple(levels[-5:]), LUMBAR_LEVELS)
         segmentation = results.segmentationNode.GetSegmentation()
         self.assertEqual(segmentation.GetNumberOfSegments(), len(levels))
 
@@ -136,7 +131,7 @@ class SelfTest(_WithSlicersTestCase):
         self.assertEqual(user.ui.gradeDiscsButton.text, "Cancel")
         user.finish()
         self._belongs_together(name, graded=True)
-        self.assertEqual(user.levels()[-5:], ["L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1"])
+        self.assertEqual(tuple(user.levels()[-5:]), LUMBAR_LEVELS)
         self.assertEqual(sorted(user.segments()), sorted(user.levels()))
 
     def test_05_a_second_patient_takes_the_panel_over(self) -> None:
@@ -206,8 +201,6 @@ class SelfTest(_WithSlicersTestCase):
 
     def test_08_a_grade_is_corrected_and_taken_back(self) -> None:
         """A grade set by a button is in table, report and color, and gone after Undo."""
-        from ..pfirrmann import ROMAN_GRADES, group_of_grade
-
         user = self._open_panel(networks=True)
         self._graded(FIRST)
         table, segments = user.table(), user.segments()
@@ -245,8 +238,6 @@ class SelfTest(_WithSlicersTestCase):
 
     def test_10_a_mask_is_drawn(self) -> None:
         """A drawn mask is graded again and can be taken back; a segment of the user's own is left alone."""
-        from .self_test_user import grown
-
         user = self._open_panel(networks=True)
         self._graded(FIRST)
         table, mask = user.table(), user.mask("L3-L4")
@@ -325,7 +316,6 @@ class SelfTest(_WithSlicersTestCase):
         from ..annotation.protocol import Protocol, Reader, Role, Task
         from ..annotation.study.reference import consensus_grades
         from ..annotation.work.session import ReaderSession
-        from ..pfirrmann import LUMBAR_LEVELS
 
         user = self._open_panel()
         roles = {"carl": Role.GRADER, "dora": Role.GRADER, "emil": Role.ADJUDICATOR}
@@ -393,7 +383,6 @@ class SelfTest(_WithSlicersTestCase):
 
     def _require_networks(self) -> None:
         from ..models.store import default_model_names
-        from .shared.dependencies import installed
 
         if not installed():
             self._skip("PyTorch is not installed")
@@ -463,17 +452,6 @@ class SelfTest(_WithSlicersTestCase):
 def _of_images(nodes: list[Any], uids: list[str]) -> Any:
     """Return the volume node that was made of these images."""
     return next(node for node in nodes if uids[0] in (node.GetAttribute("DICOM.instanceUIDs") or "").split())
-
-
-def _layout() -> int | None:
-    node = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
-    return node.GetViewArrangement() if node is not None else None
-
-
-def _restore_layout(layout: int | None) -> None:
-    node = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
-    if node is not None and layout is not None:
-        node.SetViewArrangement(layout)
 
 
 def _settings() -> dict[str, Any]:

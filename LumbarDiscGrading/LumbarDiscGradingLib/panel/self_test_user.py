@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import slicer
 
+from ..scene.nodes import nodes_of_class
+
 MODULE = "LumbarDiscGrading"
 VIEWS = ("Red", "Yellow", "Green")
 RUN_S = 300.0
@@ -40,9 +42,9 @@ class PanelUser:
 
     def open(self) -> None:
         """Open the module in its first mode."""
-        from .modes import GRADING
-
         go_to(MODULE)
+        from .modes import GRADING  # brings Qt, which the self-test does without where there is no panel
+
         self.widget.modes.show(GRADING)
         self.look()
 
@@ -172,17 +174,14 @@ class PanelUser:
 
     def images(self) -> set[str]:
         """Return the names of the volumes in the slice views; none where there are no views."""
-        composites = [slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceCompositeNode{view}") for view in VIEWS]
-        nodes = [
-            slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
-            for composite in composites
-            if composite is not None
-        ]
+        views = (slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceCompositeNode{name}") for name in VIEWS)
+        nodes = [slicer.mrmlScene.GetNodeByID(view.GetBackgroundVolumeID() or "") for view in views if view is not None]
         return {node.GetName() if node is not None else "nothing" for node in nodes}
 
     def discs_drawn(self) -> set[str]:
         """Return the names of the volumes whose segments are drawn in slice views, or in none where there is none."""
-        return {_volume_of(node).GetName() for node in _segmentations() if _is_drawn(node)}
+        nodes = nodes_of_class(slicer.mrmlScene, "vtkMRMLSegmentationNode")
+        return {_volume_of(node).GetName() for node in nodes if _is_drawn(node)}
 
     def segmentation(self) -> Any:
         """Return the segmentation of the discs in the table."""
@@ -251,12 +250,6 @@ def grown(mask: np.ndarray) -> np.ndarray:
     for axis in sorted(range(3), key=lambda axis: extents[axis])[1:]:
         result |= np.roll(result, 1, axis) | np.roll(result, -1, axis)
     return result
-
-
-def _segmentations() -> list[Any]:
-    scene = slicer.mrmlScene
-    count = scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
-    return [scene.GetNthNodeByClass(n, "vtkMRMLSegmentationNode") for n in range(count)]
 
 
 def _volume_of(segmentationNode: Any) -> Any:

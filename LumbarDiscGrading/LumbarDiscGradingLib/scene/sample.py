@@ -8,6 +8,7 @@ from typing import Any
 from ..atomic import replacing
 from ..imaging.phantom import lumbar_phantom
 from ..imaging.volume import SagittalVolume
+from .nodes import nodes_of_class
 from .volumes import volume_node_from
 
 SAMPLE_NODE_NAME = "Lumbar phantom T2 sagittal"
@@ -40,6 +41,6 @@ def load_sample(scene: Any, volume: SagittalVolume | None = None) -> Any:
     selection = scene.GetNodeByID("vtkMRMLSelectionNodeSingleton")
     if selection is not None:
         selection.SetActiveVolumeID(node.GetID())
-    for n in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
-        scene.GetNthNodeByClass(n, "vtkMRMLSliceCompositeNode").SetBackgroundVolumeID(node.GetID())
+    for composite in nodes_of_class(scene, "vtkMRMLSliceCompositeNode"):
+        composite.SetBackgroundVolumeID(node.GetID())
     return node

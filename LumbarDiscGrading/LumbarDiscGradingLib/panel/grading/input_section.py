@@ -32,6 +32,13 @@ class InputSection(VTKObservationMixin):
         Called after the user has changed something.
     installed : callable
         Called after a model was installed.
+
+    Attributes
+    ----------
+    refusal : str
+        Why the selected volume cannot be graded, empty where it can.
+    doubts : tuple of str
+        What is doubtful about it before it is graded, a sentence each, the worst first.
     """
 
     def __init__(self, ui: Any, changed: Callable[[], None], installed: Callable[[], None]) -> None:
@@ -39,7 +46,7 @@ class InputSection(VTKObservationMixin):
         self.ui, self._changed, self._installed = ui, changed, installed
         self._parameters: Parameters | None = None
         self.refusal = ""
-        self._doubts: tuple[str, ...] = ()
+        self.doubts: tuple[str, ...] = ()
         self._volume: Any = None
         self._picked = ""
         self._slider_of = ""
@@ -69,11 +76,6 @@ class InputSection(VTKObservationMixin):
         if parameters is not None:
             scene = parameters.node.GetScene()
             self.addObserver(scene, scene.NodeAddedEvent, self._offer_images)
-
-    @property
-    def doubts(self) -> tuple[str, ...]:
-        """What is doubtful about the selected volume before it is graded, a sentence each, the worst first."""
-        return self._doubts
 
     def follow(self, parameters: Parameters | None) -> None:
         """Show the parameters of a scene; where no volume is selected the likely one is."""
@@ -202,14 +204,14 @@ class InputSection(VTKObservationMixin):
             filtering.hiddenNodeIDs = evidence_ids(self.parameters.node.GetScene())
 
     def _show_doubts(self, volumeNode: Any) -> None:
-        self.refusal, self._volume, self._doubts = "", None, ()
+        self.refusal, self._volume, self.doubts = "", None, ()
         said: tuple[str, ...] = ()
         if volumeNode is None:
             said = (_("No volume is selected: load a sagittal T2 series, or the sample at the end of this panel."),)
         else:
             try:
                 self._volume = sagittal_geometry_of_node(volumeNode)
-                said = self._doubts = input_doubts(volumeNode)
+                said = self.doubts = input_doubts(volumeNode)
             except ImagingError as error:
                 self.refusal = str(error)
                 said = (self.refusal,)
