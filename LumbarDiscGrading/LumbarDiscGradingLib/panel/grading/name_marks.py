@@ -1,0 +1,41 @@
+"""What stands beside each disc of a result on the image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...grading.result import DiscGrade, GradingResult
+from ...pfirrmann import ROMAN_GRADES
+from ...report.missing_places import is_in_image, missing_places
+from ..shared.disc_names import WHITE, NameMark
+
+
+def name_marks(result: GradingResult, drawn: tuple[str, ...] = ()) -> list[NameMark]:
+    """Return the names of a result's discs, and of the missing levels whose place is in the image.
+
+    Parameters
+    ----------
+    result : GradingResult
+    drawn : tuple of str
+        Levels whose masks were drawn since they were graded: their grade is marked by an exclamation mark.
+    """
+    marks = [_mark(result, disc, disc.level in drawn) for disc in result.discs]
+    return marks + [
+        NameMark(level, f"{level}?", WHITE, result.volume.lps_mm(result.slice_index, *place), missing=True)
+        for level, place in missing_places(result).items()
+        if is_in_image(result, place)
+    ]
+
+
+def _mark(result: GradingResult, disc: DiscGrade, is_drawn: bool) -> NameMark:
+    rows, columns = np.nonzero(result.label_slice == disc.label_value)
+    if columns.size:
+        column = float(columns.min())
+        row = float(rows[columns == columns.min()].mean())
+    else:
+        row, column = disc.center_row_column
+    grade = ROMAN_GRADES[disc.pfirrmann] if disc.assessable else "-"
+    doubt = ("" if disc.confident or not disc.assessable else "?") + ("!" if is_drawn else "")
+    text = f"{disc.level}  {grade}{f' {doubt}' if doubt else ''}{' *' if disc.changes else ''}"
+    color = tuple(value / 255 for value in disc.color)
+    return NameMark(disc.level, text, color, result.volume.lps_mm(result.slice_index, row, column))
