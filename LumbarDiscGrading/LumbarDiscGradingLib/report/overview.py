@@ -57,18 +57,25 @@ _MARGIN, _HEADER, _COLUMN, _GAP = 36, 92, 336, 28
 _LABEL_GAP = 104
 
 
-def overview_picture(result: GradingResult) -> Image.Image:
+def overview_picture(result: GradingResult, footer: bool = True) -> Image.Image:
     """Return the picture of a result: plain slice, labels, annotated slice, legend.
 
     Square pixels in physical space. Nothing is given in mm where the scale of the image is not known.
+
+    Parameters
+    ----------
+    result : GradingResult
+    footer : bool
+        Doubts, changes, models and the research-use line stand below; without it the picture is for a page that has
+        them in its text.
     """
     view = _View.of(result)
     plain = view.grey_picture(result)
     width = max(2 * _MARGIN + 2 * plain.width + 2 * _GAP + _COLUMN, MIN_WIDTH_PX)
     labels = _labels(result, view)
     body = max(plain.height, _LABEL_GAP * len(labels))
-    footer = _footer_lines(result, width - 2 * _MARGIN)
-    height = _HEADER + body + 74 + 26 * len(footer) + _MARGIN
+    lines = _footer_lines(result, width - 2 * _MARGIN) if footer else []
+    height = _HEADER + body + 74 + 26 * len(lines) + _MARGIN
     canvas = Image.new("RGB", (width, height), BACKGROUND)
     right = _MARGIN + plain.width + 2 * _GAP + _COLUMN
     _draw_header(canvas, result)
@@ -81,14 +88,14 @@ def overview_picture(result: GradingResult) -> Image.Image:
     _draw_labels(canvas, labels, (_MARGIN + plain.width + _GAP, right), body)
     bottom = _HEADER + body
     _draw_legend(canvas, bottom + 46)
-    for n, (line, color) in enumerate(footer):
+    for n, (line, color) in enumerate(lines):
         draw_text(canvas, (_MARGIN, bottom + 96 + 26 * n), line, 18, color)
     return canvas
 
 
-def save(result: GradingResult, path: str | os.PathLike[str]) -> None:
-    """Write the overview picture; it appears whole or not at all."""
-    picture = overview_picture(result)
+def save(result: GradingResult, path: str | os.PathLike[str], footer: bool = True) -> None:
+    """Write the overview picture (see `overview_picture`); it appears whole or not at all."""
+    picture = overview_picture(result, footer)
     with replacing(path) as temporary:
         picture.save(temporary)
 

@@ -17,9 +17,9 @@ from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-from PySide6 import QtCore, QtGui, QtTest, QtUiTools, QtWidgets
+from PySide6 import QtCore, QtGui, QtPrintSupport, QtTest, QtUiTools, QtWidgets
 
-MODULES = (QtCore, QtGui, QtWidgets, QtUiTools, QtTest)
+MODULES = (QtCore, QtGui, QtWidgets, QtPrintSupport, QtUiTools, QtTest)
 OVERRIDABLE = frozenset({"sizeHint", "minimumSizeHint"})
 """Properties that are virtual functions too: an attribute would hide what a Python subclass overrides."""
 COERCIONS = {"QString": str, "int": int, "bool": bool, "double": float, "float": float}

@@ -1,4 +1,4 @@
-"""Draws the probabilities of the three groups as bars in a table cell."""
+"""Draws the probabilities of the three groups as one stacked bar in a table cell."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from ...pfirrmann import GROUPS
 
 PROBABILITIES_ROLE = 256
 """Qt::UserRole: the cell's probabilities as text, `0.10 0.20 0.70`."""
-NUMBER_WIDTH_PX = 32
-GAP_PX = 2
+NUMBER_WIDTH_PX = 36
+BAR_HEIGHT_PX = 10
 
 
 class ProbabilityBars(qt.QStyledItemDelegate):
-    """A bar in the group's colour and a percentage for each group, mild on top; a cell without them shows its text."""
+    """A bar parted by the groups in their colours, mild first, and the largest probability beside it.
+
+    A cell without probabilities shows its text.
+    """
 
     def paint(self, painter: qt.QPainter, option: qt.QStyleOptionViewItem, index: qt.QModelIndex) -> None:
         """Draw one cell."""
@@ -26,23 +29,24 @@ class ProbabilityBars(qt.QStyledItemDelegate):
         else:
             painter.setPen(option.palette.color(qt.QPalette.Text))
         values = [float(value) for value in text.split()] if text else []
-        if not values:
+        if values:
+            self._draw_bar(painter, cell, values)
+        else:
             painter.drawText(cell, int(_CENTER), index.data() or "")
-        font = qt.QFont(option.font)
-        font.setPixelSize(max(8, (cell.height() - 6) // 3 - 1))
-        painter.setFont(font)
-        row = (cell.height() - 6) / 3
-        room = cell.width() - NUMBER_WIDTH_PX - 8
-        for n, (group, value) in enumerate(zip(GROUPS, values)):  # noqa: B905 - an empty cell has no values
-            top = cell.top() + 3 + n * row
-            bar = qt.QRectF(cell.left() + 4, top + GAP_PX / 2, max(1.0, room * value), row - GAP_PX)
-            painter.fillRect(bar, qt.QColor(*group.color))
-            number = qt.QRectF(cell.right() - NUMBER_WIDTH_PX - 2, top, NUMBER_WIDTH_PX, row)
-            painter.drawText(number, int(_RIGHT), f"{100 * value:.0f}%")
         painter.restore()
+
+    @staticmethod
+    def _draw_bar(painter: qt.QPainter, cell: qt.QRect, values: list[float]) -> None:
+        left, room = cell.left() + 4.0, cell.width() - NUMBER_WIDTH_PX - 8.0
+        top = cell.top() + (cell.height() - BAR_HEIGHT_PX) / 2
+        for group, value in zip(GROUPS, values, strict=True):
+            painter.fillRect(qt.QRectF(left, top, room * value, BAR_HEIGHT_PX), qt.QColor(*group.color))
+            left += room * value
+        number = qt.QRectF(cell.right() - NUMBER_WIDTH_PX - 2, cell.top(), NUMBER_WIDTH_PX, cell.height())
+        painter.drawText(number, int(_RIGHT), f"{100 * max(values):.0f}%")
 
 
 _RIGHT = 0x0002 | 0x0080
 """Qt::AlignRight | Qt::AlignVCenter as the number that drawText takes."""
-_CENTER = 0x0004 | 0x0080 | 0x1000
-"""Qt::AlignHCenter | Qt::AlignVCenter | Qt::TextWordWrap, likewise."""
+_CENTER = 0x0004 | 0x0080
+"""Qt::AlignHCenter | Qt::AlignVCenter, likewise."""

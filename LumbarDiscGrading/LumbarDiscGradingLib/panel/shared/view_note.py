@@ -109,7 +109,9 @@ def _views_of(volumeNode: Any, only: str | None) -> list[Any]:
     """Return the slice views that show a volume and have something to draw on, or the one of a name."""
     manager = slicer.app.layoutManager()
     names = [name for name in manager.sliceViewNames() if only in (None, name)] if manager is not None else []
-    views = [widget.sliceView() for widget in map(manager.sliceWidget, names) if _background(widget) == volumeNode.GetID()]
+    views = [
+        widget.sliceView() for widget in map(manager.sliceWidget, names) if _background(widget) == volumeNode.GetID()
+    ]
     return [view for view in views if view.renderWindow().GetRenderers().GetFirstRenderer() is not None]
 
 
