@@ -137,7 +137,6 @@ def main() -> None:
         f"  of it outside the networks     {median(own[1:]):8.3f} s ({100 * median(own[1:]) / median(whole[1:]):.0f} %)"
     )
     print(f"  main thread still for at most  {1000 * max(gaps[1:]):8.0f} ms")
-    host.ui.correctCollapsibleButton.collapsed = False
     host.ui.resultTable.selectRow(2)
     seconds, gap = beat.measure(host, lambda: host.ui.grade4Button.click(), lambda: True)
     print(f"a correction                     {seconds:8.3f} s, main thread still for at most {1000 * gap:6.0f} ms")

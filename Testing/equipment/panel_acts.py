@@ -26,10 +26,16 @@ def grade(host: Any, volume: Any, name: str = "T2 sagittal") -> Any:
 
 
 def open_all(host: Any) -> None:
-    for section in (host.ui.correctCollapsibleButton, host.ui.saveCollapsibleButton):
-        section.collapsed = False
+    host.ui.saveCollapsibleButton.collapsed = False
     host.representation.resize(400, 1300)
     host.process_events()
+
+
+def click_regrade(host: Any) -> None:
+    """Click *Re-grade disc*, which is there when the panel has seen that a mask was drawn."""
+    host.widget.panel.look()
+    host.process_events()
+    host.click(host.ui.regradeButton)
 
 
 def table(host: Any) -> list[list[str]]:

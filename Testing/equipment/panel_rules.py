@@ -184,7 +184,7 @@ def _nothing_is_shown_of_no_case(host: Any) -> Iterator[str]:
     ui = host.ui
     if ui.resultTable.rowCount or ui.summaryLabel.text:
         yield "There is a table without a case."
-    if ui.saveCollapsibleButton.enabled or ui.correctCollapsibleButton.enabled:
+    if ui.saveCollapsibleButton.enabled or ui.correctWidget.enabled:
         yield "Something can be corrected or saved without a case."
     if ui.gradeAgainButton.visible or ui.regradeDrawnButton.visible or ui.takeDiscButton.visible:
         yield "A button for a case is there without one."
@@ -289,11 +289,11 @@ def _what_became_of_it_is_said(host: Any, case: Any, stale: bool) -> Iterator[st
         yield "There are notices that are not shown."
     if stale != ("was changed since it was graded" in said) or stale != ui.gradeAgainButton.visible:
         yield "It is not said that the volume was changed, or said though it was not."
-    if stale and (ui.saveCollapsibleButton.enabled or ui.correctCollapsibleButton.enabled):
+    if stale and (ui.saveCollapsibleButton.enabled or ui.correctWidget.enabled):
         yield "The result of a changed volume can be corrected or saved."
     if stale or panel.correct.editing or panel.run.running:
         return
-    if not (ui.saveCollapsibleButton.enabled and ui.correctCollapsibleButton.enabled):
+    if not (ui.saveCollapsibleButton.enabled and ui.correctWidget.enabled):
         yield "A result cannot be corrected or saved."
     if case.segmentationNode.GetTransformNodeID() != case.volumeNode.GetTransformNodeID():
         yield "The discs are not below the transform of their volume."

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -453,9 +454,8 @@ class RandomUser:
 
     @act("editing", weight=4)
     def leave_the_editor(self) -> None:
-        ways = [lambda: self._click(self.host.ui.editMaskButton), self._fold, self.click_a_row]
-        if self.host.ui.regradeButton.enabled:
-            ways.append(lambda: self._click(self.host.ui.regradeButton))
+        buttons = [self.host.ui.editMaskButton, self.host.ui.regradeButton]
+        ways = [self.click_a_row, *(partial(self._click, button) for button in buttons)]
         self.random.choice(ways)()
         self._wait()
 
@@ -610,14 +610,10 @@ class RandomUser:
     # -- how it is done
 
     def _click(self, button: Any) -> None:
-        for section in (self.host.ui.correctCollapsibleButton, self.host.ui.resultCollapsibleButton):
-            section.collapsed = False
+        self.panel.look()
         self.host.process_events()
         assert button.enabled, f"{button.objectName} is not enabled; {self.done}"
         self.host.click(button)
-
-    def _fold(self) -> None:
-        self.host.ui.correctCollapsibleButton.collapsed = True
 
     def _wait(self) -> None:
         finish(self.host)

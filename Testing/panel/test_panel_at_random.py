@@ -63,7 +63,7 @@ def play(
     host.core.clear()
     host.forget_violations()
     host.open(400, 1400)
-    for section in ("correctCollapsibleButton", "saveCollapsibleButton", "criteriaCollapsibleButton"):
+    for section in ("saveCollapsibleButton", "criteriaCollapsibleButton"):
         getattr(host.ui, section).collapsed = False
     host.process_events()
     axial = np.random.default_rng(1).integers(0, 900, (12, 64, 64), dtype=np.int16)

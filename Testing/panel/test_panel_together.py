@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from panel_acts import (
     background,
+    click_regrade,
     click_row,
     draw,
     draw_segment,
@@ -347,14 +348,14 @@ def test_a_changed_volume_makes_its_result_stale(host: Any, sample: Any) -> None
     settle(host)
     assert "was changed since it was graded" in host.ui.resultWarningsLabel.text
     assert drawn_over(host) == []
-    assert not host.ui.correctCollapsibleButton.enabled
+    assert not host.ui.correctWidget.enabled
     assert not host.ui.saveCollapsibleButton.enabled
     host.press(host.ui.resultTable, "5")
     assert table(host) == before
     host.click(host.ui.gradeAgainButton)
     finish(host)
     assert "was changed" not in host.ui.resultWarningsLabel.text
-    assert host.ui.correctCollapsibleButton.enabled
+    assert host.ui.correctWidget.enabled
     assert_shown(host, "T2 sagittal", graded=True)
 
 
@@ -397,12 +398,12 @@ def test_a_mask_in_two_pieces_is_asked_about(host: Any, sample: Any) -> None:
     open_all(host)
     case = host.widget.panel.case
     draw(host, case, "L3-L4", lambda mask: mask | np.roll(mask, 60, axis=0))
-    host.click(host.ui.regradeButton)
+    click_regrade(host)
     assert not host.widget.panel.run.running
     assert "L3-L4" in host.ui.statusLabel.text
     assert "once more" in host.ui.statusLabel.text
     assert case.drawn_levels() == ("L3-L4",)
-    host.click(host.ui.regradeButton)
+    click_regrade(host)
     finish(host)
     assert "mask edited" in host.ui.changesLabel.text
 

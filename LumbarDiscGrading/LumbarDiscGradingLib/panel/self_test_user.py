@@ -115,8 +115,7 @@ class PanelUser:
 
     def open_sections(self) -> None:
         """Unfold what is folded."""
-        for name in ("resultCollapsibleButton", "correctCollapsibleButton", "saveCollapsibleButton"):
-            getattr(self.ui, name).collapsed = False
+        self.ui.saveCollapsibleButton.collapsed = False
         self.look()
 
     def select(self, level: str) -> None:

@@ -31,6 +31,7 @@ from .drawing import (
     wrapped,
 )
 from .slice_view import BACKGROUND, TEXT, SliceView, compress_highlights
+from .spine_box import spine_box
 from .text import group_probability, model_names, reader_verdict
 
 SLICE_HEIGHT_PX = 1120
@@ -39,8 +40,6 @@ MAX_SLICE_WIDTH_PX = 1000
 """A slice that would be wider is shown lower."""
 MIN_WIDTH_PX = 1200
 """Width of the picture that legend and footer need."""
-MARGINS_MM = {"head": 25.0, "feet": 40.0, "front": 55.0, "back": 60.0}
-"""What is shown around the discs and the places of missing levels; the slice is cut to it where it is larger."""
 MISSING_SIZE_MM = (14.0, 36.0)
 """Height and width of the frame at the place of a missing level: a lumbar disc has room in it."""
 FILL_ALPHA = 0.20
@@ -105,21 +104,12 @@ class _View(SliceView):
 
     @classmethod
     def of(cls, result: GradingResult) -> _View:
-        rows, columns = result.label_slice.shape
+        box = spine_box(result)
         _, row_mm, column_mm = result.volume.spacing_mm
-        missing = [place for place in missing_places(result).values() if is_in_image(result, place)]
-        shown = np.concatenate([np.argwhere(result.label_slice), np.reshape(missing, (-1, 2))])
-        box = [0, rows, 0, columns]
-        if len(shown):
-            (top, front), (bottom, back) = shown.min(axis=0), shown.max(axis=0)
-            box[0] = max(int(top - MARGINS_MM["head"] / row_mm), 0)
-            box[1] = min(int(bottom + MARGINS_MM["feet"] / row_mm) + 1, rows)
-            box[2] = max(int(front - MARGINS_MM["front"] / column_mm), 0)
-            box[3] = min(int(back + MARGINS_MM["back"] / column_mm) + 1, columns)
         height_mm, width_mm = (box[1] - box[0]) * row_mm, (box[3] - box[2]) * column_mm
         px_per_mm = min(SLICE_HEIGHT_PX / height_mm, MAX_SLICE_WIDTH_PX / width_mm)
         size = max(round(width_mm * px_per_mm), 1), max(round(height_mm * px_per_mm), 1)
-        return cls(box[0], box[1], box[2], box[3], size, px_per_mm)
+        return cls(*box, size, px_per_mm)
 
     def grey_picture(self, result: GradingResult) -> Image.Image:
         low, high = display_window(result)

@@ -15,7 +15,7 @@ from ..grading.result import DiscGrade, GradingResult
 from ..imaging.volume import ImagingError, SagittalVolume
 from .nodes import TABLE_REFERENCE_ROLE, TAG_PREFIX, nodes_of_class
 from .results import LumbarDiscGradingResults
-from .segments import own_segments, segment_array, segment_image
+from .segments import add_sketch, own_segments, remove_sketches, segment_array, segment_image
 from .stored_result import from_text, placed_on, to_text
 from .volumes import (
     GEOMETRY_TOLERANCE_MM,
@@ -243,6 +243,15 @@ class GradedCase(LumbarDiscGradingResults):
     def foreign_mask(self, segment_id: str) -> NDArray[np.bool_]:
         """Return what somebody's segment covers on the graded slice, shape (rows, columns)."""
         return self._mask_of(segment_id)
+
+    def begin_sketch(self, level: str) -> str:
+        """Add an empty segment in which a missing disc is to be drawn, and return its ID; `end_sketch` removes it."""
+        self.end_sketch(level)
+        return add_sketch(self.segmentationNode, level)
+
+    def end_sketch(self, *levels: str) -> None:
+        """Remove the segments in which discs of these levels were drawn."""
+        remove_sketches(self.segmentationNode, levels)
 
     def drawn_mask(self, level: str) -> NDArray[np.bool_]:
         """Return what the scene's segment of a level covers on the graded slice, shape (rows, columns)."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..pfirrmann import NOT_GRADED_COLOR
 from .nodes import TAG_PREFIX
 
 LEVEL_TAG, SEGMENT_ID_TAG = TAG_PREFIX + "Level", TAG_PREFIX + "SegmentID"
 """Tags by which a disc's segment is told from what others put into the segmentation; a copy of it has another ID."""
+SKETCH_TAG = TAG_PREFIX + "Sketch"
+"""Tag of a segment in which a disc is drawn that was not found; it goes when the disc is graded."""
 FILL_OPACITY = 0.25
 """The disc's own signal stays readable under the fill."""
 OUTLINE_WIDTH_PX = 2
@@ -27,6 +31,26 @@ def own_segments(segmentationNode: Any) -> dict[str, str]:
         if level and written_as in ("", name):
             found.setdefault(level, name)
     return found
+
+
+def add_sketch(segmentationNode: Any, level: str) -> str:
+    """Add an empty segment in which a missing disc is to be drawn, and return its ID."""
+    segmentation = segmentationNode.GetSegmentation()
+    color = [value / 255 for value in NOT_GRADED_COLOR]
+    name = segmentation.AddEmptySegment(free_id(segmentation, level), level, color)
+    segmentation.GetSegment(name).SetTag(SKETCH_TAG, "true")
+    if segmentationNode.GetDisplayNode() is not None:
+        segmentationNode.GetDisplayNode().SetSegmentVisibility(name, True)
+    return name
+
+
+def remove_sketches(segmentationNode: Any, levels: Collection[str]) -> None:
+    """Remove the segments in which discs of these levels were drawn."""
+    segmentation = segmentationNode.GetSegmentation()
+    for name in [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]:
+        segment = segmentation.GetSegment(name)
+        if segment_tag(segment, SKETCH_TAG) and segment.GetName() in levels:
+            segmentation.RemoveSegment(name)
 
 
 def segment_tag(segment: Any, tag: str) -> str:

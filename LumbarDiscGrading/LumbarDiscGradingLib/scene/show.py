@@ -6,6 +6,7 @@ from typing import Any
 
 from ..grading.result import GradingResult
 from ..report.display_window import display_window
+from ..report.spine_box import spine_box
 from .nodes import nodes_of_class
 
 READING_VIEW = "Yellow"
@@ -13,7 +14,7 @@ READING_VIEW = "Yellow"
 
 
 def showGradedSlice(result: GradingResult, volumeNode: Any) -> None:
-    """Show a volume in all slice views at the graded slice, fitted, with a window made for discs.
+    """Show a volume in all slice views at the graded slice, the sagittal one fitted to the spine, windowed for discs.
 
     Views, composites and display nodes of the scene are set; neither a layout manager nor a window is needed, and views
     that exist follow. The sagittal view is turned to the plane of oblique slices.
@@ -25,6 +26,27 @@ def showGradedSlice(result: GradingResult, volumeNode: Any) -> None:
         The graded volume.
     """
     show_volume(volumeNode, result.slice_center_lps_mm, *display_window(result))
+    fit_spine(result, volumeNode.GetScene())
+
+
+def fit_spine(result: GradingResult, scene: Any) -> None:
+    """Let the discs of a result, with some room around them, just fill the sagittal view.
+
+    Parameters
+    ----------
+    result : GradingResult
+    scene : vtkMRMLScene
+    """
+    view = scene.GetNodeByID(f"vtkMRMLSliceNode{READING_VIEW}")
+    if view is None:
+        return
+    row0, row1, column0, column1 = spine_box(result)
+    volume = result.volume
+    x, y, z = volume.lps_mm(result.slice_index, (row0 + row1 - 1) / 2, (column0 + column1 - 1) / 2)
+    modified = view.StartModify()
+    view.JumpSliceByCentering(-x, -y, z)
+    _set_extent(view, (column1 - column0) * volume.spacing_mm[2], (row1 - row0) * volume.spacing_mm[1])
+    view.EndModify(modified)
 
 
 def show_volume(
@@ -89,6 +111,11 @@ def _fit(view: Any, volumeNode: Any) -> None:
     corners = np.array([[x, y, z] for x in bounds[:2] for y in bounds[2:4] for z in bounds[4:]])
     axes = arrayFromVTKMatrix(view.GetSliceToRAS())[:3, :2]
     width_mm, height_mm = np.ptp(corners @ axes, axis=0)
+    _set_extent(view, width_mm, height_mm)
+
+
+def _set_extent(view: Any, width_mm: float, height_mm: float) -> None:
+    """Choose the field of view in which so much just fits."""
     columns, rows, _ = view.GetDimensions()
     mm_per_pixel = max(width_mm / max(columns, 1), height_mm / max(rows, 1))
     if mm_per_pixel > 0:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..imaging.volume import SagittalVolume
 from .nodes import nodes_of_class
 from .show import READING_VIEW
 from .volumes import sagittal_geometry_of_node
+
+LEAST_DEPTH = 1e-3
+"""A point that is no farther from the slice lies on it."""
 
 
 def viewed_slice(volumeNode: Any) -> int | None:
@@ -52,3 +57,22 @@ def center_views(scene: Any, center_lps_mm: tuple[float, float, float]) -> None:
     x, y, z = center_lps_mm
     for view in nodes_of_class(scene, "vtkMRMLSliceNode"):
         view.JumpSliceByCentering(-x, -y, z)
+
+
+def bring_into_views(scene: Any, point_lps_mm: tuple[float, float, float]) -> None:
+    """Let all slice views show a point; where it is seen in a view that one neither pans nor zooms.
+
+    Each view goes to the slice through the point, and is centred on it only where the point lies outside.
+    """
+    from slicer.util import arrayFromVTKMatrix
+
+    x, y, z = point_lps_mm
+    ras = np.array([-x, -y, z, 1.0])
+    for view in nodes_of_class(scene, "vtkMRMLSliceNode"):
+        to_ras = arrayFromVTKMatrix(view.GetXYToRAS())
+        columns, rows, _ = view.GetDimensions()
+        column, row, depth, _ = np.linalg.solve(to_ras, ras)
+        if not (0 <= column <= columns and 0 <= row <= rows):
+            view.JumpSliceByCentering(*ras[:3])
+        elif abs(depth) > LEAST_DEPTH:
+            view.JumpSliceByOffsetting(*ras[:3])

@@ -121,6 +121,9 @@ class ctkSliderWidget(QtWidgets.QWidget):
     pageStep = Property(float, lambda self: self.slider.pageStep, lambda self, v: self.slider.setPageStep(int(v)))
     decimals = Property(int, lambda self: self.spinBox.decimals, lambda self, v: self.spinBox.setDecimals(v))
     suffix = Property(str, lambda self: self.spinBox.suffix, lambda self, v: self.spinBox.setSuffix(v))
+    spinBoxVisible = Property(
+        bool, lambda self: not self.spinBox.isHidden(), lambda self, v: self.spinBox.setVisible(v)
+    )
 
 
 class SceneWidget(QtWidgets.QWidget):

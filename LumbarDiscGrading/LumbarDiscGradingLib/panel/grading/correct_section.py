@@ -9,7 +9,8 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
-from ...grading.corrections import Correction, GradeSet, LevelSet, NotAssessable, possible_levels
+from ...grading.corrections import Correction, DiscRemoved, GradeSet, LevelSet, NotAssessable, possible_levels
+from ...grading.result import DiscGrade
 from ...imaging.volume import ImagingError
 from ...pfirrmann import GRADES
 from ...scene.graded_case import GradedCase
@@ -31,15 +32,26 @@ class CorrectSection:
         Called after the case has changed, with the level to be selected then.
     regrade : callable
         Called with the levels whose masks are to be graded again; returns whether that has begun.
+    add : callable
+        Called with a missing level and the segment that was drawn for it, to be graded; returns whether that has begun.
+    find : callable
+        Called with a missing level that is to be looked for again.
     """
 
     def __init__(
-        self, ui: Any, corrected: Callable[[str | None], None], regrade: Callable[[tuple[str, ...]], bool]
+        self,
+        ui: Any,
+        corrected: Callable[[str | None], None],
+        regrade: Callable[[tuple[str, ...]], bool],
+        add: Callable[[str, str], bool],
+        find: Callable[[str], None],
     ) -> None:
-        self.ui, self._corrected, self._regrade = ui, corrected, regrade
+        self.ui, self._corrected, self._regrade, self._add, self._find = ui, corrected, regrade, add, find
         self.case: GradedCase | None = None
         self.level: str | None = None
+        self.missing_level: str | None = None
         self._edited: str | None = None
+        self._sketch: str | None = None
         self._allowed = True
         self._shortcuts = self._make_shortcuts()
         for grade in GRADES:
@@ -49,7 +61,10 @@ class CorrectSection:
         ui.editMaskButton.connect("toggled(bool)", self._edit_toggled)
         ui.regradeButton.connect("clicked()", self._regrade_clicked)
         ui.undoButton.connect("clicked()", self.undo)
-        ui.correctCollapsibleButton.connect("contentsCollapsed(bool)", self._collapsed)
+        ui.noDiscButton.connect("clicked()", self._take_out)
+        ui.findDiscButton.connect("clicked()", self._find_missing)
+        ui.drawDiscButton.connect("toggled(bool)", self._draw_toggled)
+        ui.levelComboBox.connect("currentIndexChanged(int)", self._show_renaming)
         self._editor = MaskEditor(ui.segmentEditorWidget, EFFECTS)
 
     @property
@@ -62,26 +77,46 @@ class CorrectSection:
         """Whether a mask is being edited."""
         return self._edited is not None
 
-    def show(self, case: GradedCase | None, level: str | None, allowed: bool = True) -> None:
-        """Show what can be changed of the selected disc; while something runs nothing can."""
-        if self.editing and (case is not self.case or level != self._edited) and self.stop_editing():
+    def show(
+        self, case: GradedCase | None, level: str | None, missing_level: str | None = None, allowed: bool = True
+    ) -> None:
+        """Show what can be changed of the selected disc, or of a missing level; while something runs nothing can.
+
+        Parameters
+        ----------
+        case : GradedCase or None
+        level : str or None
+            Of the selected disc.
+        missing_level : str or None
+            Of the selected row, where no disc was found.
+        allowed : bool
+        """
+        wanted = missing_level if self._sketch else level
+        if self.editing and (case is not self.case or wanted != self._edited) and self.stop_editing():
             return  # what was drawn is graded now, and that has shown everything anew
-        self.case, self.level, self._allowed = case, level, allowed
+        self.case, self.level, self.missing_level, self._allowed = case, level, missing_level, allowed
         disc = case.result.disc(level) if case is not None and level else None
-        self.ui.correctCollapsibleButton.enabled = case is not None and allowed
-        if disc is None:
-            self.ui.selectedDiscLabel.text = _("Select a disc in the table or click it in a slice view.")
-        else:
-            self.ui.selectedDiscLabel.text = _("Selected: {level}. Keys 1 to 5 set its grade.").format(level=disc.level)
-        widgets = [getattr(self.ui, f"grade{grade}Button") for grade in GRADES]
-        widgets += [self.ui.notAssessableButton, self.ui.levelComboBox, self.ui.setLevelButton]
-        widgets += [self.ui.keepBelowCheckBox, self.ui.editMaskButton]
-        for widget in widgets:
+        self.ui.correctWidget.visible = case is not None
+        self.ui.correctWidget.enabled = case is not None and allowed
+        self.ui.selectedDiscLabel.text = self._title(disc)
+        self.ui.gradeButtonsWidget.enabled = disc is not None  # it stays: what is below does not jump
+        for widget in (self.ui.levelComboBox, self.ui.editMaskButton, self.ui.noDiscButton):
+            widget.visible = missing_level is None
             widget.enabled = disc is not None
-        self.ui.regradeButton.enabled = case is not None
+        for widget in (self.ui.findDiscButton, self.ui.drawDiscButton):
+            widget.visible = missing_level is not None
+        self.ui.regradeButton.visible = self.editing or bool(self.drawn_levels)
         self._list_levels(disc.level if disc is not None else None)
+        self._show_renaming()
         self._show_changes()
         self._enable_shortcuts()
+
+    def _title(self, disc: DiscGrade | None) -> str:
+        if self.missing_level is not None:
+            return _("{level} was not found: look for it again, or draw it.").format(level=self.missing_level)
+        if disc is None:
+            return _("Select a disc in the table or click it in a slice view.")
+        return _("{level}: keys 1 to 5 set its grade, 0 not assessable.").format(level=disc.level)
 
     def undo(self) -> None:
         """Take the last change back."""
@@ -136,7 +171,6 @@ class CorrectSection:
         if levels:
             text = _("The mask of {levels} was changed: click Re-grade disc first, or undo.")
             self.ui.statusLabel.text = text.format(levels=", ".join(levels))
-            self.ui.correctCollapsibleButton.collapsed = False
         return bool(levels)
 
     def stop_editing(self, keep: bool = True) -> bool:
@@ -155,11 +189,10 @@ class CorrectSection:
         """
         if not self.editing:
             return False
+        if self._sketch is not None:
+            return self._stop_drawing(keep)
         drawn = self.drawn_levels
-        self._edited = None
-        self._editor.stop()
-        self.ui.editMaskButton.checked = False
-        self._enable_shortcuts()
+        self._leave_editor()
         if not drawn:
             return False
         if not keep:
@@ -174,6 +207,28 @@ class CorrectSection:
             text = _("The mask of {levels} is empty on the graded slice, so it is as it was graded again.")
             self.ui.statusLabel.text = text.format(levels=", ".join(empty))
         self._corrected(self.level)
+        return False
+
+    def _leave_editor(self) -> None:
+        self._edited = self._sketch = None
+        self._editor.stop()
+        self.ui.editMaskButton.checked = self.ui.drawDiscButton.checked = False
+        self.ui.regradeButton.visible = False
+        self._enable_shortcuts()
+
+    def _stop_drawing(self, keep: bool) -> bool:
+        """Leave the editor of a disc that was missing; returns whether what was drawn is being graded."""
+        level, sketch = self._edited, self._sketch
+        self._leave_editor()
+        if not self.case.is_alive():
+            return False
+        if keep and self.case.foreign_mask(sketch).any():
+            return self._add(level, sketch)
+        self.case.end_sketch(level)
+        if keep:
+            self.ui.statusLabel.text = _("Nothing was drawn on the graded slice, so {level} is still missing.").format(
+                level=level
+            )
         return False
 
     def _rewrite(self, keep: tuple[str, ...] = ()) -> None:
@@ -191,11 +246,13 @@ class CorrectSection:
 
     def _list_levels(self, level: str | None) -> None:
         combo = self.ui.levelComboBox
+        blocked = combo.blockSignals(True)  # else what another level needs is shown for a moment
         combo.clear()
         for name in possible_levels(self.case.result, level) if level else ():
             combo.addItem(name)
         if level:
             combo.setCurrentIndex(combo.findText(level))
+        combo.blockSignals(blocked)
 
     def _show_changes(self) -> None:
         discs = self.case.result.discs if self.case is not None else ()
@@ -207,9 +264,10 @@ class CorrectSection:
     def _make_shortcuts(self) -> dict[str, Any]:
         shortcuts = {}
         actions: dict[str, Callable[[], None]] = {str(grade): self._grade_setter(grade) for grade in GRADES}
-        actions["Ctrl+Z"] = self.undo
+        actions |= {"0": self._mark_not_assessable, "Del": self._take_out, "F": self._find_missing, "Ctrl+Z": self.undo}
+        actions["M"] = self._draw_key
         for key, action in actions.items():
-            shortcut = qt.QShortcut(qt.QKeySequence(key), self.ui.resultCollapsibleButton)
+            shortcut = qt.QShortcut(qt.QKeySequence(key), self.ui.gradingPage)
             shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)  # nothing is taken from the main window
             shortcut.connect("activated()", action)
             shortcuts[key] = shortcut
@@ -242,13 +300,37 @@ class CorrectSection:
         else:
             self._start_editing()
 
-    def _collapsed(self, collapsed: bool) -> None:
-        if collapsed:  # the editor and its keys are only there while they can be seen
+    def _take_out(self) -> None:
+        if self.level is not None:
+            self.correct(DiscRemoved(self.level))
+
+    def _find_missing(self) -> None:
+        if self.missing_level is not None and not self.finish_first():
             self.stop_editing()
+            self._find(self.missing_level)
+
+    def _draw_toggled(self, draw: bool) -> None:
+        if not draw:
+            self.stop_editing()
+        elif self.missing_level is None or not self._allowed or self.finish_first():
+            self.ui.drawDiscButton.checked = False
+        elif not self.editing:
+            self._edited, self._sketch = self.missing_level, self.case.begin_sketch(self.missing_level)
+            self._enable_shortcuts()
+            self._editor.start(self.case.segmentationNode, self.case.volumeNode, self._sketch, "Draw")
+
+    def _draw_key(self) -> None:
+        (self.ui.editMaskButton if self.missing_level is None else self.ui.drawDiscButton).checked = True
+
+    def _show_renaming(self) -> None:
+        """Offer to name the disc otherwise where another level is chosen."""
+        other = self.level is not None and self.ui.levelComboBox.currentText not in ("", self.level)
+        self.ui.setLevelButton.visible = self.ui.keepBelowCheckBox.visible = other
 
     def _start_editing(self) -> None:
         self._edited = self.level
         self._enable_shortcuts()
+        self.ui.regradeButton.visible = True
         self._editor.start(self.case.segmentationNode, self.case.volumeNode, self.case.segment_id(self.level))
 
     def _regrade_clicked(self) -> None:

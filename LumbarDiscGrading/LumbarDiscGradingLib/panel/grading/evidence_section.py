@@ -70,4 +70,4 @@ class EvidenceSection:
 
     def _show_opacity(self) -> None:
         """Under evidence the discs have outlines alone: there is no fill whose opacity could be chosen."""
-        self.ui.opacitySlider.enabled = self.ui.opacityLabel.enabled = not self.ui.evidenceCheckBox.checked
+        self.ui.opacitySlider.enabled = not self.ui.evidenceCheckBox.checked

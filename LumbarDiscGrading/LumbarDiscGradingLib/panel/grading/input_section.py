@@ -63,6 +63,7 @@ class InputSection(VTKObservationMixin):
         ui.deviceComboBox.connect("activated(int)", self._device_selected)
         ui.modelCardButton.connect("toggled(bool)", self._card_toggled)
         ui.installModelButton.connect("clicked()", self._install)
+        ui.inputSummaryButton.connect("clicked()", self.unfold)
 
     @property
     def parameters(self) -> Parameters | None:
@@ -193,7 +194,20 @@ class InputSection(VTKObservationMixin):
 
     def set_enabled(self, enabled: bool) -> None:
         """Keep the input as it is while it is graded."""
-        self.ui.inputCollapsibleButton.enabled = enabled
+        self.ui.inputCollapsibleButton.enabled = self.ui.inputSummaryButton.enabled = enabled
+
+    def fold(self, summary: str) -> None:
+        """Show one line in place of the input, which a click on it brings back; doubts stay where they are."""
+        self.ui.inputSummaryButton.text = summary
+        self._show_folded(True)
+
+    def unfold(self) -> None:
+        """Show the input."""
+        self._show_folded(False)
+
+    def _show_folded(self, folded: bool) -> None:
+        self.ui.inputCollapsibleButton.visible = not folded
+        self.ui.inputSummaryButton.visible = folded
 
     # -- what is shown
 

@@ -20,6 +20,7 @@ from ..shared.timers import once_after
 from .input_section import InputSection
 
 if TYPE_CHECKING:
+    from ...grading.disc_search import FoundDisc
     from ...grading.evidence import EvidenceMap
     from ...imaging.volume import SagittalVolume
 
@@ -101,6 +102,16 @@ class GradingJobs:
 
         text = _("Grading {levels} again with the mask as it is drawn.").format(levels=", ".join(masks))
         self._run.run(work, done, case.volumeNode, text)
+
+    def find_disc(self, case: GradedCase, level: str, done: Callable[[FoundDisc | None], None]) -> None:
+        """Look again for a level that was not found, on the neighbouring slices too."""
+        result, graders, device, models = case.result, self._logic.graders, self._choices.device, self._choices.models
+
+        def work(progress: Progress) -> FoundDisc | None:
+            progress("load the networks")
+            return graders.run(lambda grader: grader.find_disc(result, level, progress), device, *models)
+
+        self._run.run(work, done, case.volumeNode, _("Looking for {level} again.").format(level=level))
 
     def find_evidence(self, case: GradedCase, done: Callable[[EvidenceMap], None]) -> None:
         """Compute where the network looked on the discs of a case."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...grading.missing_places import is_in_image, missing_places
 from ...grading.result import DiscGrade, GradingResult
 from ...pfirrmann import ROMAN_GRADES
-from ...report.missing_places import is_in_image, missing_places
 from ..shared.disc_names import WHITE, NameMark
 
 
@@ -37,5 +37,6 @@ def _mark(result: GradingResult, disc: DiscGrade, is_drawn: bool) -> NameMark:
     grade = ROMAN_GRADES[disc.pfirrmann] if disc.assessable else "-"
     doubt = ("" if disc.confident or not disc.assessable else "?") + ("!" if is_drawn else "")
     text = f"{disc.level}  {grade}{f' {doubt}' if doubt else ''}{' *' if disc.changes else ''}"
-    color = tuple(value / 255 for value in disc.color)
+    red, green, blue = disc.color
+    color = red / 255, green / 255, blue / 255
     return NameMark(disc.level, text, color, result.volume.lps_mm(result.slice_index, row, column))

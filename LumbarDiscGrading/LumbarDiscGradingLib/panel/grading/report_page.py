@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import qt
 
 from ...atomic import replacing
 from ...grading.result import GradingResult
@@ -43,8 +46,6 @@ def save_report_page(result: GradingResult, name: str, path: str | os.PathLike[s
 
 
 def _print(picture: str, html: str, path: str) -> None:
-    import qt
-
     printer = qt.QPrinter(qt.QPrinter.HighResolution)
     printer.setOutputFormat(qt.QPrinter.PdfFormat)
     printer.setOutputFileName(path)
@@ -69,10 +70,8 @@ def _print(picture: str, html: str, path: str) -> None:
         painter.end()
 
 
-def _draw_text(painter: object, html: str, place: object) -> None:
+def _draw_text(painter: Any, html: str, place: Any) -> None:
     """Draw the text as large as it fits."""
-    import qt
-
     document = qt.QTextDocument()
     document.setHtml(html)
     document.setTextWidth(TEXT_WIDTH_PX)

@@ -14,14 +14,14 @@ from ...grading.result import DiscGrade
 from ...pfirrmann import DISC_LABELS, GROUPS, ROMAN_GRADES
 from ...report.text import reader_verdict
 from ...scene.graded_case import GradedCase
-from ...scene.viewed_slice import center_views
+from ...scene.viewed_slice import bring_into_views
 from ..shared.disc_table import color_chip
 from ..shared.view_clicks import ViewClicks
 from .notices_section import CaseState
 from .probability_bars import PROBABILITIES_ROLE, ProbabilityBars
 
 LEVEL, GROUP, GRADE, PROBABILITY, HEIGHT, SIGNAL = range(6)
-ROW_HEIGHT_PX = 38
+LEAST_ROW_HEIGHT_PX = 20
 MISSING_ROLE = PROBABILITIES_ROLE + 1
 """The cell's level, where it was not found."""
 HIGHLIGHTED, SUBDUED = 1.0, 0.35
@@ -54,7 +54,6 @@ class ResultSection:
         ui.showDiscsCheckBox.connect("toggled(bool)", self._shown_toggled)
         ui.opacitySlider.connect("valueChanged(double)", self._opacity_slid)
         ui.resultComboBox.connect("activated(int)", self._result_chosen)
-        ui.resultCollapsibleButton.connect("contentsCollapsed(bool)", self._folded)
 
     def show(
         self,
@@ -75,13 +74,13 @@ class ResultSection:
         level = level or self.level
         self.case, self._state = case, state or CaseState()
         self._showing = True
-        self.ui.resultCollapsibleButton.enabled = case is not None
+        self.ui.resultWidget.visible = case is not None
         self._list_results(others)
         self._fill_table()
         self._show_summary()
         self._show_display()
         self._showing = False
-        self._select(level, center=False)
+        self._select(level, show=False)
 
     @property
     def level(self) -> str | None:
@@ -90,9 +89,23 @@ class ResultSection:
         item = self.ui.resultTable.item(row, LEVEL) if row >= 0 and self.ui.resultTable.selectedItems() else None
         return item.data(PROBABILITIES_ROLE) if item is not None else None
 
+    @property
+    def missing_level(self) -> str | None:
+        """Level of the selected row, where it was not found."""
+        table = self.ui.resultTable
+        item = table.item(table.currentRow(), LEVEL) if table.selectedItems() else None
+        return item.data(MISSING_ROLE) if item is not None else None
+
     def select(self, level: str | None) -> None:
         """Select the disc of a level, as a click on its row does."""
-        self._select(level, center=True)
+        self._select(level, show=True)
+
+    def step(self, rows: int) -> None:
+        """Select the row that lies so many below the selected one; the first or the last where none is."""
+        table = self.ui.resultTable
+        if table.rowCount:
+            row = table.currentRow() + rows if table.selectedItems() else (0 if rows > 0 else table.rowCount - 1)
+            table.selectRow(min(max(row, 0), table.rowCount - 1))
 
     def watch_views(self) -> None:
         """Select a disc when it is clicked in a slice view."""
@@ -125,8 +138,11 @@ class ResultSection:
             (_("Level"), _("Disc level, counted from the lumbosacral junction.")),
             (_("Group"), _("Mild: Pfirrmann I-II, moderate: III, serious: IV-V. A question mark: low confidence.")),
             (_("Grade"), _("Pfirrmann grade.")),
-            (_("Probability"), _("Calibrated probabilities of mild, moderate and serious, from top to bottom.")),
-            (_("Height\nmm"), _("Mean height of the disc: its area over its anteroposterior diameter.")),
+            (
+                _("Prob."),
+                _("Calibrated probabilities of mild, moderate and serious, and the largest of them."),
+            ),
+            (_("Height"), _("Mean height of the disc in mm: its area over its anteroposterior diameter.")),
             (_("Signal"), _("Median signal of the disc's central half over that of the fluid in the canal beside it.")),
         )
         table.columnCount = len(titles)
@@ -150,10 +166,6 @@ class ResultSection:
             combo.setCurrentIndex(combo.findData(self.case.segmentationNode.GetID()))
         combo.visible = len(nodes) > 1
 
-    def _folded(self, folded: bool) -> None:
-        if not folded:  # what is shown or hidden while a section is folded does not last
-            self.ui.resultComboBox.visible = self.ui.resultComboBox.count > 1
-
     def _fill_table(self) -> None:
         """Fill a row for each disc and for each level that was not found, head to feet."""
         table = self.ui.resultTable
@@ -173,7 +185,7 @@ class ResultSection:
         self._fit_height()
 
     def _fill_missing_row(self, row: int, level: str) -> None:
-        name, text = qt.QTableWidgetItem(level), qt.QTableWidgetItem(_("not found: look at it"))
+        name, text = qt.QTableWidgetItem(level), qt.QTableWidgetItem(_("not found: find it or draw it"))
         text.setSizeHint(qt.QSize(1, 1))  # it reaches over all columns and asks none for room
         tip = _("{level} was not found, or lies outside the image: look there yourself.").format(level=level)
         for column, item in ((LEVEL, name), (GROUP, text)):
@@ -188,7 +200,7 @@ class ResultSection:
         doubt = "" if disc.confident or not disc.assessable else " ?"
         texts = {
             LEVEL: disc.level + mark,
-            GROUP: _(disc.group_word).replace(" ", "\n") + doubt,  # two words in two lines: the column stays narrow
+            GROUP: _(disc.group_word) + doubt,
             GRADE: ROMAN_GRADES[disc.pfirrmann] if disc.assessable else "-",
             PROBABILITY: _("set by reader") if reader_verdict(disc) else "",
             HEIGHT: f"{m.height_mm:.1f}" if _known(m.height_mm) else "-",
@@ -228,8 +240,9 @@ class ResultSection:
         """Make the table as high as its header and its rows are."""
         table, line = self.ui.resultTable, self.ui.resultTable.fontMetrics().height()
         header, rows = table.horizontalHeader(), table.verticalHeader()
-        header.setFixedHeight(2 * line + 8)
-        rows.setDefaultSectionSize(max(ROW_HEIGHT_PX, 2 * line + 6))
+        header.setFixedHeight(line + 6)
+        rows.setMinimumSectionSize(line + 4)
+        rows.setDefaultSectionSize(max(LEAST_ROW_HEIGHT_PX, line + 5))
         table.setFixedHeight(header.minimumHeight + rows.length() + 2 * table.frameWidth)
 
     def _show_summary(self) -> None:
@@ -262,46 +275,46 @@ class ResultSection:
 
     # -- what the user does
 
-    def _select(self, level: str | None, center: bool) -> None:
+    def _select(self, level: str | None, show: bool) -> None:
         table = self.ui.resultTable
-        levels = [table.item(row, LEVEL).data(PROBABILITIES_ROLE) for row in range(table.rowCount)]
-        rows = [row for row, name in enumerate(levels) if name is not None and name == level]
+        items = [table.item(row, LEVEL) for row in range(table.rowCount)]
+        levels = [item.data(PROBABILITIES_ROLE) or item.data(MISSING_ROLE) for item in items]
         self._showing = True
-        if rows:
-            table.selectRow(rows[0])
+        if level in levels:
+            table.selectRow(levels.index(level))
         else:
             table.clearSelection()
         self._showing = False
-        self._after_selection(center)
+        self._after_selection(show)
 
     def _row_selected(self) -> None:
         if not self._showing:
             self.touched = True
-            self._after_selection(center=True)
+            self._after_selection(show=True)
 
     def _result_chosen(self, index: int) -> None:
         if not self._showing and self.case is not None:
             scene = self.case.volumeNode.GetScene()
             self._chosen(scene.GetNodeByID(self.ui.resultComboBox.itemData(index)))
 
-    def _after_selection(self, center: bool) -> None:
-        level = self.level
-        disc = self.case.result.disc(level) if self.case is not None and level else None
-        self._highlight(level if disc is not None else None)
-        if disc is not None and center:
-            center_views(self.case.volumeNode.GetScene(), disc.center_lps_mm)
-        elif center and self.case is not None:
-            self._show_missing_place()
+    def _after_selection(self, show: bool) -> None:
+        self._highlight(self.level)
+        place = self._place() if show else None
+        if place is not None:
+            bring_into_views(self.case.volumeNode.GetScene(), place)
         self._selected()
 
-    def _show_missing_place(self) -> None:
-        """Centre the views where the level of the selected row must lie, if it was not found."""
-        item = self.ui.resultTable.item(self.ui.resultTable.currentRow(), LEVEL)
-        level = item.data(MISSING_ROLE) if item is not None else None
-        place = missing_places(self.case.result).get(level)
-        if place is not None and is_in_image(self.case.result, place):
-            result = self.case.result
-            center_views(self.case.volumeNode.GetScene(), result.volume.lps_mm(result.slice_index, *place))
+    def _place(self) -> tuple[float, float, float] | None:
+        """Return where the selected disc lies, or where the level of the selected row must lie if it is missing."""
+        if self.case is None:
+            return None
+        result, level = self.case.result, self.level
+        if level is not None:
+            return result.disc(level).center_lps_mm
+        place = missing_places(result).get(self.missing_level)
+        if place is None or not is_in_image(result, place):
+            return None
+        return result.volume.lps_mm(result.slice_index, *place)
 
     def _view_clicked(self, lps_mm: tuple[float, float, float]) -> None:
         if self.case is None or not self.case.is_alive():
@@ -310,7 +323,7 @@ class ResultSection:
         if level is None:
             return
         if level != self.level:
-            self._select(level, center=False)
+            self._select(level, show=False)
         self.ui.resultTable.setFocus()  # the keys that set a grade are those of the table
 
     def _level_at(self, lps_mm: tuple[float, float, float]) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -17,8 +16,9 @@ from ...grading.result import DiscGrade, GradingResult
 from ...scene.evidence import remove_orphans
 from ...scene.graded_case import Fit, GradedCase, graded_cases, result_nodes, unreadable_cases
 from ...scene.sample import load_sample
-from ...scene.show import showGradedSlice
+from ...scene.show import fit_spine, fit_views, showGradedSlice
 from ...scene.shown_volume import ShownVolume, hide_until_shown, keep_visible, show_foreign_again, visible_discs
+from ...scene.viewed_slice import center_views, show_slice
 from ...scene.volumes import EVIDENCE_ATTRIBUTE
 from ..parameters import Parameters
 from ..shared.criteria_section import CriteriaSection
@@ -32,16 +32,22 @@ from .correct_section import CorrectSection
 from .evidence_section import EvidenceSection
 from .input_section import InputSection
 from .jobs import GradingJobs
+from .keys import Keys
+from .layout_section import LayoutSection
 from .notices_section import CaseState, NoticesSection
+from .on_image import OnImage
 from .result_section import ResultSection
 from .save_section import SaveSection
 
 if TYPE_CHECKING:
+    from ...grading.disc_search import FoundDisc
     from ...grading.evidence import EvidenceMap
     from ...imaging.volume import SagittalVolume
 
 FIRST = 10.0
 """Priority of an observer that is to be called before Slicer's own."""
+FIT_MS = 100
+"""After the layout has changed, until the views have their new sizes."""
 LOOK_MS = 250
 """What is shown and what became of it are compared at this interval: other modules tell nobody what they do."""
 
@@ -69,6 +75,7 @@ class GradingPanel(VTKObservationMixin):
         self._acted = False
         self._drawn: GradedCase | None = None
         self._asked: dict[str, bytes] = {}
+        self._folded_for: GradedCase | None = None
         self._visible: dict[Any, tuple[str, ...]] = {}
         self.run = RunSection(ui, self.grade, self._run_changed)
         self.input = InputSection(ui, self._input_chosen, lambda: logic.graders.forget())
@@ -76,19 +83,20 @@ class GradingPanel(VTKObservationMixin):
         self.result = ResultSection(ui, self._disc_selected, self._result_chosen)
         self.notices = NoticesSection(ui, self.grade, self._regrade_drawn, self._take_masks_back, self._take_disc)
         self.evidence = EvidenceSection(ui, self.compute_evidence)
-        self.correct = CorrectSection(ui, self._corrected, self.regrade)
+        self.correct = CorrectSection(ui, self._corrected, self.regrade, self._add_drawn, self.find)
         self.save = SaveSection(ui, self.correct.finish_first)
         self.criteria = CriteriaSection(ui, self.load_sample)
         self.views = ShownVolume(slicer.mrmlScene, self._views_changed)
         self.note = ViewNote()
+        self.on_image = OnImage(self._back_to_slice)
+        self.layout = LayoutSection(ui, slicer.mrmlScene, self._layout_changed)
         self._labels = WrappedLabels(
             *(ui.inputDoubtsLabel, ui.statusLabel, ui.resultWarningsLabel),
             *(ui.summaryLabel, ui.selectedDiscLabel, ui.changesLabel, ui.researchUseLabel),
         )
-        self._show_key = qt.QShortcut(qt.QKeySequence("G"), ui.gradeDiscsButton.parent())
-        self._show_key.setContext(qt.Qt.WidgetWithChildrenShortcut)
-        self._show_key.connect("activated()", self.result.toggle_shown)
+        self.keys = Keys(ui, self)
         self._look_soon = once_after(0, self.look)
+        self._fit_soon = once_after(FIT_MS, self._fit)
         self._look_timer = every(LOOK_MS, self.look)
         self.arrivals = Arrivals(self._pick_volume)
         scene = slicer.mrmlScene
@@ -112,6 +120,7 @@ class GradingPanel(VTKObservationMixin):
         self._look_timer.start()
         if self.arrivals.nodes:
             self._begin_to_pick()
+        self._show_large()
         self.look()
 
     def exit(self) -> None:
@@ -126,6 +135,9 @@ class GradingPanel(VTKObservationMixin):
         self.correct.stop_editing()
         self.result.leave_views()
         self.note.clear()
+        self.on_image.clear()
+        self._fit_soon.stop()
+        self.layout.leave()
         chosen_here = self._acted or self.result.touched or not self.input.may_pick
         self.views.give_back(keep_volume=chosen_here)
 
@@ -137,7 +149,7 @@ class GradingPanel(VTKObservationMixin):
         self._labels.release()
         self.run.close()
         self.correct.close()
-        self._show_key.enabled = False
+        self.keys.close()
         self.case = None
         self.result.case = self.save.case = self.evidence.case = None
         self.input.parameters = None
@@ -163,6 +175,31 @@ class GradingPanel(VTKObservationMixin):
         masks = {level: case.drawn_mask(level) for level in levels}
         return self._grade_masks(case, masks, MaskEdited)
 
+    def find(self, level: str) -> None:
+        """Look again for a level that was not found, and take what is seen best for that disc."""
+        case = self.case
+        if self.run.running or case is None or not case.is_alive() or case.fit() is Fit.CHANGED:
+            return
+        if self.jobs.can_begin() and self.case is case and case.is_alive():
+            self.jobs.find_disc(case, level, partial(self._found, case, level))
+
+    def _found(self, case: GradedCase, level: str, found: FoundDisc | None) -> None:
+        if not case.is_alive():
+            return
+        text = _("{level} is not seen on the slices near the graded one either; draw it if you see it.")
+        if found is not None:
+            with refusals_told(self.run.say):
+                case.correct(DiscAdded(found.disc, found.mask, found.slice_index))
+            text = _("{level} was found on slice {slice}; Undo takes it out again.")
+        if self.case is case:
+            self._show_case(case, level)
+        number = case.result.volume.stored_slice_index(found.slice_index) if found is not None else None
+        self.run.say(text.format(level=level, slice=number))
+
+    def _add_drawn(self, level: str, segment_id: str) -> bool:
+        """Grade a missing disc that was drawn; what cannot be graded now stays drawn and is offered."""
+        return self._grade_masks(self.case, {level: self.case.foreign_mask(segment_id)}, DiscAdded)
+
     def _grade_masks(self, case: GradedCase, masks: dict[str, Any], correction: Any) -> bool:
         """Grade masks and correct the case by them; return whether that has begun."""
         empty = [level for level, mask in masks.items() if not mask.any()]
@@ -181,6 +218,7 @@ class GradingPanel(VTKObservationMixin):
             with refusals_told(self.run.say):
                 for disc, mask in zip(discs, masks.values(), strict=True):
                     case.correct(correction(disc, mask))
+                case.end_sketch(*masks)
                 self.run.say("")
             if self.case is case:
                 self._show_case(case)
@@ -273,10 +311,12 @@ class GradingPanel(VTKObservationMixin):
             hide_until_shown(kept.segmentationNode)
         if self.entered:
             self._show_discs(case)
+            self._show_large()
             showGradedSlice(case.result, volumeNode)
         else:  # the views are those of another module
             hide_until_shown(case.segmentationNode)
         self._show_case(case)
+        self.ui.resultTable.setFocus()  # whose keys go on from here
         self.run.say(
             _("The corrected result of before is kept as {name}.").format(name=kept.segmentationNode.GetName())
             if kept is not None
@@ -342,9 +382,20 @@ class GradingPanel(VTKObservationMixin):
             self._asked = {}
         self.state = self._state_of(case)
         self._show_state(level)
+        if case is None:
+            self.input.unfold()
+        elif case is not self._folded_for:
+            self.input.fold(self._input_summary(case))
+            self._show_large()
+        self._folded_for = case
         if case is not None:
             self.input.show_graded_slice(case.result.slice_index)
         self._show_in_views()
+
+    @staticmethod
+    def _input_summary(case: GradedCase) -> str:
+        text = _("{name}, slice {slice}")
+        return text.format(name=case.volumeNode.GetName(), slice=case.result.stored_slice_index)
 
     def _show_state(self, level: str | None = None) -> None:
         """Show the case and what became of it in all sections."""
@@ -354,6 +405,7 @@ class GradingPanel(VTKObservationMixin):
         self.result.show(case, level, self.state, others)
         self.notices.show(case, self.state, problems[-1] if problems else "")
         self.save.show(case if not self.state.is_stale else None)
+        self.ui.saveCollapsibleButton.visible = case is not None
         self._show_selected()
 
     def _state_of(self, case: GradedCase | None) -> CaseState:
@@ -366,9 +418,10 @@ class GradingPanel(VTKObservationMixin):
 
     def _show_selected(self) -> None:
         allowed = not self.run.running and not self.state.is_stale
-        self.correct.show(self.case, self.result.level, allowed=allowed)
+        self.correct.show(self.case, self.result.level, self.result.missing_level, allowed)
         self.evidence.show(self.case, allowed=allowed)
         self._labels.fit()
+        self._show_on_image()
 
     def _disc_selected(self) -> None:
         if self.case is not None:
@@ -427,6 +480,42 @@ class GradingPanel(VTKObservationMixin):
         doubts = case.result.doubts if fits else ()
         self.note.show("\n".join(doubts), self.input.volumeNode)
         self.result.update_display()
+        self._show_on_image()
+
+    def _show_on_image(self) -> None:
+        """Show the names beside the discs, and beside the graded slice how to come back to it."""
+        case = self.case if self.entered and self.case is not None and self.case.is_alive() else None
+        if case is None or self.state.is_stale:
+            self.on_image.clear()
+        else:
+            self.on_image.show(case, self.state.drawn, self.result.level or self.result.missing_level)
+
+    def _back_to_slice(self) -> None:
+        if self.case is not None and self.case.is_alive():
+            show_slice(self.case.volumeNode, self.case.result.volume, self.case.result.slice_index)
+
+    # -- the layout
+
+    def _show_large(self) -> None:
+        """Show the sagittal view large where there is a result, unless the user wants his own layout."""
+        readable = self.case is not None and self.case.is_alive() and not self.state.is_stale
+        if self.entered and readable and self.layout.take() and not self.layout.was_told:
+            self.run.say(_("The image is shown large; Large (L) gives your own layout back."))
+
+    def _layout_changed(self) -> None:
+        """Fit the discs again when the views have their new sizes; the chosen disc into three planes."""
+        self._fit_soon.start()
+
+    def _fit(self) -> None:
+        case = self.case
+        if not self.entered or case is None or not case.is_alive():
+            return
+        fit_views(case.volumeNode)
+        disc = case.result.disc(self.result.level) if self.result.level else None
+        if self.layout.shows_planes and disc is not None:
+            center_views(slicer.mrmlScene, disc.center_lps_mm)
+        else:
+            fit_spine(case.result, slicer.mrmlScene)
 
     def _views_changed(self) -> None:
         self._look_soon.start()
@@ -454,7 +543,10 @@ class GradingPanel(VTKObservationMixin):
 
     def _forget_case(self) -> None:
         self.note.clear()
+        self.on_image.clear()
         self.case, self.state = None, CaseState()
+        self._folded_for = None
+        self.input.unfold()
         self._show_state()
 
     def _scene_loaded(self, caller: Any, event: Any) -> None:

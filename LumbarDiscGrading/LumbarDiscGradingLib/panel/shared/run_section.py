@@ -49,7 +49,7 @@ class RunSection:
         self._seen, self._percent = (0, ""), 0
         self._possible, self._hint = False, ""
         self._timer = every(POLL_MS, self.poll)
-        ui.gradeDiscsButton.connect("clicked()", self._clicked)
+        ui.gradeDiscsButton.connect("clicked()", self.click)
 
     @property
     def running(self) -> bool:
@@ -149,7 +149,8 @@ class RunSection:
 
     # -- what happens
 
-    def _clicked(self) -> None:
+    def click(self) -> None:
+        """Do what the button does now: start, or cancel."""
         if self.running:
             self.cancel(_("Canceled; nothing was changed."))
         else:

@@ -1,0 +1,58 @@
+"""What is written over the image: the names of the discs, and where the graded slice is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from slicer.i18n import tr as _
+
+from ...scene.graded_case import GradedCase
+from ...scene.show import READING_VIEW
+from ...scene.viewed_slice import viewed_slice
+from ..shared.disc_names import DiscNames, ShownSlice
+from ..shared.view_note import ViewNote
+from .name_marks import name_marks
+
+
+class OnImage:
+    """Writes over the slice views.
+
+    Parameters
+    ----------
+    back : callable
+        Called when the user wants the graded slice again.
+    """
+
+    def __init__(self, back: Callable[[], None]) -> None:
+        self.names, self.note = DiscNames(), ViewNote(at_bottom=True, clicked=back)
+
+    def show(self, case: GradedCase, drawn: tuple[str, ...], chosen: str | None) -> None:
+        """Show the names of a case where its discs are shown, and a way back where another slice is.
+
+        Parameters
+        ----------
+        case : GradedCase
+        drawn : tuple of str
+            Levels whose masks were drawn since they were graded.
+        chosen : str or None
+            Level of the selected row.
+        """
+        result, display = case.result, case.segmentationNode.GetDisplayNode()
+        visible = display is not None and bool(display.GetVisibility())
+        self.names.show(name_marks(result, drawn) if visible else (), _shown_slice(case), chosen)
+        viewed = viewed_slice(case.volumeNode)
+        text = _("Graded on slice {slice}: click here to go back.").format(slice=result.stored_slice_index)
+        self.note.show("" if viewed in (None, result.slice_index) else text, case.volumeNode, READING_VIEW)
+
+    def clear(self) -> None:
+        """Take everything away."""
+        self.names.clear()
+        self.note.clear()
+
+
+def _shown_slice(case: GradedCase) -> ShownSlice:
+    step = case.result.volume.index_to_lps[:3, 0]
+    thickness = float(np.linalg.norm(step))
+    x, y, z = (step / thickness).tolist()
+    return ShownSlice(case.volumeNode, (x, y, z), thickness)
