@@ -35,7 +35,7 @@ pytestmark = [
 needs_models = pytest.mark.skipif(
     set(default_model_names()) != {"segmentation", "grading"}, reason="no trained models are in Resources/Models"
 )
-PURPLE, MILD, MODERATE, SERIOUS = (204, 121, 167), (0, 158, 115), (230, 159, 0), (213, 94, 0)
+PURPLE, TINT, MILD, MODERATE, SERIOUS = (204, 121, 167), (238, 196, 222), (0, 158, 115), (230, 159, 0), (213, 94, 0)
 SIGN = "Ctrl+Return"
 
 
@@ -123,7 +123,7 @@ def test_masks_are_drawn_signed_reviewed_and_graded_to_the_end(desk: Desk, study
     desk.key("Return")
     case = desk.title
     assert desk.segmentation.GetName() == case
-    assert [desk.color(level) for level in LUMBAR_LEVELS] == [PURPLE] * 5
+    assert [desk.color(level) for level in LUMBAR_LEVELS] == [PURPLE, TINT, PURPLE, TINT, PURPLE]
     desk.key("M")
     for level in LUMBAR_LEVELS:
         desk.select(level)
@@ -735,8 +735,14 @@ def test_a_model_prefills_masks_only_where_the_protocol_allows_it(host: Any, tmp
         mine, truth = masks[index] == DISC_LABELS[level], phantom.mask[index] == DISC_LABELS[level]
         assert 2 * (mine & truth).sum() / (mine.sum() + truth.sum()) > 0.7, level
     assert len(Study.open(folder).histories["anna"].reading("C0001", Task.MASKS).model_sha256) == 64
-    assert not desk.ui.prefillButton.visible
-    assert [desk.color(level) for level in LUMBAR_LEVELS] == [PURPLE] * 5  # no grade of the model is shown
+    assert not desk.ui.prefillButton.visible  # and no grade of the model is shown:
+    assert [desk.color(level) for level in LUMBAR_LEVELS] == [
+        PURPLE,
+        TINT,
+        PURPLE,
+        TINT,
+        PURPLE,
+    ]  # no grade of the model is shown
     other = tmp_path / "other"
     make_study(other, 1)
     desk.open(other, "anna")
@@ -825,7 +831,7 @@ def test_finished_masks_are_shown_to_graders_only_if_the_protocol_says_so(desk: 
     desk.click_disc("L3-L4", truth)
     desk.key("3")
     assert desk.color("L3-L4") == MODERATE
-    assert desk.color("L4-L5") == PURPLE
+    assert desk.color("L4-L5") == TINT
     desk.draw("L3-L4", np.zeros_like(truth, bool), wait=False)  # by another module: not the grader's to change
     desk.host.wait_until(lambda: np.array_equal(desk.panel.reading.scene.masks(), truth))
 
@@ -1251,3 +1257,31 @@ def test_nothing_of_a_study_is_saved_with_the_scene(desk: Desk, study: Path, tmp
     desk.host.core.load_scene(tmp_path / "scene.mrb")
     assert nodes(desk.host, "vtkMRMLScalarVolumeNode") == []
     assert nodes(desk.host, "vtkMRMLSegmentationNode") == []
+
+
+# -- names on the image
+
+
+def names_in(host: Any) -> list[str]:
+    view = host.app.layoutManager().sliceWidget("Yellow")
+    props = view.renderer.GetViewProps()
+    actors = [props.GetItemAsObject(n) for n in range(props.GetNumberOfItems())]
+    return sorted(actor.GetInput() for actor in actors if actor.IsA("vtkTextActor") and actor.GetVisibility())
+
+
+def test_the_image_names_each_drawn_disc_with_the_readers_own_grade_alone(desk: Desk, study: Path) -> None:
+    truth = truth_masks()
+    desk.open(study, "anna")
+    desk.key("Return")
+    assert names_in(desk.host) == []
+    desk.key("M")
+    for level in LUMBAR_LEVELS:
+        desk.draw(level, truth == DISC_LABELS[level])
+    assert names_in(desk.host) == sorted(LUMBAR_LEVELS)
+    desk.key("M")
+    desk.key("G")
+    assert names_in(desk.host) == []
+    desk.key("G")
+    assert names_in(desk.host) == sorted(LUMBAR_LEVELS)
+    desk.host.leave()
+    assert names_in(desk.host) == []

@@ -166,6 +166,12 @@ class CaseScene:
             if display.GetSegmentOpacity2DFill(level) != share:
                 display.SetSegmentOpacity2DFill(level, share)
 
+    @property
+    def are_discs_shown(self) -> bool:
+        """Whether there are discs and they are shown in the slice views."""
+        display = self.segmentationNode.GetDisplayNode() if self.segmentationNode is not None else None
+        return display is not None and bool(display.GetVisibility())
+
     def toggle_shown(self) -> None:
         """Hide the discs in the slice views if they are shown there, else show them."""
         display = self.segmentationNode.GetDisplayNode() if self.segmentationNode is not None else None

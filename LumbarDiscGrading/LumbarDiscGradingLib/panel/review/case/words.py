@@ -12,6 +12,9 @@ from ....annotation.work.reading_task import ReadingTask
 from ....annotation.work.work_item import WorkItem
 from ....pfirrmann import NOT_GRADED_COLOR, group_of_grade
 
+NOT_GRADED_TINT = (238, 196, 222)
+"""A lighter tint of `NOT_GRADED_COLOR`, for every other disc."""
+
 
 def plain(item: WorkItem, text: str) -> str:
     """Return a message about an item that names it by its title only: where cases repeat, their names are hidden."""
@@ -28,6 +31,12 @@ def elsewhere_sentence(mark: Mark) -> str:
 
 
 def disc_color(work: CaseAtHand, level: str) -> tuple[int, int, int]:
-    """Return the RGB color, 0-255, of the group that the reader gave to a disc, purple before."""
+    """Return the RGB color, 0-255, of the group that the reader gave to a disc; before, one of two tints of purple.
+
+    Neighbours have different tints, so that a stroke at the wrong level is seen.
+    """
     grade = work.disc(level).pfirrmann if isinstance(work, ReadingTask) else None
-    return NOT_GRADED_COLOR if grade is None else group_of_grade(grade).color
+    if grade is not None:
+        return group_of_grade(grade).color
+    upward = work.levels[::-1]
+    return NOT_GRADED_TINT if level in upward and upward.index(level) % 2 else NOT_GRADED_COLOR

@@ -14,6 +14,7 @@ from ....annotation.work.reading_task import ReadingTask
 from ....annotation.work.work_item import Duty
 from ....pfirrmann import GRADES
 from ....scene.study.case_scene import CaseScene
+from ...shared.disc_names import DiscNames
 from ...shared.timers import once_after
 from ...shared.view_clicks import ViewClicks
 from ..case.case_section import CaseSection
@@ -21,6 +22,7 @@ from ..case.words import disc_color
 from ..key_bindings import KeyBindings
 from .discs_section import DiscsSection
 from .masks_section import MasksSection
+from .name_marks import name_marks, shown_volume
 
 SLICE_DELAY_MS = 300
 """A slice that is shown for so long is remembered."""
@@ -54,6 +56,7 @@ class ReadingSection(CaseSection):
             ui, logic, self.save, self._masks_changed, self._editing_changed, self.discs.select, self.say
         )
         self._clicks = ViewClicks(self._view_clicked)
+        self._names = DiscNames()
         self._slice_timer = once_after(SLICE_DELAY_MS, self._remember_slice)
         self.keys = KeyBindings(widget, self._key_actions())
         ui.acceptButton.connect("clicked()", self._accept)
@@ -69,11 +72,13 @@ class ReadingSection(CaseSection):
         """Take the keys, the layout and the clicks in the views."""
         super().enter()
         self._clicks.watch()
+        self._show_names()
 
     def exit(self) -> None:
         """Save what is not saved, and leave keys and views to others; the case stays open."""
         super().exit()
         self._clicks.leave()
+        self._names.clear()
 
     @property
     def pending(self) -> bool:
@@ -118,6 +123,10 @@ class ReadingSection(CaseSection):
     def _correct(self) -> None:
         if isinstance(self.work, PeerReview):
             self.masks.start()
+
+    def _toggle_shown(self) -> None:
+        super()._toggle_shown()
+        self._show_names()
 
     def _reopen(self) -> None:
         super()._reopen()
@@ -165,6 +174,7 @@ class ReadingSection(CaseSection):
 
     def _hide_section(self) -> None:
         self._slice_timer.stop()
+        self._names.clear()
         self.discs.show(None)
         self.ui.caseCollapsibleButton.visible = self.ui.criteriaCollapsibleButton.visible = False
 
@@ -197,6 +207,16 @@ class ReadingSection(CaseSection):
             self.say(_("Signed. Reopen it with a reason to change something."))
         self.save.refresh()
         self._show_keys()
+        self._show_names()
+
+    def _show_names(self) -> None:
+        """Show the reader's own judgement beside each disc, and nothing of another reader."""
+        work, scene = self.work, self.scene
+        alive = self._entered and work is not None and scene is not None and scene.is_alive()
+        if alive and scene.are_discs_shown:
+            self._names.show(name_marks(work), shown_volume(scene), self.discs.level)
+        else:
+            self._names.clear()
 
     def _editing_changed(self) -> None:
         self._show_keys()
@@ -235,6 +255,7 @@ class ReadingSection(CaseSection):
     def _disc_selected(self, by_user: bool) -> None:
         level = self.discs.level
         self.masks.update(level)
+        self._show_names()
         if self.scene is not None and self.scene.is_alive():
             self.scene.highlight(level)
             if by_user and level is not None and self.work.masks is not None:
@@ -249,6 +270,7 @@ class ReadingSection(CaseSection):
         if isinstance(work, PeerReview):
             self.masks.rewrite()  # accepting takes a correction back
         scene.set_color(level, disc_color(work, level))
+        self._show_names()
         if not work.open_levels:
             self.say(_("Every disc is judged: Ctrl+Return signs and opens the next case."))
 
@@ -256,6 +278,7 @@ class ReadingSection(CaseSection):
         self.discs.commit_comment()
         self.discs.update()
         self.masks.update(self.discs.level)
+        self._show_names()
 
     def _flush_parts(self) -> None:
         self.discs.commit_comment()
