@@ -14,6 +14,7 @@ VIEWS = ("Red", "Yellow", "Green")
 SAGITTAL = "Yellow"
 REPORT_LINE = re.compile(r"^([TL]\d+-[LS]\d+): (.*)\.$")
 GRADE = re.compile(r"Pfirrmann ([IV]+)")
+NAME = re.compile(r"[TL]\d+-[LTS]\d+\b")
 TAG = "LumbarDiscGrading."
 
 
@@ -90,6 +91,7 @@ def broken_rules(host: Any, mine: Mine | None = None) -> list[str]:
     found += [*_segments_are_those_of_the_table(host, case, mine), *_what_became_of_it_is_said(host, case, stale)]
     if not stale:
         found += [*_the_scene_keeps_what_is_shown(host, case), *_doubts_lie_over_the_views(host, case)]
+        found += _names_are_those_of_the_table(host)
     return found
 
 
@@ -176,7 +178,7 @@ def _the_button_tells_what_it_does(host: Any) -> Iterator[str]:
 def _keys_belong_to_one(host: Any) -> Iterator[str]:
     if host.ui.segmentEditorWidget.shortcutsInstalled != host.widget.panel.correct.editing:
         yield "The Segment Editor's keys are there without it, or it without them."
-    if host.ui.editMaskButton.checked != host.widget.panel.correct.editing:
+    if (host.ui.editMaskButton.checked or host.ui.drawDiscButton.checked) != host.widget.panel.correct.editing:
         yield "The button Edit mask does not tell whether a mask is edited."
 
 
@@ -332,12 +334,30 @@ def _the_scene_keeps_what_is_shown(host: Any, case: Any) -> Iterator[str]:
 def _doubts_lie_over_the_views(host: Any, case: Any) -> Iterator[str]:
     for view in VIEWS:
         shown = _composite(host, view).GetBackgroundVolumeID() == case.volumeNode.GetID()
-        texts = " ".join(" ".join(host.app.layoutManager().sliceWidget(view).texts()).split())
+        texts = " ".join(" ".join(_notes(host, view)).split())
         for doubt in case.result.doubts:
             if (doubt in texts) != shown:
                 yield f"The view {view} does not show the doubt about its volume, or shows that about another one."
         if texts and not case.result.doubts:
             yield f"The view {view} shows a doubt that there is none of."
+
+
+def _notes(host: Any, view: str) -> list[str]:
+    """Return the texts over a view, without the names of the discs and the way back to their slice."""
+    texts = host.app.layoutManager().sliceWidget(view).texts()
+    return [text for text in texts if not NAME.match(text) and not text.startswith("Graded on slice")]
+
+
+def _names_are_those_of_the_table(host: Any) -> Iterator[str]:
+    listed = {cells[0].split()[0] for cells in table(host)}
+    for view in VIEWS:
+        named = {
+            text.rstrip("?").split()[0]
+            for text in host.app.layoutManager().sliceWidget(view).texts()
+            if NAME.match(text)
+        }
+        if not named <= listed:
+            yield f"The view {view} names {sorted(named - listed)}, which are not in the table."
 
 
 def _selected(host: Any) -> Any:

@@ -172,7 +172,7 @@ class RandomUser:
 
     @property
     def editing(self) -> bool:
-        return self.here and bool(self.host.ui.editMaskButton.checked)
+        return self.here and self.panel.correct.editing
 
     @property
     def reading(self) -> bool:
@@ -191,7 +191,7 @@ class RandomUser:
     @property
     def selected(self) -> bool:
         """Whether a disc is selected."""
-        return self.settled and self.host.ui.setLevelButton.enabled
+        return self.settled and self.host.ui.grade1Button.enabled
 
     @property
     def changed(self) -> bool:
@@ -409,7 +409,7 @@ class RandomUser:
     def press_a_key(self) -> None:
         if self.settled and not self.selected:
             self.click_a_row()
-        self.host.press(self.host.ui.resultTable, self.random.choice("12345G"))
+        self.host.press(self.host.ui.resultTable, self.random.choice("12345G0NPTL"))
 
     @act("selected", weight=2)
     def click_a_grade(self) -> None:
@@ -425,7 +425,20 @@ class RandomUser:
         place = combo.currentIndex + self.random.choice([-2, -1, 1, 2])
         combo.setCurrentIndex(min(max(place, 0), combo.count - 1))
         self.host.ui.keepBelowCheckBox.checked = self.random.random() < 0.4
-        self._click(self.host.ui.setLevelButton)
+        if self.host.ui.setLevelButton.visible:
+            self._click(self.host.ui.setLevelButton)
+
+    @act("selected", weight=0.6)
+    def take_a_disc_out(self) -> None:
+        if len(self.panel.case.result.discs) > 3:
+            self._click(self.host.ui.noDiscButton)
+
+    @act("settled", weight=1.5)
+    def find_a_missing_disc(self) -> None:
+        missing = self.panel.case.result.missing_levels
+        if missing:
+            self.panel.result.select(self.random.choice(missing))
+            self._click(self.host.ui.findDiscButton)
 
     @act("changed")
     def undo(self) -> None:
@@ -445,16 +458,24 @@ class RandomUser:
     def edit_a_mask(self) -> None:
         if not self.selected:
             self.click_a_row()
-        if self.host.ui.editMaskButton.enabled:
-            self._click(self.host.ui.editMaskButton)
+        button = self.host.ui.editMaskButton if self.host.ui.editMaskButton.visible else self.host.ui.drawDiscButton
+        if button.enabled:
+            self._click(button)
 
     @act("editing", "fits", weight=3.5)
     def draw_in_the_editor(self) -> None:
-        draw(self.host, self.panel.case, self.panel.correct.edited_level, self._stroke())
+        sketch = self.panel.correct.sketch
+        if sketch is None:
+            draw(self.host, self.panel.case, self.panel.correct.edited_level, self._stroke())
+        else:
+            mask = np.zeros(self.panel.case.result.label_slice.shape, dtype=bool)
+            mask[self.random.randrange(40, 300) :, 100:150][:12] = True
+            draw_segment(self.host, self.panel.case, sketch, mask)
 
     @act("editing", weight=4)
     def leave_the_editor(self) -> None:
-        buttons = [self.host.ui.editMaskButton, self.host.ui.regradeButton]
+        ui = self.host.ui
+        buttons = [button for button in (ui.editMaskButton, ui.drawDiscButton, ui.regradeButton) if button.visible]
         ways = [self.click_a_row, *(partial(self._click, button) for button in buttons)]
         self.random.choice(ways)()
         self._wait()

@@ -38,7 +38,18 @@ SEQUENCES, MOST_SEQUENCES, ACTS_IN_TESTS = 2, 12, 50
 SLOW = ("show_or_hide_the_evidence",)
 """Is done in longer sequences alone."""
 MUST_BE_REACHED = (
-    *("GradeSet", "LevelSet", "NotAssessable", "MaskEdited", "DiscAdded", "undone", "editing", "drawn", "taken back"),
+    *(
+        "GradeSet",
+        "LevelSet",
+        "NotAssessable",
+        "MaskEdited",
+        "DiscAdded",
+        "DiscRemoved",
+        "undone",
+        "editing",
+        "drawn",
+        "taken back",
+    ),
     *("stale", "graded again", "moved", "hardened", "canceled", "a run ended while away", "a saved case"),
     *("beside somebody's segment", "looked in", "another result", "save", "away", "come_back"),
 )

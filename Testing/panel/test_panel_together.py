@@ -418,7 +418,7 @@ def test_a_segment_that_the_user_added_is_kept_and_offered_as_the_missing_disc(h
     click_row(host, row_of(host, "L5-S1"))
     host.ui.levelComboBox.setCurrentIndex(host.ui.levelComboBox.findText("L4-L5"))
     host.click(host.ui.setLevelButton)  # the lowest disc is L4-L5 now, and L5-S1 was not found
-    assert table(host)[-1][:2] == ["L5-S1", "not found: look at it"]
+    assert table(host)[-1][:2] == ["L5-S1", "not found: find it or draw it"]
     added = segmentation(host).GetSegmentation().AddEmptySegment("mine", "L5-S1")
     mask = np.roll(case.drawn_mask("L4-L5"), 45, axis=0)
     draw_segment(host, case, added, mask)
@@ -433,7 +433,7 @@ def test_a_segment_that_the_user_added_is_kept_and_offered_as_the_missing_disc(h
     assert "added by reader" in host.ui.changesLabel.text
     assert not host.ui.takeDiscButton.visible
     host.click(host.ui.undoButton)
-    assert table(host)[-1] == ["L5-S1", "not found: look at it", "", "", "", ""]
+    assert table(host)[-1] == ["L5-S1", "not found: find it or draw it", "", "", "", ""]
     assert np.array_equal(case.foreign_mask(added), mask)
 
 
@@ -459,7 +459,7 @@ def test_notices_stand_above_the_table_and_in_the_view(host: Any, sample: Any) -
     assert case.result.doubts
     assert host.ui.resultWarningsLabel.text.startswith(case.result.doubts[0][:20])
     texts = host.app.layoutManager().sliceWidget("Yellow").texts()
-    assert " ".join(" ".join(texts).split()).startswith(case.result.doubts[0][:20])
+    assert case.result.doubts[0][:20] in " ".join(" ".join(texts).split())
 
 
 def test_every_disc_that_is_drawn_has_a_row(host: Any, sample: Any) -> None:
@@ -541,8 +541,7 @@ def test_a_missing_level_is_looked_at_by_a_click_on_its_row(host: Any, sample: A
     discs = host.widget.panel.case.result
     expected = np.mean([discs.disc(level).center_lps_mm for level in ("L1-L2", "L3-L4")], axis=0)
     click_row(host, row_of(host, "L2-L3"))
-    matrix = host.scene.GetNodeByID("vtkMRMLSliceNodeYellow").GetSliceToRAS()
-    center = np.array([matrix.GetElement(n, 3) for n in range(3)]) * (-1, -1, 1)
-    assert center == pytest.approx(expected, abs=2.0)
-    assert "Select a disc" in host.ui.selectedDiscLabel.text
+    axial = host.scene.GetNodeByID("vtkMRMLSliceNodeRed").GetSliceToRAS()
+    assert axial.GetElement(2, 3) == pytest.approx(expected[2], abs=2.0)
+    assert "L2-L3 was not found" in host.ui.selectedDiscLabel.text
     assert not host.ui.grade1Button.enabled

@@ -73,6 +73,11 @@ class CorrectSection:
         return self._edited
 
     @property
+    def sketch(self) -> str | None:
+        """Segment in which a missing disc is being drawn."""
+        return self._sketch
+
+    @property
     def editing(self) -> bool:
         """Whether a mask is being edited."""
         return self._edited is not None
