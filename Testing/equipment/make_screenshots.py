@@ -17,7 +17,7 @@ from typing import Any
 MODULE = Path(__file__).resolve().parents[2] / "LumbarDiscGrading" / "LumbarDiscGrading.py"
 WIDTH = 400
 """Slicer's module panel is about so wide on a small screen."""
-VIEW_WIDTH = 560
+VIEW_WIDTH, PANEL_HEIGHT = 560, 620
 
 
 class Photographer:
@@ -51,13 +51,16 @@ class Photographer:
 
     def open_only(self, *names: str) -> None:
         """Fold every section but these away."""
-        for name in ("input", "models", "result", "correct", "save", "criteria"):
+        for name in ("input", "models", "save", "criteria"):
             getattr(self.ui, f"{name}CollapsibleButton").collapsed = name not in names
         self.host.process_events()
 
     def finish(self) -> None:
         self.host.wait_until(lambda: not self.host.widget.panel.run.running)
         self.host.process_events()
+
+    def fit(self) -> None:
+        self.host.widget.panel._fit()
 
     def select(self, level: str) -> None:
         self.host.widget.panel.result.select(level)
@@ -76,22 +79,27 @@ class Photographer:
         ui.modelCardButton.click()
         self.take("panel_models")
         ui.modelCardButton.click()
-        self.open_only("input", "result", "correct", "save")
+        self.open_only("input", "save")
+        host.app.layoutManager().sliceWidget("Yellow").picture(VIEW_WIDTH, PANEL_HEIGHT)
         ui.gradeDiscsButton.click()
         host.wait_until(lambda: ui.progressBar.value >= 20 or not host.widget.panel.run.running)
         self.take("panel_running")
         self.finish()
         self.take("panel_result")
-        self.side_by_side("slicer_result", "panel_result")
+        self.side_by_side("slicer_result", "panel_result", self.fit)
         self.select("L4-L5")
         ui.grade3Button.click()
         self.select("L5-S1")
         ui.notAssessableButton.click()
         self.select("L4-L5")
         self.take("panel_corrected")
-        self.side_by_side("slicer_corrected", "panel_corrected")
-        ui.undoButton.click()
-        ui.undoButton.click()
+        self.side_by_side("slicer_corrected", "panel_corrected", self.fit)
+        self.select("L3-L4")
+        ui.noDiscButton.click()
+        self.take("panel_missing")
+        self.side_by_side("slicer_missing", "panel_missing", self.fit)
+        for _ in range(3):
+            ui.undoButton.click()
         volume_node_from(lumbar_phantom().volume, "T1 sagittal", host.scene)
         host.process_events()
         ui.inputSelector.setCurrentNode(host.scene.GetFirstNodeByName("T1 sagittal"))

@@ -633,6 +633,8 @@ class RandomUser:
     def _click(self, button: Any) -> None:
         self.panel.look()
         self.host.process_events()
+        if not button.isVisible() and self.host.ui.inputSummaryButton.isVisible():
+            self.host.click(self.host.ui.inputSummaryButton)
         assert button.enabled, f"{button.objectName} is not enabled; {self.done}"
         self.host.click(button)
 
