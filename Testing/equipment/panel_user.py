@@ -631,7 +631,6 @@ class RandomUser:
     # -- how it is done
 
     def _click(self, button: Any) -> None:
-        self.panel.look()
         self.host.process_events()
         if not button.isVisible() and self.host.ui.inputSummaryButton.isVisible():
             self.host.click(self.host.ui.inputSummaryButton)
