@@ -15,7 +15,7 @@ from LumbarDiscGradingLib.dataset.discs import labelled_mask, separate_discs
 from LumbarDiscGradingLib.dataset.importing import import_folder
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset, person_of
 from LumbarDiscGradingLib.dataset.manifest import SCHEMA_PATH, DatasetError, label_table
-from LumbarDiscGradingLib.dataset.splits import STUDY_PROPORTIONS, split_patients
+from LumbarDiscGradingLib.dataset.splits import STUDY_PROPORTIONS, packaged_splits, read_splits, split_patients
 from LumbarDiscGradingLib.dataset.writing import CaseToWrite, Reading, write_dataset
 from LumbarDiscGradingLib.imaging.volume import SagittalVolume
 from LumbarDiscGradingLib.json_schema import first_violation
@@ -196,6 +196,70 @@ def test_pictures_become_one_sagittal_slice_of_the_given_pixel_size(tmp_path):
     assert case.grades == {"L4-L5": 4} and not case.has_mask and case.mask() is None
     unknown = import_folder(folder, tmp_path / "unknown").cases[0]
     assert not unknown.pixel_size_known and not unknown.volume().scale_known
+
+
+def write_picture(folder: Path, patient: str = "p1") -> None:
+    pixels = np.arange(192 * 128, dtype=np.uint32).reshape(192, 128) % 251
+    sitk.WriteImage(sitk.GetImageFromArray(pixels.astype(np.uint8)), str(folder / f"{patient}_t2.png"))
+
+
+def test_points_of_the_levels_belong_to_the_data_set_and_are_verified(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    write_picture(folder)
+    (folder / "levels.csv").write_text("patient,level,column,row\np1,L4-L5,60.5,120.25\np1,L5-S1,64,150\n")
+    dataset = import_folder(folder, tmp_path / "known", pixel_size_mm=0.6875)
+    assert dataset.cases[0].level_points == {"L4-L5": (120.25, 60.5), "L5-S1": (150.0, 64.0)}
+    assert dataset.verify() == []
+    path = dataset.folder / "levels.csv"
+    path.write_text(path.read_text().replace("60.5", "61.5"))
+    assert dataset.verify() == ["levels.csv has been changed since the data set was written."]
+    assert LabelledDataset.open(dataset.folder).cases[0].level_points["L4-L5"] == (120.25, 61.5)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("p1,L4-L5,x,120", "expected patient, level"),
+        ("p1,L9-L10,60,120", "expected patient, level"),
+        ("p1,L4-L5,60,nan", "expected patient, level"),
+        ("p1,L5-S1,60,120", "L5-S1 twice"),
+        ("p7,L4-L5,60,120", "no image of patient p7"),
+    ],
+)
+def test_a_wrong_row_of_points_is_named(tmp_path, row, message):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    write_picture(folder)
+    (folder / "levels.csv").write_text(f"patient,level,column,row\np1,L5-S1,64,150\n{row}\n")
+    with pytest.raises(DatasetError, match=message):
+        import_folder(folder, tmp_path / "known")
+    assert not (tmp_path / "known").exists()
+
+
+def test_pictures_with_a_table_of_sizes_have_a_scale_only_where_it_is_plausible(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    write_picture(folder, "p1")
+    write_picture(folder, "p2")
+    (folder / "grades.csv").write_text("patient,level,pfirrmann\np1,L4-L5,4\np2,L4-L5,3\n")
+    (folder / "images.csv").write_text("patient,nominal_pixel_mm,geometry\np1,0.9,plausible\np2,0.6,unknown\n")
+    known, unknown = import_folder(folder, tmp_path / "known").cases
+    assert known.pixel_size_known and known.volume().spacing_mm[1:] == pytest.approx((0.9, 0.9))
+    assert not unknown.pixel_size_known
+    (folder / "images.csv").write_text("patient,size\np1,0.9\n")
+    with pytest.raises(DatasetError, match="cannot be read as a table of pictures"):
+        import_folder(folder, tmp_path / "again")
+
+
+def test_a_patient_of_both_public_spider_sets_is_in_the_same_split_of_both():
+    space, pictures = (read_splits(packaged_splits(name)) for name in ("spider_space", "spider_t2"))
+    split_of = {patient: split for split, patients in pictures.items() for patient in patients}
+    both = [
+        (split, split_of[patient]) for split, patients in space.items() for patient in patients if patient in split_of
+    ]
+    assert len(both) == 31
+    assert all(first == second for first, second in both)
 
 
 def test_specks_are_dropped_and_touching_discs_are_cut():

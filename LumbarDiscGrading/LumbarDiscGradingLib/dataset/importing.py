@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,16 @@ from ..progress import ListProgress, unwatched
 from .discs import labelled_mask
 from .image_files import read_stored
 from .labelled import LabelledDataset, read_grades, require_same_grid
-from .manifest import GRADES_NAME, DatasetError
+from .level_points import read_level_points
+from .manifest import GRADES_NAME, LEVELS_NAME, DatasetError
 from .sources import KNOWN_SOURCES, PublicSource
 from .splits import packaged_splits, read_splits, split_patients
 from .writing import CaseToWrite, require_free, write_dataset
 
 VOLUME_SUFFIXES = (".nrrd", ".nhdr", ".nii.gz", ".nii", ".mha", ".mhd", ".gipl")
 IMAGE_ENDING, LABELS_ENDING = "_t2", "_labels"
+PICTURES_NAME, PLAUSIBLE = "images.csv", "plausible"
+"""Table of the pictures' pixel sizes, and its word for a size that fits what is shown."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class _Source:
     image: Path
     labels: Path | None
     grades: dict[str, int]
+    level_points: dict[str, tuple[float, float]]
+    pixel_size_mm: float | None = None
 
     @property
     def is_picture(self) -> bool:
@@ -56,7 +62,9 @@ def import_folder(
     The folder holds ``<patient>_t2`` (a volume in any format of SimpleITK, or a picture), where there is one
     ``<patient>_labels`` (tissue values 0-3 on the voxels of the volume), and ``grades.csv`` with the columns patient,
     level and pfirrmann. Discs are numbered from the bottom; where a mask has as many as the patient has graded discs,
-    each gets the label of its level.
+    each gets the label of its level. Where the folder has ``levels.csv`` (patient, level, column, row), the points in
+    it name the discs of the pictures; where it has ``images.csv`` (patient, nominal_pixel_mm, geometry), the pixel size
+    of pictures whose geometry is ``plausible`` is taken from there, and that of the others is unknown.
 
     Parameters
     ----------
@@ -84,14 +92,14 @@ def import_folder(
     """
     source, destination = Path(source), Path(destination)
     require_free(destination, replace)
-    found = _find_sources(source)
+    found = _find_sources(source, pixel_size_mm)
     name = name or source.resolve().name
     splits_path = splits or packaged_splits(name)
     known = KNOWN_SOURCES.get(name, PublicSource("", ""))
     return write_dataset(
         destination,
         name=name,
-        cases=_cases(progress(found), pixel_size_mm),
+        cases=_cases(progress(found)),
         splits=split_patients(
             [entry.patient for entry in found], read_splits(splits_path) if splits_path else None, seed
         ),
@@ -107,7 +115,7 @@ def import_folder(
     )
 
 
-def _find_sources(folder: Path) -> list[_Source]:
+def _find_sources(folder: Path, pixel_size_mm: float | None) -> list[_Source]:
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder; give the folder that holds the images and {GRADES_NAME}.")
     grades: dict[str, dict[str, int]] = {}
@@ -118,12 +126,38 @@ def _find_sources(folder: Path) -> list[_Source]:
     labels = _files_by_patient(folder, LABELS_ENDING, VOLUME_SUFFIXES)
     if not images:
         raise DatasetError(f"{folder} holds no image named like 001{IMAGE_ENDING}.nrrd or 001{IMAGE_ENDING}.png.")
-    if not labels and not grades:
+    points = read_level_points(folder / LEVELS_NAME) if (folder / LEVELS_NAME).is_file() else {}
+    if not labels and not grades and not points:
         raise DatasetError(f"{folder} has neither masks (001{LABELS_ENDING}.nrrd) nor {GRADES_NAME}; add one of them.")
-    orphans = sorted((set(labels) | set(grades)) - set(images))
+    orphans = sorted((set(labels) | set(grades) | set(points)) - set(images))
     if orphans:
         raise DatasetError(f"{folder} has labels but no image of patient {', '.join(orphans[:5])}; add the image.")
-    return [_Source(name, path, labels.get(name), grades.get(name, {})) for name, path in sorted(images.items())]
+    sizes = _pixel_sizes(folder / PICTURES_NAME)
+    return [
+        _Source(
+            name,
+            path,
+            labels.get(name),
+            grades.get(name, {}),
+            points.get(name, {}),
+            pixel_size_mm if sizes is None else sizes.get(name),
+        )
+        for name, path in sorted(images.items())
+    ]
+
+
+def _pixel_sizes(path: Path) -> dict[str, float] | None:
+    """Read the pixel sizes of the pictures that have a plausible one; None where there is no table of pictures."""
+    if not path.is_file():
+        return None
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+        return {row["patient"]: float(row["nominal_pixel_mm"]) for row in rows if row["geometry"] == PLAUSIBLE}
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError):
+        raise DatasetError(
+            f"{path} cannot be read as a table of pictures; give it the columns patient, nominal_pixel_mm, geometry."
+        ) from None
 
 
 def _files_by_patient(folder: Path, ending: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
@@ -139,12 +173,12 @@ def _files_by_patient(folder: Path, ending: str, suffixes: tuple[str, ...]) -> d
     return files
 
 
-def _cases(sources: Iterable[_Source], pixel_size_mm: float | None) -> Iterator[CaseToWrite]:
+def _cases(sources: Iterable[_Source]) -> Iterator[CaseToWrite]:
     for entry in sources:
-        volume = _volume(entry, pixel_size_mm)
+        volume = _volume(entry, entry.pixel_size_mm)
         kind = "picture" if entry.is_picture else "volume"
         if entry.labels is None:
-            yield CaseToWrite(entry.patient, volume, grades=entry.grades, kind=kind)
+            yield CaseToWrite(entry.patient, volume, grades=entry.grades, kind=kind, level_points=entry.level_points)
             continue
         tissues = _tissues(entry, volume)
         mask, trusted, count = labelled_mask(tissues, entry.grades)

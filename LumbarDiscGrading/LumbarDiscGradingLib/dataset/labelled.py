@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +15,8 @@ from ..file_hash import file_sha256
 from ..imaging.volume import ImagingError, SagittalVolume, VolumeSource
 from ..pfirrmann import DISC_LABELS, GRADES, Tissue
 from .image_files import read_grid, read_stored
-from .manifest import GRADES_NAME, SPLITS, DatasetError, label_table, read_manifest
+from .level_points import read_level_points
+from .manifest import GRADES_NAME, LEVELS_NAME, SPLITS, DatasetError, label_table, read_manifest
 
 MASK_TOLERANCE_MM = 0.05
 """Largest distance between corresponding corners of an image and its mask."""
@@ -47,6 +48,9 @@ class LabelledCase:
     notes : tuple of str
     subject : str
         Pseudonym of the person, the same in all cases of that person; empty for `patient`. Use `person_of`.
+    level_points : dict of str to tuple of float
+        Row and column, in pixels of the picture, of the posterior margin of the disc of a level; empty when there are
+        none.
     """
 
     patient: str
@@ -60,6 +64,7 @@ class LabelledCase:
     mask_path: Path | None = None
     notes: tuple[str, ...] = ()
     subject: str = ""
+    level_points: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def has_mask(self) -> bool:
@@ -178,6 +183,7 @@ class LabelledDataset:
         folder = Path(folder)
         manifest = read_manifest(folder)
         grades = _reference_grades(folder / GRADES_NAME, {case["patient"] for case in manifest["cases"]})
+        points = read_level_points(folder / LEVELS_NAME) if "levels" in manifest else {}
         split_of = {patient: split for split in SPLITS for patient in manifest["splits"][split]}
         cases = tuple(
             LabelledCase(
@@ -192,6 +198,7 @@ class LabelledDataset:
                 mask_path=folder / entry["mask"]["path"] if entry["mask"] else None,
                 notes=tuple(entry["notes"]),
                 subject=entry.get("subject", entry["patient"]),
+                level_points=points.get(entry["patient"], {}),
             )
             for entry in manifest["cases"]
         )
@@ -215,7 +222,7 @@ class LabelledDataset:
 
     def verify(self) -> list[str]:
         """Compare every file with the hash in the manifest and return the problems, one sentence each."""
-        entries = [self.manifest["grades"]]
+        entries = [self.manifest[table] for table in ("grades", "levels") if table in self.manifest]
         for case in self.manifest["cases"]:
             entries += [entry for entry in (case["image"], case["mask"]) if entry]
         problems = []

@@ -13,6 +13,9 @@ from ..pfirrmann import DISC_LABELS, Tissue
 MANIFEST_NAME = "dataset.json"
 GRADES_NAME = "grades.csv"
 GRADES_COLUMNS = ("patient", "level", "pfirrmann", "reader")
+LEVELS_NAME = "levels.csv"
+LEVELS_COLUMNS = ("patient", "level", "column", "row")
+"""Of the table of points: where on a picture the posterior margin of the disc of each level lies, in pixels."""
 SCHEMA_NAME = "LumbarDiscGrading/dataset"
 SCHEMA_VERSION = 1
 SCHEMA_PATH = Path(__file__).with_name("dataset.schema.json")

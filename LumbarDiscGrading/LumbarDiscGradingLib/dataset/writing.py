@@ -18,9 +18,11 @@ from ..file_hash import file_sha256
 from ..imaging.volume import SagittalVolume
 from .image_files import write_stored
 from .labelled import LabelledDataset
+from .level_points import LevelPoints, write_level_points
 from .manifest import (
     GRADES_COLUMNS,
     GRADES_NAME,
+    LEVELS_NAME,
     MANIFEST_NAME,
     SCHEMA_NAME,
     SCHEMA_VERSION,
@@ -63,6 +65,8 @@ class CaseToWrite:
     notes : tuple of str
     subject : str
         Pseudonym of the person, where there are several cases of one; empty for `patient`.
+    level_points : mapping of str to tuple of float
+        Row and column, in pixels of the picture, of the posterior margin of the disc of a level.
     """
 
     patient: str
@@ -74,6 +78,7 @@ class CaseToWrite:
     levels_trusted: bool = True
     notes: tuple[str, ...] = ()
     subject: str = ""
+    level_points: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def write_dataset(
@@ -114,8 +119,12 @@ def write_dataset(
     require_free(folder, replace)
     try:
         with building(folder) as partial:
-            entries, rows = _write_cases(partial, cases)
+            entries, rows, points = _write_cases(partial, cases)
             _write_grades(partial / GRADES_NAME, rows)
+            tables = {"grades": {"path": GRADES_NAME, "sha256": file_sha256(partial / GRADES_NAME)}}
+            if points:
+                write_level_points(partial / LEVELS_NAME, points)
+                tables["levels"] = {"path": LEVELS_NAME, "sha256": file_sha256(partial / LEVELS_NAME)}
             manifest = {
                 "schema": SCHEMA_NAME,
                 "schema_version": SCHEMA_VERSION,
@@ -123,7 +132,7 @@ def write_dataset(
                 "licence": licence,
                 "attribution": attribution,
                 "labels": label_table(),
-                "grades": {"path": GRADES_NAME, "sha256": file_sha256(partial / GRADES_NAME)},
+                **tables,
                 "cases": entries,
                 "splits": {split: list(splits.get(split, ())) for split in SPLITS},
                 "provenance": {"software": f"LumbarDiscGrading {__version__}", **(provenance or {})},
@@ -146,9 +155,12 @@ def require_free(folder: Path, replace: bool) -> None:
         raise DatasetError(f"{folder} is not a labelled data set and is not replaced; choose another folder.")
 
 
-def _write_cases(folder: Path, cases: Iterable[CaseToWrite]) -> tuple[list[dict[str, Any]], list[tuple[Any, ...]]]:
+def _write_cases(
+    folder: Path, cases: Iterable[CaseToWrite]
+) -> tuple[list[dict[str, Any]], list[tuple[Any, ...]], LevelPoints]:
     entries: list[dict[str, Any]] = []
     rows: list[tuple[Any, ...]] = []
+    points: LevelPoints = {}
     (folder / "images").mkdir()
     (folder / "masks").mkdir()
     for case in cases:
@@ -157,7 +169,9 @@ def _write_cases(folder: Path, cases: Iterable[CaseToWrite]) -> tuple[list[dict[
         entries.append(_write_case(folder, case))
         rows += [(case.patient, level, grade, "") for level, grade in case.grades.items()]
         rows += [(case.patient, reading.level, reading.pfirrmann, reading.reader) for reading in case.readings]
-    return entries, rows
+        if case.level_points:
+            points[case.patient] = dict(case.level_points)
+    return entries, rows, points
 
 
 def _write_case(folder: Path, case: CaseToWrite) -> dict[str, Any]:

@@ -1,0 +1,62 @@
+"""The table of points that name the discs of pictures without masks."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..pfirrmann import DISC_LABELS
+from .manifest import LEVELS_COLUMNS, DatasetError
+
+LevelPoints = dict[str, dict[str, tuple[float, float]]]
+"""Row and column of the posterior margin of the disc, by patient and level."""
+
+
+def read_level_points(path: Path) -> LevelPoints:
+    """Read a table with the columns ``patient``, ``level``, ``column`` and ``row``.
+
+    Raises
+    ------
+    DatasetError
+        If it cannot be read, a level is unknown, a position is no number, or a disc has two points.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        raise DatasetError(f"{path} cannot be read as a table of points; save it as CSV in UTF-8.") from None
+    points: LevelPoints = {}
+    for line, row in enumerate(rows, start=2):
+        patient, level, column, row_text = ((row.get(name) or "").strip() for name in LEVELS_COLUMNS)
+        place = _place(row_text, column)
+        if not patient or level not in DISC_LABELS or place is None:
+            raise DatasetError(
+                f"{path}, line {line}: expected patient, level (as L4-L5), column and row in pixels, "
+                f"found {patient!r}, {level!r}, {column!r}, {row_text!r}; correct the row."
+            )
+        if level in points.get(patient, {}):
+            raise DatasetError(f"{path}, line {line}: patient {patient} has {level} twice; remove one of the rows.")
+        points.setdefault(patient, {})[level] = place
+    return points
+
+
+def write_level_points(path: Path, points: Mapping[str, Mapping[str, tuple[float, float]]]) -> None:
+    """Write the table that `read_level_points` reads."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(LEVELS_COLUMNS)
+        writer.writerows(
+            (patient, level, column, row)
+            for patient, places in points.items()
+            for level, (row, column) in places.items()
+        )
+
+
+def _place(row: str, column: str) -> tuple[float, float] | None:
+    try:
+        place = float(row), float(column)
+    except ValueError:
+        return None
+    return place if all(math.isfinite(value) for value in place) else None
