@@ -29,6 +29,7 @@ from LumbarDiscGradingLib.evaluation.files import Evaluation
 from LumbarDiscGradingLib.evaluation.metrics import ALL_SOURCES, confusion, figures_of, metrics_of
 from LumbarDiscGradingLib.evaluation.scores import (
     DiscScore,
+    discs_at_points,
     read_scores,
     reference_mid_slice,
     score_case,
@@ -86,6 +87,51 @@ def test_a_reference_that_is_what_the_program_draws_gives_full_marks(grader, pha
             assert group_probabilities([getattr(score, f"p_{g}") for g in range(1, 6)]) == pytest.approx(
                 score.group_probabilities
             )
+
+
+def case_with_points(folder: Path, phantom, found, shift: int = 0, levels=LUMBAR_LEVELS):
+    """A picture with a point at the back of each disc that was found, named `shift` levels higher than it was found."""
+    order = [level for level in DISC_LABELS if (found.label_slice == DISC_LABELS[level]).any()]
+    points = {}
+    for level in levels:
+        pixels = np.argwhere(found.label_slice == DISC_LABELS[order[order.index(level) + shift]])
+        points[level] = tuple(float(value) for value in pixels[pixels[:, 1].argmax()])
+    one = replace(phantom.volume, voxels=phantom.volume.voxels[found.slice_index : found.slice_index + 1])
+    case = CaseToWrite("p1", one, None, {"L4-L5": 3}, kind="picture", level_points=points)
+    splits = {"train": [], "tune": [], "test": ["p1"]}
+    return write_dataset(folder, name="known", cases=[case], splits=splits).cases[0]
+
+
+def test_discs_at_points_are_found_and_named_by_the_disc_that_lies_there(grader, phantom, found, tmp_path):
+    scores = score_case(grader, case_with_points(tmp_path / "d", phantom, found)).scores
+    assert [(score.level, score.named_level) for score in scores] == [(level, level) for level in LUMBAR_LEVELS]
+    assert all(score.by_point and score.located and score.all_named for score in scores)
+    graded = next(score for score in scores if score.level == "L4-L5")
+    assert (graded.grade, graded.predicted_grade) == (3, found.disc("L4-L5").pfirrmann)
+
+
+def test_a_patient_named_one_level_off_is_wrong_and_silent_where_nothing_is_said(grader, phantom, found, tmp_path):
+    lower = LUMBAR_LEVELS[1:]
+    scores = score_case(grader, case_with_points(tmp_path / "d", phantom, found, shift=-1, levels=lower)).scores
+    assert [score.named_level for score in scores] == list(LUMBAR_LEVELS[:-1])
+    assert not any(score.all_named for score in scores)
+    figures = {figure.name: figure for figure in figures_of(scores) if figure.part == ""}
+    assert figures["lumbar discs found and rightly named"].value == 0
+    assert figures["patients with all lumbar discs found and rightly named"].value == 0
+    silent = figures["patients with a lumbar disc not found or wrongly named, and no word of it"]
+    assert (silent.value, silent.discs) == (float(not scores[0].levels_doubted), 1)
+    said = figures_of([replace(score, levels_doubted=True) for score in scores])
+    assert next(f for f in said if f.name == silent.name and f.part == "").value == 0
+
+
+def test_a_point_far_from_every_disc_is_a_disc_that_was_missed():
+    labels = np.zeros((200, 100), np.uint8)
+    labels[90:100, 30:60] = DISC_LABELS["L4-L5"]
+    labels[130:140, 30:60] = DISC_LABELS["L5-S1"]
+    points = {"L3-L4": (55.0, 62.0), "L4-L5": (95.0, 62.0), "L5-S1": (135.0, 62.0)}
+    assert discs_at_points(labels, points) == {"L4-L5": "L4-L5", "L5-S1": "L5-S1"}
+    assert discs_at_points(labels * 0, points) == {}
+    assert discs_at_points(labels, {"L4-L5": (95.0, 62.0)}) == {}  # one point tells no distance
 
 
 def test_dice_iou_and_surface_distance_of_a_shifted_reference(grader, phantom, found, tmp_path):

@@ -16,7 +16,9 @@ DEFINITIONS: Mapping[str, str] = {
     "none is given where a figure has no value in many of the draws.",
     "Which discs": "Lumbar discs, L1-L2 to L5-S1 (L5-L6 and L6-S1 with six vertebrae), that the reference outlines on "
     "the graded slice or grades. A disc is found where a segmented one covers at least a quarter of it. Grades are "
-    "compared for the disc in that place, whatever it was named. Without a reference mask the name alone decides. "
+    "compared for the disc in that place, whatever it was named. Where a point takes the place of a mask, the "
+    "segmented disc nearest to it counts, within 0.45 of the distance of neighbouring points. Without either the name "
+    "alone decides. "
     "Discs of patients whose reference does not name levels count for the contours alone.",
     "Dice and IoU": "Of each disc on the slice that the program chose. Where the reference is drawn on one slice only, "
     "on that slice.",

@@ -116,12 +116,16 @@ def _has_contours(score: DiscScore) -> bool:
     return _has_mask(score) and score.surface_mm is not None and score.surface_95_mm is not None
 
 
-def _named_by_mask(score: DiscScore) -> bool:
-    return score.dice is not None and score.level in LUMBAR
+def _located(score: DiscScore) -> bool:
+    return score.located and score.level in LUMBAR
 
 
 def _named_by_grade(score: DiscScore) -> bool:
-    return score.dice is None and score.level in LUMBAR
+    return not score.located and score.level in LUMBAR
+
+
+def _naming_known(score: DiscScore) -> bool:
+    return score.all_named is not None
 
 
 def _graded(score: DiscScore) -> bool:
@@ -156,9 +160,31 @@ SEGMENTATION_MEASURES = (
     Measure("discs found under any name", _has_mask, _share_of(lambda score: bool(score.named_level))),
     Measure(
         "lumbar discs found and rightly named",
-        _named_by_mask,
+        _located,
         _share_of(lambda score: score.named_level == score.level),
         headline=True,
+    ),
+    Measure(
+        "patients with all lumbar discs found and rightly named",
+        _naming_known,
+        _share_of(lambda score: bool(score.all_named)),
+        headline=True,
+        one_per_patient=True,
+    ),
+    Measure(
+        "patients with a lumbar disc not found or wrongly named, and no word of it",
+        _naming_known,
+        _share_of(lambda score: not score.all_named and not score.levels_doubted),
+        lower_is_better=True,
+        headline=True,
+        one_per_patient=True,
+    ),
+    Measure(
+        "patients rightly named whose names are questioned",
+        lambda score: bool(score.all_named),
+        _share_of(lambda score: bool(score.levels_doubted)),
+        lower_is_better=True,
+        one_per_patient=True,
     ),
     Measure("graded discs found", _named_by_grade, _share_of(lambda score: bool(score.named_level)), headline=True),
     Measure(

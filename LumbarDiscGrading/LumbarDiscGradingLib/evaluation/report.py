@@ -41,12 +41,19 @@ SHOWN_FAILURES = 36
 HEADLINES = (
     "median disc Dice",
     "lumbar discs found and rightly named",
+    "patients with all lumbar discs found and rightly named",
     "graded discs found",
     "quadratic kappa of the groups",
     "balanced accuracy of the groups",
     "accuracy of the groups",
     "AUC mild-serious",
     "expected calibration error of the groups",
+)
+NAMING = (
+    "lumbar discs found and rightly named",
+    "patients with all lumbar discs found and rightly named",
+    "patients with a lumbar disc not found or wrongly named, and no word of it",
+    "patients rightly named whose names are questioned",
 )
 NOTHING = "&ndash;"
 
@@ -91,6 +98,7 @@ class _Page:
             (
                 self.headlines(),
                 self.segmentation(),
+                self.naming(),
                 self.grading(),
                 self.calibration(),
                 self.levels(),
@@ -151,11 +159,10 @@ class _Page:
                     "surface distance of discs found, mean in mm",
                     "95 % surface distance of discs found, mean in mm",
                     "discs found under any name",
-                    "lumbar discs found and rightly named",
                     "slice found: median distance from the mid-sagittal one in mm",
                     "slice found: largest distance from the mid-sagittal one in mm",
                 ),
-                "Contours, levels and slice.",
+                "Contours and slice.",
             ),
             self._plot(
                 "dice_by_level",
@@ -165,6 +172,11 @@ class _Page:
             self._examples(),
         ]
         return "\n".join(parts)
+
+    def naming(self) -> str:
+        if not any(name == NAMING[0] for _, _, name in self.figures):
+            return "<h2>Names of the levels</h2><p>No reference masks or points.</p>"
+        return "<h2>Names of the levels</h2>" + self._by_source(NAMING, "By reference masks or points.")
 
     def grading(self) -> str:
         if not any(name == "accuracy of the groups" for _, _, name in self.figures):

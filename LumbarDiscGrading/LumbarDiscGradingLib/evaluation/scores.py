@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from ..grading.discs import components
 from ..grading.grader import DiscGrader, NoDiscsError
 from ..grading.result import DiscGrade, GradingResult
 from ..imaging.volume import SagittalVolume
-from ..pfirrmann import DISC_LABELS, GRADES, GROUPS, LEVELS_BY_LABEL, Tissue, group_of_grade
+from ..pfirrmann import DISC_LABELS, GRADES, GROUPS, LEVELS_BY_LABEL, LUMBAR_LEVELS, Tissue, group_of_grade
 
 FOUND_OVERLAP = 0.25
 """A reference disc counts as found where a segmented disc covers at least this share of it."""
+AT_POINT_STEPS = 0.45
+"""A disc lies at a reference point if it is nearer to it than this share of the distance of neighbouring points."""
 LEAST_DISC_PX = 30
 """Smaller parts of a mask without levels are no disc."""
 SURFACE_PERCENTILE = 95
@@ -60,6 +63,12 @@ class DiscScore:
         Probabilities of the grades and the groups.
     confident : bool or None
         False for a disc that the program marks for a second look.
+    by_point : bool or None
+        True where a point, no mask, says where the disc lies.
+    all_named : bool or None
+        Of the patient: whether all lumbar discs with a reference mask or point were found and rightly named.
+    levels_doubted : bool or None
+        Of the patient: whether the program questioned the names, said that a lumbar disc is missing, or refused.
     """
 
     patient: str
@@ -84,6 +93,14 @@ class DiscScore:
     p_moderate: float | None = None
     p_serious: float | None = None
     confident: bool | None = None
+    by_point: bool | None = None
+    all_named: bool | None = None
+    levels_doubted: bool | None = None
+
+    @property
+    def located(self) -> bool:
+        """Whether the reference says where the disc lies."""
+        return self.dice is not None or bool(self.by_point)
 
     @property
     def group_pair(self) -> tuple[int, int] | None:
@@ -168,8 +185,11 @@ def score_case(grader: DiscGrader, case: LabelledCase, degrade: Degradation | No
         slice_index = volume.middle_slice_index if middle is None else round(middle)
     reference = None if mask is None else mask[slice_index]
     scores = _scores_by_mask(case, reference, result, volume) if reference is not None else []
+    if reference is None and case.level_points and degrade is None:
+        scores = _scores_by_point(case, result)
     scores += _scores_by_level(case, result, {score.level for score in scores})
-    scores = [replace(score, split=case.split, subject=case.subject, slice_error_mm=error_mm) for score in scores]
+    of_patient: dict[str, Any] = {"split": case.split, "subject": case.subject, "slice_error_mm": error_mm}
+    scores = [replace(score, **of_patient, **_naming(scores, result)) for score in scores]
     return ScoredCase(case, volume, slice_index, reference, result, tuple(scores), problem)
 
 
@@ -258,6 +278,52 @@ def _scores_by_mask(
     return scores
 
 
+def _scores_by_point(case: LabelledCase, result: GradingResult | None) -> list[DiscScore]:
+    """Score the discs whose posterior margin has a reference point by the segmented disc that lies there."""
+    scores = []
+    found = {} if result is None else discs_at_points(result.label_slice, case.level_points)
+    for level in case.level_points:
+        score = DiscScore(case.patient, case.source, level, grade=case.grades.get(level), by_point=True)
+        name = found.get(level)
+        disc = result.disc(name) if result is not None and name else None
+        scores.append(replace(score, named_level=name, **_reading(disc)) if name and disc is not None else score)
+    return scores
+
+
+def discs_at_points(labels: NDArray[np.uint8], points: Mapping[str, tuple[float, float]]) -> dict[str, str]:
+    """Return the name of the segmented disc that lies nearest to each point, where one lies near enough.
+
+    Distances are measured in the distance of neighbouring points, since the pixel size of pictures may be unknown.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8, shape (rows, columns)
+        `pfirrmann.DISC_LABELS` values.
+    points : mapping of str to tuple of float
+        Row and column of the posterior margin of the disc of each level.
+    """
+    places = {level: np.array(point) for level, point in points.items()}
+    order = sorted(places.values(), key=lambda place: place[0])
+    steps = [float(np.linalg.norm(below - above)) for above, below in pairwise(order)]
+    if not steps:
+        return {}
+    discs = {value: np.argwhere(labels == value) for value in np.unique(labels) if value in LEVELS_BY_LABEL}
+    found = {}
+    for level, place in places.items():
+        apart = {value: float(np.linalg.norm(pixels - place, axis=1).min()) for value, pixels in discs.items()}
+        nearest = min(apart, key=lambda value: apart[value], default=None)
+        if nearest is not None and apart[nearest] < AT_POINT_STEPS * float(np.median(steps)):
+            found[level] = LEVELS_BY_LABEL[int(nearest)]
+    return found
+
+
+def _naming(scores: Sequence[DiscScore], result: GradingResult | None) -> dict[str, Any]:
+    """Return what is the same in all scores of a patient about the names."""
+    lumbar = [score for score in scores if score.located and score.level in LUMBAR_LEVELS]
+    right = all(score.named_level == score.level for score in lumbar) if lumbar else None
+    return {"all_named": right, "levels_doubted": result is None or result.levels_doubted}
+
+
 def _disc_on(labels: NDArray[np.uint8], part: NDArray[np.bool_]) -> str | None:
     """Return the level of the segmented disc that covers most of a reference disc, None where none covers enough."""
     counts = np.bincount(labels[part], minlength=256)
@@ -284,6 +350,7 @@ def _reading(disc: DiscGrade) -> dict[str, Any]:
 SCORE_FIELDS = tuple(field.name for field in fields(DiscScore))
 _TEXTS = ("patient", "source", "level", "split", "subject", "named_level")
 _GRADES = ("grade", "predicted_grade")
+_FLAGS = ("confident", "by_point", "all_named", "levels_doubted")
 
 
 def score_rows(scores: Sequence[DiscScore]) -> list[dict[str, Any]]:
@@ -334,7 +401,7 @@ def _score_of(row: dict[str, str | None]) -> DiscScore:
         elif text and name in _GRADES:
             values[name] = int(text)
             group_of_grade(values[name])  # raises ValueError where it is no grade
-        elif text and name == "confident":
+        elif text and name in _FLAGS:
             values[name] = {"True": True, "False": False}[text]
         elif text:
             values[name] = float(text)

@@ -14,6 +14,8 @@ from ..pfirrmann import DISC_LABELS, LUMBAR_LEVELS, NOT_GRADED_COLOR, Group
 NOT_ASSESSABLE = "not assessable"
 """Stands where the group would be of a disc that a reader marked so, or whose mask cannot be a disc."""
 
+LEVEL_DOUBT_MARKS = ("check the levels", "levels are an assumption")
+"""A warning with one of these questions the names of the levels."""
 DOUBT_MARKS = (
     "does not look T2-weighted",
     "looks fat-suppressed",
@@ -22,8 +24,7 @@ DOUBT_MARKS = (
     "check that the slice is mid-sagittal",
     "too blurred",
     "so noisy",
-    "check the levels",
-    "levels are an assumption",
+    *LEVEL_DOUBT_MARKS,
 )
 """A warning with one of these questions the whole result, not one disc or a length alone."""
 
@@ -167,6 +168,9 @@ class GradingResult:
         Seconds per stage.
     taken_out : tuple of TakenOut
         What a reader took out, in that order; a warning tells it. Empty as graded.
+    naming_confidence : float or None
+        Calibrated probability that the names of the levels are right; None where the model does not tell, and where a
+        reader has changed them.
     """
 
     volume: SagittalVolume
@@ -182,6 +186,7 @@ class GradingResult:
     timings_s: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     taken_out: tuple[TakenOut, ...] = ()
+    naming_confidence: float | None = None
 
     def disc(self, level: str) -> DiscGrade | None:
         """Return the disc of a level, None where it was not found."""
@@ -191,6 +196,12 @@ class GradingResult:
     def doubts(self) -> tuple[str, ...]:
         """The warnings that question the whole result: contrast, scale, slice, quality, levels; worst first."""
         return tuple(warning for warning in self.warnings if any(mark in warning for mark in DOUBT_MARKS))
+
+    @property
+    def levels_doubted(self) -> bool:
+        """Whether something was said against the names: a warning about them, or of a lumbar disc that is missing."""
+        told = any(mark in warning for warning in self.warnings for mark in LEVEL_DOUBT_MARKS)
+        return told or bool(self.missing_levels)
 
     @property
     def stored_slice_index(self) -> int:
@@ -226,6 +237,7 @@ class GradingResult:
             "slice_reason": self.slice_reason,
             "discs": [_disc_to_dict(disc) for disc in self.discs],
             "missing_levels": list(self.missing_levels),
+            "naming_confidence": self.naming_confidence,
             "taken_out": [vars(disc) for disc in self.taken_out],
             "warnings": list(self.warnings),
             "doubts": list(self.doubts),

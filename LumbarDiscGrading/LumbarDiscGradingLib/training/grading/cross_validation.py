@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -168,6 +169,10 @@ def _score(sample: DiscSample, by_grade: np.ndarray, groups: np.ndarray) -> Disc
     ordinal = len(by_grade) == len(GRADES)
     grade = max(group.grades, key=lambda g: by_grade[g - 1]) if ordinal else group.grades[-1]
     grades = [float(p) for p in by_grade] if ordinal else [None] * len(GRADES)
+    probabilities: dict[str, Any] = {
+        **{f"p_{g}": p for g, p in zip(GRADES, grades, strict=True)},
+        **{f"p_{g.value}": float(p) for g, p in zip(GROUPS, groups, strict=True)},
+    }
     return DiscScore(
         patient=sample.patient,
         source=sample.source,
@@ -177,7 +182,6 @@ def _score(sample: DiscSample, by_grade: np.ndarray, groups: np.ndarray) -> Disc
         named_level=sample.level,
         grade=sample.grade,
         predicted_grade=grade,
-        **{f"p_{g}": p for g, p in zip(GRADES, grades, strict=True)},
-        **{f"p_{g.value}": float(p) for g, p in zip(GROUPS, groups, strict=True)},
+        **probabilities,
         confident=bool(groups.max() >= CONFIDENT_PROBABILITY),
     )
