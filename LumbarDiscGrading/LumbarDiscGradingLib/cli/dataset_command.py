@@ -1,4 +1,4 @@
-"""The command ``dataset``: import folders of images, masks and grades into a labelled data set, and verify one."""
+"""The command ``dataset``: import folders into a labelled data set, carry masks over to pictures, and verify."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command and its sub-commands; each sets ``func``, which returns the exit code."""
     parser = subparsers.add_parser(
         "dataset",
-        help="import or verify a labelled data set",
+        help="import, extend or verify a labelled data set",
         description="Work with labelled data sets: images, fixed-value masks, grades and a split by patient.",
     )
     commands = parser.add_subparsers(dest="dataset_command", required=True, metavar="COMMAND")
     _add_import(commands)
+    _add_transfer(commands)
     verify = commands.add_parser(
         "verify",
         help="check a data set against its manifest",
@@ -51,6 +52,39 @@ def _add_import(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--attribution", help="how the sources must be cited (default: as of a known public source)")
     parser.add_argument("--replace", action="store_true", help="replace a data set already at DESTINATION")
     parser.set_defaults(func=_import)
+
+
+def _add_transfer(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "transfer",
+        help="carry masks of volumes over to pictures of the same patients",
+        description="Register the volume of each patient to the picture of the same patient in the plane, from points "
+        "at the discs and by intensities around the spine, carry the mask over, and make a data set of the pictures "
+        "whose masks pass: discs by their points, images that correlate, no implausible stretch.",
+    )
+    parser.add_argument("volumes", type=Path, metavar="VOLUMES", help="data set of volumes with masks")
+    parser.add_argument("pictures", type=Path, metavar="PICTURES", help="data set of pictures with points by level")
+    parser.add_argument("destination", type=Path, metavar="DESTINATION", help="folder of the new data set")
+    parser.add_argument("--name", help="name of the data set (default: that of PICTURES with _masks behind it)")
+    parser.add_argument("--replace", action="store_true", help="replace a data set already at DESTINATION")
+    parser.set_defaults(func=_transfer)
+
+
+def _transfer(arguments: argparse.Namespace) -> int:
+    from ..dataset.labelled import LabelledDataset
+    from ..dataset.transferred_set import transfer_set
+
+    dataset = transfer_set(
+        LabelledDataset.open(arguments.volumes),
+        LabelledDataset.open(arguments.pictures),
+        arguments.destination,
+        name=arguments.name,
+        replace_there=arguments.replace,
+        tell=print,
+        progress=with_progress("Registering"),
+    )
+    print(f"{dataset.name}: {len(dataset.cases)} pictures with a mask in {dataset.folder}.")
+    return 0
 
 
 def _import(arguments: argparse.Namespace) -> int:
