@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import rotate
 
 from LumbarDiscGradingLib.grading.discs import find_regions
-from LumbarDiscGradingLib.grading.levels import name_levels
+from LumbarDiscGradingLib.grading.naming.levels import name_levels
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS, Tissue
 

@@ -16,7 +16,7 @@ from LumbarDiscGradingLib.grading.corrections import GradeSet, corrected
 from LumbarDiscGradingLib.grading.discs import find_regions
 from LumbarDiscGradingLib.grading.grader import NoDiscsError
 from LumbarDiscGradingLib.grading.input_checks import contrast_warnings, quality_warnings
-from LumbarDiscGradingLib.grading.levels import name_levels
+from LumbarDiscGradingLib.grading.naming.levels import name_levels
 from LumbarDiscGradingLib.grading.plausibility import ImplausibleResultError, judged, mask_question
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.imaging.volume import SagittalVolume

@@ -13,10 +13,11 @@ import torch
 
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.models import store
-from LumbarDiscGradingLib.models.folder import TrainedModel, save_model
+from LumbarDiscGradingLib.models.folder import TrainedModel, save_level_locator, save_model
 from LumbarDiscGradingLib.models.manifest import SCHEMA_PATH, ModelError
 from LumbarDiscGradingLib.models.store import available_models, find_model, install_model, unusable_models
 from LumbarDiscGradingLib.networks import build
+from LumbarDiscGradingLib.pfirrmann import LEVELS_UPWARD
 
 UNET = {"in_channels": 1, "out_channels": 4, "base_width": 2}
 SPINENET = {"in_channels": 2, "outputs": 4, "widths": [4, 4]}
@@ -402,3 +403,50 @@ def test_the_command_installs_lists_and_shows(tmp_path, user_folder, built_in, c
     assert "wrong hash" in capsys.readouterr().err
     assert run("install", str(tmp_path / "missing.zip")) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+LOCATOR = {
+    "architecture": {"class": "LevelLocator", "parameters": {"levels": 6, "base_width": 4}},
+    "levels": list(LEVELS_UPWARD[:6]),
+    "pooling": 4,
+    "temperature": 6.0,
+    "training": {},
+}
+
+
+def with_locator(folder: Path) -> tuple[TrainedModel, torch.nn.Module]:
+    locator = build("LevelLocator", LOCATOR["architecture"]["parameters"]).eval()
+    return save_level_locator(saved(folder), locator, LOCATOR), locator
+
+
+def test_a_locator_of_levels_is_stored_beside_the_network_and_gives_the_same_answers(tmp_path):
+    plain = saved(tmp_path / "plain")
+    assert plain.load_level_locator() is None
+    model, locator = with_locator(tmp_path / "m")
+    assert TrainedModel.open(tmp_path / "m").manifest == model.manifest
+    assert model.sha256 == plain.sha256 and model.card == plain.card
+    picture = torch.rand(1, 5, 70, 90)
+    for ours, theirs in zip(locator(picture), model.load_level_locator()(picture), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)
+    assert model.load_level_locator()(picture)[0].shape == (1, 6, 35, 45)
+
+
+def test_a_locator_that_was_changed_or_belongs_to_another_task_is_refused(tmp_path):
+    model, locator = with_locator(tmp_path / "m")
+    path = tmp_path / "m" / "level_locator.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(ModelError, match="wrong hash"):
+        model.load_level_locator()
+    path.unlink()
+    with pytest.raises(ModelError, match="cannot be read"):
+        model.load_level_locator()
+    with pytest.raises(ModelError, match="not for segmentation"):
+        save_level_locator(saved(tmp_path / "g", "grading"), locator, LOCATOR)
+
+
+def test_a_locator_is_installed_with_its_model_and_a_damaged_one_is_not(tmp_path, user_folder):
+    with_locator(tmp_path / "m")
+    assert store.install_model(tmp_path / "m").load_level_locator() is not None
+    (tmp_path / "m" / "level_locator.safetensors").write_bytes(b"no weights")
+    with pytest.raises(ModelError, match="wrong hash"):
+        store.install_model(tmp_path / "m")

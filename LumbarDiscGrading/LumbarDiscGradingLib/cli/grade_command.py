@@ -215,6 +215,8 @@ def _print_summary(result: GradingResult, stem: str, folder: Path) -> None:
             continue
         sure = f"p {max(disc.group_probabilities):.2f}" + ("" if disc.confident else "  low confidence")
         print(f"  {disc.level:7} {disc.group.value:9} Pfirrmann {disc.pfirrmann}  {sure}")
+    if result.naming_confidence is not None:
+        print(f"  Names of the levels: right with p {result.naming_confidence:.2f}")
     for note in (*result.volume.notes, *(warning for warning in result.warnings if warning not in result.doubts)):
         print(f"  Note: {note}")
     print(f"  Written to {folder}: {stem}_overview.png and the other files of {stem}")

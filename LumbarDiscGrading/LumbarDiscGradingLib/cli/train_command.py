@@ -1,8 +1,9 @@
-"""The command ``train``: train a segmentation or grading network from labelled data sets into a model folder."""
+"""The command ``train``: train a network from labelled data sets into a model folder."""
 
 from __future__ import annotations
 
 import argparse
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "calibrate, test patients are never read. The output folder gets checkpoints, metrics and, at the end, the "
         "folder 'model', which 'models install' puts into the list of models.",
     )
-    parser.add_argument("task", choices=TASKS, help="what to train")
+    parser.add_argument(
+        "task",
+        choices=(*TASKS, LEVELS_TASK),
+        help="what to train; 'levels': the part of a segmentation model that looks for the levels",
+    )
     add_training_options(parser)
     parser.add_argument(
         "--preset",
@@ -57,7 +62,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(func=_train)
 
 
+LEVELS_TASK = "levels"
+
+
 def _train(arguments: argparse.Namespace) -> int:
+    if arguments.task == LEVELS_TASK:
+        return _train_levels(arguments)
     from ..models.store import find_model
     from ..training import recipes
     from ..training.run_folder import require_devices
@@ -161,3 +171,65 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
         start_from=arguments.start_from,
         discs_found_by=found_by,
     )
+
+
+def _train_levels(arguments: argparse.Namespace) -> int:
+    from ..grading.grader import DiscGrader
+    from ..models.store import find_model
+    from ..training.levels.pictures import placed_pictures
+    from ..training.levels.train import VIEWS, collect_views, save_with_locator, train_locator
+    from ..training.recipes import LevelRecipe, changed_recipe
+    from ..training.run_record import RECORD_NAME, RunOptions, require_same, run_record, write_record
+    from .progress import with_progress
+
+    if arguments.preset != "default" or arguments.start_from:
+        raise UserError(
+            "There is one recipe for 'levels', without --preset and --start-from; name the model that they are looked "
+            "for beside with --segmentation-model."
+        )
+    recipe = changed_recipe(LevelRecipe(), arguments.set)
+    datasets = open_datasets(arguments.data)
+    beside = find_model(arguments.segmentation_model, "segmentation")
+    cases = [case for dataset in datasets for case in dataset.cases if case.split != "test"]
+    options = RunOptions(arguments.seed, arguments.resume, arguments.accelerator, beside)
+    record = run_record(recipe, [case for case in cases if case.split == "train"], options)
+    if arguments.resume and (arguments.output / RECORD_NAME).exists():
+        require_same(record, arguments.output / RECORD_NAME, "choose another --output or leave out --resume")
+    else:
+        shutil.rmtree(arguments.output / VIEWS, ignore_errors=True)
+    write_record(record, arguments.output / RECORD_NAME)
+    device = "cuda" if arguments.accelerator == "gpu" else arguments.accelerator
+    grader = DiscGrader(device, beside.folder)
+    pictures = list(placed_pictures(with_progress("Pictures")(cases), grader))
+    training = [picture for picture in pictures if picture.split == "train"]
+    views = collect_views(
+        training,
+        grader.segmenter,
+        arguments.output / VIEWS,
+        recipe.views,
+        arguments.seed,
+        with_progress("Views"),
+    )
+    print(f"{len(training)} training pictures in {len(views)} views.")
+    locator = train_locator(
+        views,
+        recipe,
+        arguments.seed,
+        grader.device,
+        lambda step, loss: print(f"Step {step}: loss {loss:.3f}"),
+    )
+    tuning = [picture for picture in pictures if picture.split == "tune"]
+    model = save_with_locator(
+        beside,
+        locator,
+        arguments.output / "model",
+        recipe,
+        tuning,
+        datasets,
+        arguments.seed,
+        arguments.name,
+        arguments.model_version,
+        device,
+    )
+    print(f"Model {model.name} {model.version} is in {model.folder}; evaluate it, then add it with 'models install'.")
+    return 0

@@ -147,7 +147,7 @@ def corrected(result: GradingResult, corrections: Iterable[Correction]) -> Gradi
         if disc is None:
             raise CorrectionError(f"There is no disc {correction.level} in the result.")
         if isinstance(correction, LevelSet):
-            result = _with_levels(result, correction)
+            result = replace(_with_levels(result, correction), naming_confidence=None)
         elif isinstance(correction, DiscRemoved):
             result = _without(result, disc)
         elif isinstance(correction, GradeSet):

@@ -26,6 +26,8 @@ HALF_LENGTH_MM = 28.0
 """No lumbar disc reaches further than this from the line through the centres of its neighbours."""
 MAX_TO_CANAL_MM = 65.0
 """No disc's centre lies further in front of the canal at its height: half a disc is 20 mm, the canal's bend 20 more."""
+MARGIN_MM = 3.0
+"""What lies this near to a disc's last pixel is its posterior margin."""
 SPLIT_RADII_MM = (0.7, 1.4, 2.1)
 """Openings tried, one after the other, on discs that grew together."""
 
@@ -45,6 +47,7 @@ class DiscRegion:
         Mean probability of being disc.
     touches_border : bool
         Whether the disc is cut by the edge of the image.
+    spacing_mm : tuple of float
     """
 
     mask: NDArray[np.bool_]
@@ -53,11 +56,26 @@ class DiscRegion:
     lumbosacral: float
     probability: float
     touches_border: bool
+    spacing_mm: tuple[float, float] = (1.0, 1.0)
 
     @property
     def center_mm(self) -> NDArray[np.float64]:
         """Centroid (row, column) in mm."""
         return np.array(self.axis.center_mm)
+
+    @property
+    def posterior_mm(self) -> NDArray[np.float64]:
+        """Middle of the posterior margin (row, column) in mm."""
+        return posterior_margin_mm(self.mask, self.axis, self.spacing_mm)
+
+
+def posterior_margin_mm(
+    mask: NDArray[np.bool_], axis: DiscAxis, spacing_mm: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Return the middle of a disc's posterior margin (row, column) in mm: of its last 3 mm along its axis."""
+    points = pixels_of(mask) * np.array(spacing_mm)
+    along = points @ axis.along
+    return points[along >= along.max() - MARGIN_MM].mean(axis=0)
 
 
 @dataclass(frozen=True)
@@ -259,6 +277,7 @@ def _region(
         float(lumbosacral[mask].mean()) if lumbosacral is not None else float("nan"),
         float(disc_probability[mask].mean()),
         bool((mask & border).any()),
+        spacing_mm,
     )
 
 

@@ -18,9 +18,9 @@ from ..pfirrmann import DISC_LABELS, GROUPS, LUMBAR_LEVELS, Group, Tissue, group
 from .disc_search import DiscSearch, FoundDisc, Look, found_disc, slices_to_search
 from .discs import DiscRegion, SpineRegions, find_regions, region_of_mask
 from .input_checks import contrast_warnings, quality_warnings
-from .levels import NamedDiscs, name_levels
 from .likely_cause import orientation_cause, refusal, scale_cause
 from .measurements import fluid_signal, measure_disc
+from .naming.levels import NamedDiscs, name_levels, shown_bottom_mm
 from .plausibility import NoDiscsError, Verdict, judged, odd_disc_warning
 from .result import DiscGrade, GradingResult, ModelUse, missing_lumbar_levels
 from .slice_choice import choose_slice
@@ -28,6 +28,7 @@ from .slice_choice import choose_slice
 if TYPE_CHECKING:
     from ..models.folder import TrainedModel
     from .evidence import EvidenceMap
+    from .naming.sight import LevelSight
     from .segmenter import Segmenter, SliceSegmentation
 
 CONFIDENT_PROBABILITY = 0.6
@@ -122,7 +123,7 @@ class DiscGrader:
         watch.start("find discs")
         slice_2d = volume.thick_slice(segmentation.slice_index)
         spacing = segmentation.spacing_mm
-        named = _named(regions, slice_2d.shape)
+        named = _named(regions, slice_2d, segmentation.sight)
         verdict = self._judged(named, regions, tissues, volume, slice_given=slice_index is not None)
         contrast = contrast_warnings(slice_2d, tissues)
         self._refuse_other_than_spine(volume, segmentation.slice_index, named, verdict, contrast, watch.tell)
@@ -160,6 +161,7 @@ class DiscGrader:
             device=self.device_name,
             timings_s=watch.seconds,
             versions=_versions(),
+            naming_confidence=named.confidence,
         )
 
     def regrade(
@@ -328,8 +330,8 @@ class DiscGrader:
         """Raise where the masks cannot be a lumbar spine, or with doubted levels where the turned image shows one."""
 
         def is_spine(turned: SagittalVolume) -> bool:
-            _, (regions, tissues), _, _ = segmented(self.segmenter, turned, 0, before_batch)
-            found = _named(regions, turned.voxels.shape[1:])
+            segmentation, (regions, tissues), _, _ = segmented(self.segmenter, turned, 0, before_batch)
+            found = _named(regions, turned.voxels[0], segmentation.sight)
             again = self._judged(found, regions, tissues, turned)
             sure = len(found.discs) - len(again.odd_levels) >= SURE_DISCS and found.levels[0] == LUMBAR_LEVELS[-1]
             return sure and found.trusted and not again.fault
@@ -434,8 +436,8 @@ def spine_tilt_degrees(regions: SpineRegions) -> float:
     return float(np.degrees(np.arctan2(down[1], down[0])))
 
 
-def _named(regions: SpineRegions, slice_shape: tuple[int, ...]) -> NamedDiscs:
-    return _without_cut_thoracic(name_levels(regions, (slice_shape[0] - 1) * regions.spacing_mm[0]))
+def _named(regions: SpineRegions, slice_2d: NDArray, sight: LevelSight | None) -> NamedDiscs:
+    return _without_cut_thoracic(name_levels(regions, shown_bottom_mm(slice_2d, regions.spacing_mm[0]), sight))
 
 
 def _not_graded(disc: DiscGrade) -> DiscGrade:

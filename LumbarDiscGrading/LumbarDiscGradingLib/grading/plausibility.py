@@ -15,7 +15,7 @@ from ..pfirrmann import Tissue
 if TYPE_CHECKING:
     from ..imaging.crop import DiscAxis
     from .discs import DiscRegion, SpineRegions
-    from .levels import NamedDiscs
+    from .naming.levels import NamedDiscs
 
 DISC_LENGTH_MM = (14.0, 62.0)
 """Extent along the disc's own axis: 26-44 mm in 9 of 10 discs of some 400 patients; a child's disc, a mask that misses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from ..imaging.canvas import Grid, normalized_slice
 from ..imaging.volume import SagittalVolume
 from ..pfirrmann import Tissue
+from .naming.sight import LevelSight
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +36,8 @@ class SliceSegmentation:
         Background, vertebra, disc, canal on the canvas.
     lumbosacral : ndarray of float32, shape (rows, columns), or None
         Probability that a disc at this pixel is L5-S1.
+    sight : LevelSight or None
+        Where the disc of each level is seen; None where the model does not tell.
     """
 
     slice_index: int
@@ -41,6 +45,7 @@ class SliceSegmentation:
     spacing_mm: tuple[float, float]
     probabilities: NDArray[np.float32]
     lumbosacral: NDArray[np.float32] | None
+    sight: LevelSight | None = None
 
     def area_mm2(self, tissue: Tissue) -> float:
         """Return the expected area of a tissue in mm2."""
@@ -96,12 +101,16 @@ class Segmenter:
     def __init__(self, model: TrainedModel, device: torch.device) -> None:
         import torch
 
+        from ..models.manifest import LOCATOR_KEY
+
         model.require_task("segmentation")
         require_normalization(model, SLICE_NORMALIZATION)
         self.model, self.device = model, device
         self.network = model.load(device).to(memory_format=torch.channels_last)
         self.pixel_size_mm = float(model.manifest["input"]["pixel_size_mm"])
         self.outputs = list(model.manifest["outputs"])
+        self.locator = model.load_level_locator(device)
+        self.locator_entry = model.manifest.get(LOCATOR_KEY, {})
 
     def segment(
         self,
@@ -131,16 +140,46 @@ class Segmenter:
         batch = torch.from_numpy(images)[:, None].to(self.device)
         with torch.inference_mode(), reduced_precision(self.device):
             logits = self.network(batch.contiguous(memory_format=torch.channels_last)).float()
-            maps = self._maps(logits).cpu().numpy()
+            maps_on_device = self.tissue_maps(logits)
+            sights = self._sights(batch, maps_on_device, grid)
+            maps = maps_on_device.cpu().numpy()
         tissues = len(Tissue)
         return [
             SliceSegmentation(
-                index, grid, spacing, maps[i, :tissues], maps[i, tissues] if maps.shape[1] > tissues else None
+                index,
+                grid,
+                spacing,
+                maps[i, :tissues],
+                maps[i, tissues] if maps.shape[1] > tissues else None,
+                sights[i],
             )
             for i, index in enumerate(slice_indices)
         ]
 
-    def _maps(self, logits: torch.Tensor) -> torch.Tensor:
+    def _sights(self, images: torch.Tensor, maps: torch.Tensor, grid: Grid) -> Sequence[LevelSight | None]:
+        """Return where the levels are seen on each image of a batch."""
+        if self.locator is None:
+            return [None] * len(images)
+        pooling = int(self.locator_entry["pooling"])
+        from ..networks.level_locator import BLOCK
+
+        logits, absence = self.locator(locator_input(images, maps, pooling))
+        shape = logits.shape
+        together = locations(logits, absence)
+        places, absent = together[..., :-1].reshape(shape).cpu().numpy(), together[..., -1].cpu().numpy()
+        return [
+            LevelSight(
+                tuple(self.locator_entry["levels"]),
+                places[i],
+                absent[i],
+                grid,
+                pooling * BLOCK,
+                float(self.locator_entry["temperature"]),
+            )
+            for i in range(len(images))
+        ]
+
+    def tissue_maps(self, logits: torch.Tensor) -> torch.Tensor:
         """Turn logits into tissue probabilities, with the landmark's behind them where the model has one."""
         import torch
 
@@ -152,6 +191,37 @@ class Segmenter:
         if self.outputs == names:
             return logits.softmax(1)
         return torch.cat([logits[:, :4].softmax(1), logits[:, 4:5].sigmoid()], dim=1)
+
+
+def locator_input(images: torch.Tensor, maps: torch.Tensor, pooling: int) -> torch.Tensor:
+    """Return what the network that looks for levels sees; training and grading make it here alike.
+
+    Parameters
+    ----------
+    images : Tensor, shape (batch, 1, rows, columns)
+        As the segmentation network sees them.
+    maps : Tensor, shape (batch, 5, rows, columns)
+        Probabilities of the tissues and, behind them, of the lumbosacral disc.
+    pooling : int
+        Pixels along a side that are averaged.
+
+    Returns
+    -------
+    Tensor, shape (batch, 5, coarse rows, coarse columns)
+        Image, vertebra, disc, canal, lumbosacral disc.
+    """
+    import torch
+
+    lumbosacral = maps[:, 4:5] * maps[:, 2:3]
+    stacked = torch.cat([images.float(), maps[:, 1:4].float(), lumbosacral.float()], dim=1)
+    return torch.nn.functional.avg_pool2d(stacked, pooling)
+
+
+def locations(logits: torch.Tensor, absence: torch.Tensor) -> torch.Tensor:
+    """Return the probabilities of all places and, last, of absence, shape (batch, levels, places + 1)."""
+    import torch
+
+    return torch.cat([logits.float().flatten(2), absence.float()[..., None]], dim=2).softmax(2)
 
 
 def reduced_precision(device: torch.device) -> torch.autocast:

@@ -15,6 +15,8 @@ from ..atomic import building
 from ..research_use import RESEARCH_USE
 from .manifest import (
     CARD_NAME,
+    LOCATOR_KEY,
+    LOCATOR_NAME,
     MANIFEST_NAME,
     SCHEMA_NAME,
     SCHEMA_VERSION,
@@ -92,27 +94,46 @@ class TrainedModel:
 
     def load(self, device: torch.device | str = "cpu") -> torch.nn.Module:
         """Return the network with its weights as float32 on `device`, in evaluation mode."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load
+        return self._loaded(self.verified_weights(), self.manifest["architecture"], device)
 
-        content = self.verified_weights()
-        try:
-            tensors = load(content)
-        except (SafetensorError, ValueError, KeyError):
-            raise ModelError(f"The weights of model {self.name} are damaged; install it again.") from None
-        return _network(self.manifest, _as_float32(tensors)).to(device).eval()
+    def load_level_locator(self, device: torch.device | str = "cpu") -> torch.nn.Module | None:
+        """Return the network that looks for the levels, as `load` does; None where the model has none.
+
+        Raises
+        ------
+        ModelError
+            As `load`.
+        """
+        locator = self.manifest.get(LOCATOR_KEY)
+        if locator is None:
+            return None
+        content = self._verified(LOCATOR_NAME, locator["sha256"])
+        return self._loaded(content, locator["architecture"], device)
 
     def verified_weights(self) -> bytes:
         """Return the content of the weights file."""
+        return self._verified(WEIGHTS_NAME, self.sha256)
+
+    def _verified(self, name: str, sha256: str) -> bytes:
         try:
-            content = (self.folder / WEIGHTS_NAME).read_bytes()
+            content = (self.folder / name).read_bytes()
         except OSError:
             raise ModelError(f"The weights of model {self.name} cannot be read; install it again.") from None
-        if hashlib.sha256(content).hexdigest() != self.sha256:
+        if hashlib.sha256(content).hexdigest() != sha256:
             raise ModelError(
                 f"The weights of model {self.name} are not those of its manifest (wrong hash); install it again."
             )
         return content
+
+    def _loaded(self, content: bytes, architecture: Mapping[str, Any], device: torch.device | str) -> torch.nn.Module:
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            tensors = load(content)
+        except (SafetensorError, ValueError, KeyError):
+            raise ModelError(f"The weights of model {self.name} are damaged; install it again.") from None
+        return _network(self.name, architecture, _as_float32(tensors)).to(device).eval()
 
 
 def save_model(
@@ -152,10 +173,38 @@ def save_model(
         "sha256": hashlib.sha256(content).hexdigest(),
     }
     check_manifest(complete, "The new model")
-    _network(complete, _as_float32(tensors))
+    _network(complete["name"], complete["architecture"], _as_float32(tensors))
     if folder.exists() and not (folder / MANIFEST_NAME).is_file() and any(folder.iterdir()):
         raise ModelError(f"{folder} exists and is not a model; choose another folder.")
-    return _write_folder(folder, content, complete, card)
+    return _write_folder(folder, {WEIGHTS_NAME: content}, complete, card)
+
+
+def save_level_locator(model: TrainedModel, locator: torch.nn.Module, entry: Mapping[str, Any]) -> TrainedModel:
+    """Give a segmentation model a network that looks for the levels; one that it has is replaced.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    locator : torch.nn.Module
+    entry : mapping
+        Of the manifest, as ``manifest.schema.json`` describes it, without ``sha256``.
+
+    Raises
+    ------
+    ModelError
+        If the model is of another task, the entry breaks the schema or does not fit the tensors, or the folder cannot
+        be written.
+    """
+    from safetensors.torch import save
+
+    model.require_task("segmentation")
+    tensors = _stored_tensors(locator, half=True)
+    content = save(tensors)
+    manifest = {**model.manifest, LOCATOR_KEY: {**entry, "sha256": hashlib.sha256(content).hexdigest()}}
+    check_manifest(manifest, "The changed model")
+    _network(model.name, entry["architecture"], _as_float32(tensors))
+    parts = {WEIGHTS_NAME: model.verified_weights(), LOCATOR_NAME: content}
+    return _write_folder(model.folder, parts, manifest, model.card, kept=model.folder)
 
 
 def rewrite_manifest(model: TrainedModel, manifest: Mapping[str, Any], card: str) -> TrainedModel:
@@ -163,17 +212,18 @@ def rewrite_manifest(model: TrainedModel, manifest: Mapping[str, Any], card: str
     check_manifest(manifest, "The changed model")
     if manifest["sha256"] != model.sha256:
         raise ModelError(f"The manifest names other weights than those of the model {model.name}; train it again.")
-    return _write_folder(model.folder, model.verified_weights(), manifest, card, kept=model.folder)
+    return _write_folder(model.folder, {WEIGHTS_NAME: model.verified_weights()}, manifest, card, kept=model.folder)
 
 
 def _write_folder(
-    folder: Path, weights: bytes, manifest: Mapping[str, Any], card: str, kept: Path | None = None
+    folder: Path, weights: Mapping[str, bytes], manifest: Mapping[str, Any], card: str, kept: Path | None = None
 ) -> TrainedModel:
     try:
         with building(folder) as partial:
             if kept is not None:
                 shutil.copytree(kept, partial, symlinks=True, dirs_exist_ok=True)
-            (partial / WEIGHTS_NAME).write_bytes(weights)
+            for name, content in weights.items():
+                (partial / name).write_bytes(content)
             (partial / CARD_NAME).write_text(card, encoding="utf-8")
             text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
             (partial / MANIFEST_NAME).write_text(text, encoding="utf-8")
@@ -200,13 +250,12 @@ def _as_float32(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
 
 
-def _network(manifest: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> torch.nn.Module:
+def _network(name: str, architecture: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> torch.nn.Module:
     """Build the network that a manifest names around tensors, without initialising weights first."""
     import torch
 
     from ..networks import build
 
-    name, architecture = manifest["name"], manifest["architecture"]
     try:
         with torch.device("meta"):
             network = build(architecture["class"], architecture["parameters"])

@@ -11,6 +11,9 @@ from ..json_schema import manifest_problem
 
 MANIFEST_NAME = "manifest.json"
 WEIGHTS_NAME = "weights.safetensors"
+LOCATOR_NAME = "level_locator.safetensors"
+LOCATOR_KEY = "level_locator"
+"""In the manifest of a segmentation model that has one."""
 CARD_NAME = "README.md"
 SCHEMA_NAME = "LumbarDiscGrading/model"
 SCHEMA_VERSION = 1

@@ -14,11 +14,11 @@ from ..atomic import building
 from ..pfirrmann import TASKS
 from ..resources import resource_path
 from .folder import TrainedModel
-from .manifest import CARD_NAME, MANIFEST_NAME, WEIGHTS_NAME, ModelError
+from .manifest import CARD_NAME, LOCATOR_NAME, MANIFEST_NAME, WEIGHTS_NAME, ModelError
 
 MODELS_VARIABLE = "LUMBAR_DISC_GRADING_MODELS"
 """Environment variable that names another user model folder."""
-MODEL_FILES = (MANIFEST_NAME, WEIGHTS_NAME, CARD_NAME)
+MODEL_FILES, OPTIONAL_FILES = (MANIFEST_NAME, WEIGHTS_NAME, CARD_NAME), (LOCATOR_NAME,)
 """The files that make a model; nothing else is installed."""
 MAX_FILE_BYTES = 2 * 1024**3
 """Larger files are not installed; the networks here have some ten megabytes."""
@@ -108,6 +108,7 @@ def install_model(source: Path | str) -> TrainedModel:
             _copy_model(source, Path(workplace))
             model = TrainedModel.open(workplace)
             model.load("cpu")
+            model.load_level_locator("cpu")
             with building(destination / model.name) as complete:
                 for path in Path(workplace).iterdir():
                     os.replace(path, complete / path.name)
@@ -119,7 +120,7 @@ def install_model(source: Path | str) -> TrainedModel:
 def _copy_model(source: Path, destination: Path) -> None:
     """Copy the files that make a model, and only those, under names of our own."""
     if source.is_dir():
-        for name in MODEL_FILES:
+        for name in (*MODEL_FILES, *OPTIONAL_FILES):
             path = source / name
             if path.is_file():
                 _require_small(path.stat().st_size, source)
@@ -149,7 +150,7 @@ def _model_members(archive: zipfile.ZipFile, source: Path) -> dict[str, zipfile.
         raise ModelError(f"{source} holds {len(manifests)} models; give a zip file with one.")
     folder = PurePosixPath(manifests[0].filename).parent
     members = {info.filename: info for info in archive.infolist()}
-    wanted = {name: str(folder / name) for name in MODEL_FILES}
+    wanted = {name: str(folder / name) for name in (*MODEL_FILES, *OPTIONAL_FILES)}
     return {name: members[path] for name, path in wanted.items() if path in members}
 
 

@@ -1,4 +1,7 @@
-"""The two networks: `UNet` segments the discs, `SpineNet` grades them. Models name them by class and parameters."""
+"""The networks: `UNet` segments the discs, `LevelLocator` looks for their levels, `SpineNet` grades them.
+
+Models name them by class and parameters.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ from typing import Any
 
 from torch import nn
 
+from .level_locator import LevelLocator
 from .spinenet import SpineNet
 from .unet import UNet
 
-ARCHITECTURES: dict[str, type[nn.Module]] = {"UNet": UNet, "SpineNet": SpineNet}
+ARCHITECTURES: dict[str, type[nn.Module]] = {"UNet": UNet, "LevelLocator": LevelLocator, "SpineNet": SpineNet}
 
-__all__ = ["ARCHITECTURES", "SpineNet", "UNet", "build"]
+__all__ = ["ARCHITECTURES", "LevelLocator", "SpineNet", "UNet", "build"]
 
 
 def build(class_name: str, parameters: dict[str, Any]) -> nn.Module:

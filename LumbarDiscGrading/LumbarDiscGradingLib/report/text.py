@@ -16,6 +16,8 @@ def report_text(result: GradingResult) -> str:
     if warnings:
         lines += ["Please note first:", *(f"- {warning}" for warning in warnings), "Discs:"]
     lines += [f"{disc.level}: {'; '.join(_facts(disc))}." for disc in table_discs(result)]
+    if result.naming_confidence is not None:
+        lines.append(f"Names of the levels: right with p = {result.naming_confidence:.2f}.")
     lines += [f"Models: {', '.join(model_names(result))}."] if result.models else []
     return "\n".join([*lines, RESEARCH_USE]) + "\n"
 

@@ -48,6 +48,7 @@ def to_text(result: GradingResult, corrections: Sequence[Correction]) -> str:
             "device": result.device,
             "timings_s": result.timings_s,
             "versions": result.versions,
+            "naming_confidence": result.naming_confidence,
             "taken_out": [asdict(disc) for disc in result.taken_out],
             "corrections": [_correction_to_dict(correction) for correction in corrections],
         }
@@ -87,6 +88,7 @@ def from_text(text: str, volume: SagittalVolume) -> tuple[GradingResult, tuple[C
             device=stored["device"],
             timings_s=stored["timings_s"],
             versions=stored["versions"],
+            naming_confidence=stored.get("naming_confidence"),
             taken_out=tuple(TakenOut(**disc) for disc in stored.get("taken_out", [])),
         )
         corrections = tuple(_correction_from_dict(correction) for correction in stored["corrections"])

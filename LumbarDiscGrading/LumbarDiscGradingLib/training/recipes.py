@@ -69,6 +69,28 @@ class SegmentationRecipe:
 
 
 @dataclass(frozen=True)
+class LevelRecipe:
+    """How a locator of levels is trained.
+
+    Attributes
+    ----------
+    base_width : int
+        Channels of its first step.
+    views : int
+        Variations of each picture, drawn once; each step varies them further.
+    batch_size, steps : int
+    learning_rate : float
+        Peak of the one-cycle schedule.
+    """
+
+    base_width: int = 12
+    views: int = 4
+    batch_size: int = 12
+    steps: int = 1600
+    learning_rate: float = 3e-3
+
+
+@dataclass(frozen=True)
 class GradingRecipe:
     """How a SpineNet is trained.
 
@@ -175,7 +197,7 @@ PAPER_UNKNOWNS = (
 """What the study does not say, and what is taken instead; printed when the preset ``paper`` runs."""
 
 
-def recipe_settings(recipe: SegmentationRecipe | GradingRecipe) -> dict[str, Any]:
+def recipe_settings(recipe: SegmentationRecipe | LevelRecipe | GradingRecipe) -> dict[str, Any]:
     """Return a recipe as JSON-ready data, for the metrics log and the model's manifest."""
     return {key: _as_json(value) for key, value in asdict(recipe).items()}
 
@@ -186,7 +208,7 @@ def _as_json(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-Recipe = TypeVar("Recipe", bound=SegmentationRecipe | GradingRecipe)
+Recipe = TypeVar("Recipe", bound=SegmentationRecipe | LevelRecipe | GradingRecipe)
 
 
 def changed_recipe(recipe: Recipe, changes: Sequence[str]) -> Recipe:

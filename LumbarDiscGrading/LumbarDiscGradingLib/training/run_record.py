@@ -12,7 +12,7 @@ from ..atomic import replacing
 from ..dataset.labelled import OfPerson
 from ..models.folder import TrainedModel
 from .errors import TrainingError
-from .recipes import GradingRecipe, SegmentationRecipe, recipe_settings
+from .recipes import GradingRecipe, LevelRecipe, SegmentationRecipe, recipe_settings
 
 RECORD_NAME = "run.json"
 RECIPE = "recipe"
@@ -54,13 +54,13 @@ class RunOptions:
 
 
 def run_record(
-    recipe: SegmentationRecipe | GradingRecipe, training: Iterable[OfPerson], options: RunOptions
+    recipe: SegmentationRecipe | LevelRecipe | GradingRecipe, training: Iterable[OfPerson], options: RunOptions
 ) -> dict[str, Any]:
     """Return what a training is made from, by what it is called, JSON-ready.
 
     Parameters
     ----------
-    recipe : SegmentationRecipe or GradingRecipe
+    recipe : SegmentationRecipe, LevelRecipe or GradingRecipe
     training : iterable of cases or discs
         Those that train.
     options : RunOptions

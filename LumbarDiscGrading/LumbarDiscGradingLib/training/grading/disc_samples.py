@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ...dataset.labelled import LabelledCase, LabelledDataset
 from ...grading.discs import find_regions
 from ...grading.grader import segmented
-from ...grading.levels import name_levels
 from ...grading.measurements import fluid_signal
+from ...grading.naming.levels import name_levels, shown_bottom_mm
 from ...grading.segmenter import Segmenter
 from ...imaging.crop import DiscAxis
 from ...imaging.volume import SagittalVolume
@@ -80,7 +80,7 @@ def samples_of_case(case: LabelledCase, segmenter: Segmenter) -> list[DiscSample
         return _samples_by_mask(case, volume, labels)
     segmentation, (regions, _), _, _ = segmented(segmenter, volume)
     slice_2d, spacing = volume.thick_slice(segmentation.slice_index), segmentation.spacing_mm
-    named = name_levels(regions, (slice_2d.shape[0] - 1) * spacing[0])
+    named = name_levels(regions, shown_bottom_mm(slice_2d, spacing[0]), segmentation.sight)
     samples = []
     for level, disc in zip(named.levels, named.discs, strict=True):
         fluid = fluid_signal(slice_2d, regions.canal, disc.axis, spacing)

@@ -1,4 +1,7 @@
-"""Which level each disc is: counted from the lumbosacral junction, which is recognized, never the lowest blob."""
+"""Which level each disc is: by what is seen of each level, or counted from the lumbosacral junction.
+
+It is never the lowest blob that decides.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..pfirrmann import LEVELS_UPWARD
-from .discs import USUAL_GAP, BodyRegion, DiscRegion, SpineRegions
+from ...pfirrmann import LEVELS_UPWARD
+from ..discs import USUAL_GAP, BodyRegion, DiscRegion, SpineRegions
+from .chain import DOUBTED_COUNT, SURE_COUNT, Chain, best_chain
+from .sight import DOUBTED_PROBABILITY, LevelSight
 
 NEAREST_DISC_MM = 18.0
 """Centres of neighbouring lumbar discs lie at least this far apart (about 30-40 mm in adults)."""
@@ -24,6 +30,8 @@ BODY_BELOW_MM = 38.0
 """A vertebral body whose centre is nearer than this below a disc rests right under it."""
 
 
+CHECK_LEVELS = "check the levels"
+"""In each warning that questions the names."""
 WHOLE_BODY_SHARE = 0.6
 """Of the median body's area: less is a part of the sacrum that was taken for a vertebra."""
 SACRUM_ROOM_STEPS = 0.8
@@ -48,6 +56,8 @@ class NamedDiscs:
     warnings : tuple of str
     trusted : bool
         False where the lumbosacral junction was not seen, so that the names are an assumption.
+    confidence : float or None
+        Calibrated probability that the names are right; None where the network does not tell.
     """
 
     levels: tuple[str, ...]
@@ -55,21 +65,69 @@ class NamedDiscs:
     missing: tuple[str, ...]
     warnings: tuple[str, ...]
     trusted: bool
+    confidence: float | None = None
 
 
-def name_levels(regions: SpineRegions, image_bottom_mm: float) -> NamedDiscs:
+SEEN_SHARE = 0.05
+"""Of the robust range of a slice: rows whose brightest pixels are darker show nothing."""
+
+
+def shown_bottom_mm(slice_2d: NDArray, row_mm: float) -> float:
+    """Return where a slice ends towards the feet: at its last row that shows anything, for pictures may be padded.
+
+    Parameters
+    ----------
+    slice_2d : ndarray, shape (rows, columns)
+    row_mm : float
+        Distance of the rows.
+    """
+    values = np.asarray(slice_2d, dtype=np.float32)
+    dark, bright = np.percentile(values, (0.5, 99.5))
+    shown = np.flatnonzero(np.percentile(values, 99, axis=1) - dark > SEEN_SHARE * (bright - dark))
+    return float(shown[-1] if len(shown) else len(values) - 1) * row_mm
+
+
+def name_levels(regions: SpineRegions, image_bottom_mm: float, sight: LevelSight | None = None) -> NamedDiscs:
     """Name the discs of a slice.
 
-    The lumbosacral disc is the one that the network marks as such; of several, the highest without a vertebral body
-    below it (the sacrum is not of the class vertebra). Where none is marked the bodies decide: one without a disc below
-    it means that L5-S1 was not found. Where the image ends above the junction the names are an assumption, and said so.
+    Where the network tells where it sees which level, all discs are named at once by that (`chain.best_chain`).
+
+    Else they are counted. The lumbosacral disc is the one that the network marks as such; of several, the highest
+    without a vertebral body below it (the sacrum is not of the class vertebra). Where none is marked the bodies decide:
+    one without a disc below it means that L5-S1 was not found. Where the image ends above the junction the names are an
+    assumption, and said so.
 
     Parameters
     ----------
     regions : SpineRegions
     image_bottom_mm : float
-        Row position in mm of the lower edge of the image.
+        Row position in mm of the lower edge of the image, from `shown_bottom_mm`.
+    sight : LevelSight, optional
     """
+    counted = _counted(regions, image_bottom_mm)
+    if sight is None or not regions.discs:
+        return counted
+    return _named_by_sight(_chain_of(regions, sight, counted), sight, counted)
+
+
+def chain_of(regions: SpineRegions, image_bottom_mm: float, sight: LevelSight) -> Chain:
+    """Return the chain by which `name_levels` names the discs; parameters as there, of at least one disc."""
+    return _chain_of(regions, sight, _counted(regions, image_bottom_mm))
+
+
+def _chain_of(regions: SpineRegions, sight: LevelSight, counted: NamedDiscs) -> Chain:
+    by_counting = dict(zip(map(id, counted.discs), counted.levels, strict=True))
+    positions = {
+        index: LEVELS_UPWARD.index(by_counting[id(disc)])
+        for index, disc in enumerate(regions.discs)
+        if id(disc) in by_counting
+    }
+    if _UNSEEN in counted.warnings:
+        return best_chain(regions.discs, sight)
+    return best_chain(regions.discs, sight, positions, SURE_COUNT if counted.trusted else DOUBTED_COUNT)
+
+
+def _counted(regions: SpineRegions, image_bottom_mm: float) -> NamedDiscs:
     discs = _one_chain(regions.discs)
     if not discs:
         return NamedDiscs((), (), (), ("No intervertebral disc was found.",), False)
@@ -88,6 +146,40 @@ def name_levels(regions: SpineRegions, image_bottom_mm: float) -> NamedDiscs:
     warnings += [f"The disc {level} was not found; look at it yourself." for level in missing_levels]
     levels, named = tuple(level for level, _ in kept), tuple(disc for _, disc in kept)
     return NamedDiscs(levels, named, missing_levels, tuple(warnings), trusted)
+
+
+def _named_by_sight(chain: Chain, sight: LevelSight, counted: NamedDiscs) -> NamedDiscs:
+    """Name the discs of a chain; what counting doubts, or names otherwise, is doubted however sure the chain is."""
+    lowest, confidence = chain.positions[0], chain.confidence(sight.temperature)
+    kept = [
+        (LEVELS_UPWARD[p], disc) for p, disc in zip(chain.positions, chain.discs, strict=True) if p < len(LEVELS_UPWARD)
+    ]
+    otherwise = dict(zip(map(id, counted.discs), counted.levels, strict=True))
+    differs = any(otherwise.get(id(disc), level) != level for level, disc in kept)
+    junction_unseen = 0 in chain.unseen
+    missing = [p for p in range(chain.positions[-1]) if p not in chain.positions and p not in chain.unseen]
+    missing_levels = tuple(LEVELS_UPWARD[p] for p in missing if p < len(LEVELS_UPWARD))
+    warnings = [_UNSEEN] if junction_unseen or _UNSEEN in counted.warnings else []
+    if confidence < DOUBTED_PROBABILITY:
+        warnings.append(f"{_IMPROBABLE.format(100 * confidence)} check the levels (transitional anatomy?).")
+    elif differs:
+        warnings.append("Counted from the lumbosacral junction, the levels have other names; check the levels.")
+    else:
+        warnings += [warning for warning in counted.warnings if CHECK_LEVELS in warning]
+    if chain.below and lowest == 0:
+        warnings.append("A disc below L5-S1 (sacral remnant or transitional anatomy) was left out.")
+    warnings += [f"The disc {level} was not found; look at it yourself." for level in missing_levels]
+    return NamedDiscs(
+        tuple(level for level, _ in kept),
+        tuple(disc for _, disc in kept),
+        missing_levels,
+        tuple(warnings),
+        not any(mark in warning for warning in warnings for mark in (_UNSEEN, CHECK_LEVELS)),
+        confidence,
+    )
+
+
+_IMPROBABLE = "The names of the levels are right with a probability of {:.0f} % only;"
 
 
 def _one_chain(discs: tuple[DiscRegion, ...]) -> list[DiscRegion]:

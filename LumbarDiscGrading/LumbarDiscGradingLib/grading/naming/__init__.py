@@ -1,0 +1,1 @@
+"""Which level each disc is: by what is seen of each level on the whole picture, and by counting."""

@@ -1,0 +1,1 @@
+"""Training the locator of disc levels."""
