@@ -225,6 +225,11 @@ def test_three_planes_through_the_chosen_disc_and_back(host: Any, graded: Any) -
     assert arrangement(host) == large
 
 
+def test_a_long_name_makes_the_panel_no_wider(host: Any, own_settings: Any, view: Any, sample: Any) -> None:
+    grade(host, sample, "501: t2_tse_sag lumbar spine, 4 mm, second attempt after the patient had moved " * 3)
+    assert host.representation.minimumSizeHint().width() <= WIDTH
+
+
 def test_the_input_is_one_line_once_there_is_a_result(host: Any, graded: Any) -> None:
     assert not host.ui.inputCollapsibleButton.visible
     assert host.ui.inputSummaryButton.text == f"3: t2_tse_sag, slice {graded.result.stored_slice_index}"

@@ -199,6 +199,8 @@ class InputSection(VTKObservationMixin):
     def fold(self, summary: str) -> None:
         """Show one line in place of the input, which a click on it brings back; doubts stay where they are."""
         self.ui.inputSummaryButton.text = summary
+        hint = _("Show the input again: volume, slice, models and device.")
+        self.ui.inputSummaryButton.toolTip = f"{summary}\n{hint}"
         self._show_folded(True)
 
     def unfold(self) -> None:

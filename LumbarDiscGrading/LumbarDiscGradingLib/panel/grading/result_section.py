@@ -21,7 +21,7 @@ from .notices_section import CaseState
 from .probability_bars import PROBABILITIES_ROLE, ProbabilityBars
 
 LEVEL, GROUP, GRADE, PROBABILITY, HEIGHT, SIGNAL = range(6)
-LEAST_ROW_HEIGHT_PX = 20
+LEAST_ROW_HEIGHT_PX = 18
 MISSING_ROLE = PROBABILITIES_ROLE + 1
 """The cell's level, where it was not found."""
 HIGHLIGHTED, SUBDUED = 1.0, 0.35
@@ -74,7 +74,7 @@ class ResultSection:
         level = level or self.level
         self.case, self._state = case, state or CaseState()
         self._showing = True
-        self.ui.resultWidget.visible = case is not None
+        self.ui.resultWidget.visible = self.ui.displayWidget.visible = case is not None
         self._list_results(others)
         self._fill_table()
         self._show_summary()
@@ -240,9 +240,9 @@ class ResultSection:
         """Make the table as high as its header and its rows are."""
         table, line = self.ui.resultTable, self.ui.resultTable.fontMetrics().height()
         header, rows = table.horizontalHeader(), table.verticalHeader()
-        header.setFixedHeight(line + 6)
-        rows.setMinimumSectionSize(line + 4)
-        rows.setDefaultSectionSize(max(LEAST_ROW_HEIGHT_PX, line + 5))
+        header.setFixedHeight(line + 5)
+        rows.setMinimumSectionSize(line + 2)
+        rows.setDefaultSectionSize(max(LEAST_ROW_HEIGHT_PX, line + 3))
         table.setFixedHeight(header.minimumHeight + rows.length() + 2 * table.frameWidth)
 
     def _show_summary(self) -> None:

@@ -13,7 +13,7 @@ from slicer.util import arrayFromVTKMatrix
 
 from .text_size import text_box
 
-FONT_SIZE_PX = 15
+FONT_SIZE_PX = 17
 GAP_PX = 8
 """Between a name and its disc."""
 EDGE_PX = 4
@@ -157,7 +157,7 @@ def _text_actor(mark: NameMark) -> Any:
     style.SetColor(*mark.color)
     style.SetFrameColor(*mark.color)
     style.SetBackgroundColor(0, 0, 0)
-    style.SetBackgroundOpacity(0.55)
+    style.SetBackgroundOpacity(0.8)
     style.SetVerticalJustificationToCentered()
     if mark.missing:
         style.SetJustificationToCentered()
