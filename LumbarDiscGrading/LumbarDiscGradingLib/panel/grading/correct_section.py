@@ -16,7 +16,11 @@ from ...pfirrmann import GRADES
 from ...scene.graded_case import GradedCase
 from ..shared.mask_editor import MaskEditor
 from ..shared.refusals import refusals_told
+from ..shared.scroll_to_top import scroll_to_top
+from ..shared.timers import once_after
 
+SCROLL_MS = 50
+"""After the editor was shown, until the panel is laid out with it."""
 EFFECTS = ["Paint", "Draw", "Erase", "Scissors", "Islands", "Smoothing"]
 """What is useful on one slice; the others of the Segment Editor are left out."""
 
@@ -66,6 +70,7 @@ class CorrectSection:
         ui.drawDiscButton.connect("toggled(bool)", self._draw_toggled)
         ui.levelComboBox.connect("currentIndexChanged(int)", self._show_renaming)
         self._editor = MaskEditor(ui.segmentEditorWidget, EFFECTS)
+        self._scroll_soon = once_after(SCROLL_MS, lambda: scroll_to_top(ui.correctWidget))
 
     @property
     def edited_level(self) -> str | None:
@@ -242,6 +247,7 @@ class CorrectSection:
 
     def close(self) -> None:
         """Let go of the scene and of the keys."""
+        self._scroll_soon.stop()
         self.stop_editing(keep=False)
         for shortcut in self._shortcuts.values():
             shortcut.enabled = False
@@ -323,6 +329,7 @@ class CorrectSection:
             self._edited, self._sketch = self.missing_level, self.case.begin_sketch(self.missing_level)
             self._enable_shortcuts()
             self._editor.start(self.case.segmentationNode, self.case.volumeNode, self._sketch, "Draw")
+            self._scroll_soon.start()
 
     def _draw_key(self) -> None:
         (self.ui.editMaskButton if self.missing_level is None else self.ui.drawDiscButton).checked = True
@@ -337,6 +344,7 @@ class CorrectSection:
         self._enable_shortcuts()
         self.ui.regradeButton.visible = True
         self._editor.start(self.case.segmentationNode, self.case.volumeNode, self.case.segment_id(self.level))
+        self._scroll_soon.start()
 
     def _regrade_clicked(self) -> None:
         drawn = self.drawn_levels
