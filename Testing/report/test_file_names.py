@@ -95,8 +95,8 @@ def test_take_away_proposes_names_that_every_system_accepts(host: Any, tmp_path:
     proposed = []
 
     def choose(_parent: Any, _title: str, name: str, _kinds: str) -> str:
-        proposed.append(name)
-        return str(tmp_path / name)
+        proposed.append(Path(name).name)  # the folder is the one last used
+        return str(tmp_path / Path(name).name)
 
     host.qt.QFileDialog = type("QFileDialog", (), {"getSaveFileName": staticmethod(choose)})
     for button in (host.ui.saveSegmentationButton, host.ui.saveTableButton, host.ui.savePictureButton):

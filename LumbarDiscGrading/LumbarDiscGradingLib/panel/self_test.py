@@ -209,7 +209,7 @@ class SelfTest(_WithSlicersTestCase):
         user.select("L3-L4")
         user.click(f"grade{grade}Button")
         self.assertEqual(user.row("L3-L4")[2], ROMAN_GRADES[grade])
-        self.assertIn("reader", user.row("L3-L4")[3])
+        self.assertIn("set by reader", user.row("L3-L4")[3])
         line = next(line for line in user.report().splitlines() if line.startswith("L3-L4"))
         self.assertIn(f"Pfirrmann {ROMAN_GRADES[grade]} set by reader", line)
         self.assertEqual(user.segments()["L3-L4"], (True, group_of_grade(grade).color))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import qt
 from slicer.i18n import tr as _
 
-if TYPE_CHECKING:
-    from .tab import GradingPanel
+from ..shared.run_section import RunSection
+from .result_section import ResultSection
+from .save_section import SaveSection
 
 
 class Keys:
@@ -19,19 +20,21 @@ class Keys:
     ----------
     ui : object
         The panel's widgets by name.
-    panel : GradingPanel
+    run : RunSection
+    result : ResultSection
+    save : SaveSection
     """
 
-    def __init__(self, ui: Any, panel: GradingPanel) -> None:
+    def __init__(self, ui: Any, run: RunSection, result: ResultSection, save: SaveSection) -> None:
         actions: dict[str, Callable[[], None]] = {
-            "Ctrl+Return": panel.run.click,
-            "N": lambda: panel.result.step(1),
-            "P": lambda: panel.result.step(-1),
-            "G": panel.result.toggle_shown,
+            "Ctrl+Return": run.click,
+            "N": lambda: result.step(1),
+            "P": lambda: result.step(-1),
+            "G": result.toggle_shown,
             "L": ui.largeImageButton.toggle,
             "T": ui.threePlanesButton.toggle,
-            "C": panel.save.copy_report,
-            "S": panel.save.save_all,
+            "C": save.copy_report,
+            "S": save.save_all,
         }
         self._shortcuts = []
         for key, action in actions.items():

@@ -15,7 +15,7 @@ BAR_HEIGHT_PX = 10
 class ProbabilityBars(qt.QStyledItemDelegate):
     """A bar parted by the groups in their colours, mild first, and the largest probability beside it.
 
-    A cell without probabilities shows its text.
+    A cell without probabilities shows its text, the last word of it where there is no room for all.
     """
 
     def paint(self, painter: qt.QPainter, option: qt.QStyleOptionViewItem, index: qt.QModelIndex) -> None:
@@ -32,7 +32,9 @@ class ProbabilityBars(qt.QStyledItemDelegate):
         if values:
             self._draw_bar(painter, cell, values)
         else:
-            painter.drawText(cell, int(_CENTER), index.data() or "")
+            said = index.data() or ""
+            fits = painter.fontMetrics().boundingRect(said).width() <= cell.width()
+            painter.drawText(cell, int(_CENTER), said if fits or not said else said.split()[-1])
         painter.restore()
 
     @staticmethod

@@ -202,7 +202,7 @@ class ResultSection:
             LEVEL: disc.level + mark,
             GROUP: _(disc.group_word) + doubt,
             GRADE: ROMAN_GRADES[disc.pfirrmann] if disc.assessable else "-",
-            PROBABILITY: _("reader") if reader_verdict(disc) else "",
+            PROBABILITY: _("set by reader") if reader_verdict(disc) else "",
             HEIGHT: f"{m.height_mm:.1f}" if _known(m.height_mm) else "-",
             SIGNAL: f"{m.signal_to_canal:.2f}" if _known(m.signal_to_canal) else "-",
         }

@@ -94,7 +94,7 @@ class GradingPanel(VTKObservationMixin):
             *(ui.inputDoubtsLabel, ui.statusLabel, ui.resultWarningsLabel),
             *(ui.summaryLabel, ui.selectedDiscLabel, ui.changesLabel, ui.researchUseLabel),
         )
-        self.keys = Keys(ui, self)
+        self.keys = Keys(ui, self.run, self.result, self.save)
         self._look_soon = once_after(0, self.look)
         self._fit_soon = once_after(FIT_MS, self._fit)
         self._look_timer = every(LOOK_MS, self.look)
