@@ -611,6 +611,7 @@ def test_discs_to_train_on_know_the_person(phantoms):
 
 
 def test_people_are_segmented_by_a_network_that_saw_none_of_their_cases(phantoms, tmp_path, monkeypatch):
+    from LumbarDiscGradingLib.training.run_record import RunOptions
     from LumbarDiscGradingLib.training.segmentation import folds as segmentation_folds
     from LumbarDiscGradingLib.training.segmentation.module import SegmentationModule
 
@@ -631,11 +632,15 @@ def test_people_are_segmented_by_a_network_that_saw_none_of_their_cases(phantoms
     monkeypatch.setattr(segmentation_folds, "train_segmentation", watched)
     monkeypatch.setattr(segmentation_folds, "scored_cases", tested)
     datasets = [replace(dataset, cases=people)]
-    segmentation_folds.cross_validate_segmentation(datasets, recipe, tmp_path / "folds", folds=2, device="cpu")
+    segmentation_folds.cross_validate_segmentation(
+        datasets, recipe, tmp_path / "folds", RunOptions(device="cpu"), folds=2
+    )
     by_tested = sorted((sorted(seen), sorted(trained)) for trained, seen in folds)
     assert by_tested == [(["a", "b"], ["c"]), (["c"], ["a", "b", "no-mask"])]
     with pytest.raises(ValueError, match="2 patients with masks, too few for 3 folds"):
-        segmentation_folds.cross_validate_segmentation(datasets, recipe, tmp_path / "more", folds=3, device="cpu")
+        segmentation_folds.cross_validate_segmentation(
+            datasets, recipe, tmp_path / "more", RunOptions(device="cpu"), folds=3
+        )
 
 
 def test_wrong_usage_of_compare_is_said_in_one_sentence(phantoms, tmp_path, capsys):

@@ -400,10 +400,13 @@ class TestFiles:
         assert table.GetNumberOfRows() == 6
         assert table.GetCellText(3, 0) == "L3-L4"
         yellow = scene.GetNodeByID("vtkMRMLSliceNodeYellow")
-        x, y, z = result.slice_center_lps_mm
         assert abs(yellow.GetSliceToRAS().GetElement(1, 2)) == pytest.approx(np.sin(np.radians(9)), abs=1e-5)
-        center = [yellow.GetSliceToRAS().GetElement(r, 3) for r in range(3)]
-        assert center == pytest.approx([-x, -y, z], abs=0.01)
+        to_view = np.linalg.inv(slicer.util.arrayFromVTKMatrix(yellow.GetSliceToRAS()))
+        width, height, _ = yellow.GetFieldOfView()
+        for disc in result.discs:  # each is seen, on the graded slice
+            x, y, z = disc.center_lps_mm
+            across, up, depth, _ = to_view @ (-x, -y, z, 1.0)
+            assert abs(across) < width / 2 and abs(up) < height / 2 and abs(depth) < 0.01
         composite = scene.GetNodeByID("vtkMRMLSliceCompositeNodeYellow")
         assert composite.GetBackgroundVolumeID() == volume.GetID()
         display = volume.GetDisplayNode()
