@@ -352,6 +352,14 @@ def test_a_report_is_saved_as_page_or_text_in_the_folder_last_used(
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF-")
 
 
+def test_the_panel_tells_how_sure_the_names_are(host: Any, graded: Any) -> None:
+    assert f"Names of the levels: right with p {graded.result.naming_confidence:.2f}." in host.ui.summaryLabel.text
+    click_row(host, row_of(host, "L5-S1"))
+    host.ui.levelComboBox.setCurrentIndex(host.ui.levelComboBox.findText("L6-S1"))
+    host.click(host.ui.setLevelButton)
+    assert "Names of the levels" not in host.ui.summaryLabel.text  # the names are the reader's now
+
+
 def test_all_levels_that_are_drawn_are_in_the_table(host: Any, graded: Any) -> None:
     assert [row[0] for row in table(host)] == [disc.level for disc in graded.result.discs]
     assert set(LUMBAR_LEVELS) <= {row[0] for row in table(host)}

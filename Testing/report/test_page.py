@@ -49,3 +49,9 @@ def test_a_name_with_marks_of_html_is_printed_as_it_is() -> None:
 def test_the_pages_picture_has_no_footer() -> None:
     result = analytic_result()
     assert overview_picture(result, footer=False).height < overview_picture(result).height
+
+
+def test_how_sure_the_names_are_is_told_where_it_is_known() -> None:
+    result = analytic_result()
+    assert "Names of the levels" not in page_html(replace(result, naming_confidence=None), "T2")
+    assert "Names of the levels: right with p = 0.87." in page_html(replace(result, naming_confidence=0.871), "T2")

@@ -25,6 +25,8 @@ def page_html(result: GradingResult, name: str) -> str:
     """
     parts = [f"<h2>Lumbar disc degeneration (Pfirrmann): {escape(name)}</h2>"]
     parts.append(f"<p>Sagittal T2, slice {result.stored_slice_index}: {escape(result.slice_reason)}.</p><p></p>")
+    if result.naming_confidence is not None:
+        parts.append(f"<p>Names of the levels: right with p = {result.naming_confidence:.2f}.</p>")
     doubts = warnings_of(result)
     if doubts:
         parts.append(f"<p><b>Please note first</b></p>{_list(doubts)}")

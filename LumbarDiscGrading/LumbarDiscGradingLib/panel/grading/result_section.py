@@ -250,12 +250,15 @@ class ResultSection:
             self.ui.summaryLabel.text = ""
             return
         result = self.case.result
-        self.ui.summaryLabel.text = _("{name}, slice {slice}: {reason}. Graded on {device}.").format(
+        text = _("{name}, slice {slice}: {reason}. Graded on {device}.").format(
             name=self.case.volumeNode.GetName(),
             slice=result.stored_slice_index,
             reason=result.slice_reason,
             device=_device_words(result.device),
         )
+        if result.naming_confidence is not None:
+            text += " " + _("Names of the levels: right with p {p:.2f}.").format(p=result.naming_confidence)
+        self.ui.summaryLabel.text = text
 
     def _show_display(self) -> None:
         display = self.case.segmentationNode.GetDisplayNode() if self.case is not None else None
