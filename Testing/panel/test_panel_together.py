@@ -482,7 +482,8 @@ def test_nothing_is_drawn_over_something_else(host: Any, sample: Any, width: int
     host.process_events()
     shown = [host.ui.resultTable, host.ui.showDiscsCheckBox, host.ui.summaryLabel]
     for above, below in pairwise(shown):
-        assert above.geometry.bottom() < below.geometry.top()
+        places = [widget.mapTo(host.ui.gradingPage, host.qt.QPoint(0, 0)).y() for widget in (above, below)]
+        assert places[0] + above.height <= places[1]
     for label in (host.ui.summaryLabel, host.ui.resultWarningsLabel, host.ui.inputDoubtsLabel):
         assert not label.visible or label.height >= label.heightForWidth(label.width)
     rows = sum(host.ui.resultTable.rowHeight(row) for row in range(host.ui.resultTable.rowCount))

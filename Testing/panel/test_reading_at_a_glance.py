@@ -315,7 +315,140 @@ def test_nothing_drawn_leaves_the_level_missing(host: Any, graded: Any) -> None:
     assert graded.result.disc("L3-L4") is None
 
 
+def draw_in(host: Any, case: Any, segment: str, mask: np.ndarray) -> None:
+    """Draw a stroke, and let the panel look at it."""
+    draw_segment(host, case, segment, mask)
+    host.widget.panel.look()
+    host.process_events()
+
+
+def begin_to_draw(host: Any, case: Any, level: str = "L3-L4") -> tuple[str, np.ndarray]:
+    """Take a disc out and begin to draw it; returns the segment and the mask that it had."""
+    mask = case.drawn_mask(level)
+    click_row(host, row_of(host, level))
+    host.click(host.ui.noDiscButton)
+    host.click(host.ui.drawDiscButton)
+    return host.widget.panel.correct.sketch, mask
+
+
+def test_drawing_a_missing_disc_goes_on_after_the_first_stroke(host: Any, graded: Any) -> None:
+    sketch, mask = begin_to_draw(host, graded)
+    for rows in (2, 4):
+        part = mask.copy()
+        part[np.nonzero(mask.any(axis=1))[0][rows] :] = False
+        draw_in(host, graded, sketch, part)
+        assert host.widget.panel.correct.sketch == sketch
+        assert not host.widget.panel.run.running
+    assert host.widget.panel.result.missing_level == "L3-L4"
+
+
+def test_undo_throws_away_what_is_being_drawn_and_nothing_else(host: Any, graded: Any) -> None:
+    sketch, mask = begin_to_draw(host, graded)
+    draw_in(host, graded, sketch, mask)
+    before = graded.corrections
+    host.click(host.ui.undoButton)
+    assert graded.corrections == before
+    assert graded.foreign_segments() == {}
+    assert not host.widget.panel.correct.editing
+    assert not host.widget.panel.run.running
+
+
+def test_nothing_is_saved_while_a_disc_is_being_drawn(host: Any, graded: Any, tmp_path: Path) -> None:
+    sketch, mask = begin_to_draw(host, graded)
+    draw_in(host, graded, sketch, mask)
+    host.answer_file_dialogs(tmp_path)
+    host.click(host.ui.saveAllButton)
+    assert list(tmp_path.iterdir()) == []
+    assert "is being drawn" in host.ui.statusLabel.text
+
+
+def test_what_is_drawn_stays_with_its_volume_when_another_one_is_chosen(host: Any, graded: Any, sample: Any) -> None:
+    from LumbarDiscGradingLib.scene.volumes import volume_node_from
+
+    sketch, mask = begin_to_draw(host, graded)
+    draw_in(host, graded, sketch, mask)
+    other = volume_node_from(sample, "other T2 sag", host.scene)
+    host.process_events()
+    host.ui.inputSelector.setCurrentNode(other)
+    finish(host)
+    assert graded.result.disc("L3-L4").changes == ("added by reader, mask drawn by reader",)
+    assert host.widget.panel.case is None
+    assert not host.widget.panel.correct.editing
+
+
+def test_a_sketch_that_was_not_graded_is_gone_on_with(host: Any, graded: Any) -> None:
+    sketch, mask = begin_to_draw(host, graded)
+    draw_in(host, graded, sketch, mask)
+    host.click(host.ui.drawDiscButton)
+    host.click(host.ui.gradeDiscsButton)  # cancel
+    look(host)
+    assert list(graded.foreign_segments()) == [sketch]
+    click_row(host, row_of(host, "L3-L4"))
+    host.click(host.ui.drawDiscButton)
+    assert host.widget.panel.correct.sketch == sketch
+    np.testing.assert_array_equal(graded.foreign_mask(sketch), mask)
+
+
+def test_keys_choose_in_a_list_and_do_nothing_else(host: Any, graded: Any) -> None:
+    click_row(host, row_of(host, "L4-L5"))
+    before, large = graded.corrections, arrangement(host)
+    host.ui.levelComboBox.setFocus()
+    host.process_events()
+    for key in ("L", "5", "0", "T"):
+        host.qt.QTest.keyClick(host.ui.levelComboBox, key)
+    host.qt.QTest.keyClick(host.ui.levelComboBox, host.qt.Qt.Key_Delete)
+    host.process_events()
+    assert (graded.corrections, arrangement(host)) == (before, large)
+
+
+def test_the_own_layout_comes_back_from_three_planes_too(host: Any, graded: Any) -> None:
+    node = host.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    host.leave()
+    node.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
+    host.open()
+    host.click(host.ui.threePlanesButton)
+    host.click(host.ui.largeImageButton)
+    assert arrangement(host) == slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView
+
+
+def test_a_volume_that_cannot_be_read_any_more_is_told_of(host: Any, graded: Any, view: Any) -> None:
+    graded.volumeNode.SetAndObserveImageData(None)
+    look(host)
+    assert not [text for text in shown_names(view) if text.startswith("L")]
+    assert host.widget.panel.state.is_stale
+
+
+def test_the_printed_text_is_black_whatever_the_palette(host: Any) -> None:
+    from LumbarDiscGradingLib.panel.grading.report_page import _draw_text
+
+    qt, former = host.qt, host.qt_application.palette()
+    host.qt_application.setPalette(qt.QPalette(qt.QColor(40, 40, 40)))
+    try:
+        image = qt.QImage(900, 200, qt.QImage.Format_RGB32)
+        image.fill(qt.QColor(255, 255, 255))
+        painter = qt.QPainter(image)
+        _draw_text(painter, "<h2>Title</h2><p>Text</p><table><tr><td>cell</td></tr></table>", qt.QRectF(0, 0, 900, 200))
+        painter.end()
+    finally:
+        host.qt_application.setPalette(former)
+    pixels = np.frombuffer(image.constBits(), dtype=np.uint8).reshape(200, 900, 4)[..., :3]
+    printed = np.flatnonzero((pixels < 250).any(axis=(1, 2)))
+    lines = np.split(printed, np.flatnonzero(np.diff(printed) > 1) + 1)
+    assert len(lines) == 3
+    assert all(pixels[line].min() < 90 for line in lines)
+
+
 # -- saving
+
+
+def test_a_file_that_the_dialog_did_not_ask_about_is_not_overwritten(
+    host: Any, graded: Any, own_settings: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.pdf").write_text("kept")
+    host.answer_file_dialogs(tmp_path / "mine")
+    host.click(host.ui.saveReportButton)
+    assert (tmp_path / "mine.pdf").read_text() == "kept"
+    assert "there already" in host.ui.statusLabel.text
 
 
 def test_save_all_writes_everything_by_one_click_and_overwrites_nothing(

@@ -245,8 +245,7 @@ class GradedCase(LumbarDiscGradingResults):
         return self._mask_of(segment_id)
 
     def begin_sketch(self, level: str) -> str:
-        """Add an empty segment in which a missing disc is to be drawn, and return its ID; `end_sketch` removes it."""
-        self.end_sketch(level)
+        """Return the segment in which a missing disc is to be drawn, a new one if need be; `end_sketch` removes it."""
         return add_sketch(self.segmentationNode, level)
 
     def end_sketch(self, *levels: str) -> None:

@@ -34,8 +34,11 @@ def own_segments(segmentationNode: Any) -> dict[str, str]:
 
 
 def add_sketch(segmentationNode: Any, level: str) -> str:
-    """Add an empty segment in which a missing disc is to be drawn, and return its ID."""
+    """Return the ID of the segment in which a missing disc is to be drawn: the one begun before, else an empty one."""
     segmentation = segmentationNode.GetSegmentation()
+    begun = sketches(segmentationNode, (level,))
+    if begun:
+        return begun[0]
     color = [value / 255 for value in NOT_GRADED_COLOR]
     name = segmentation.AddEmptySegment(free_id(segmentation, level), level, color)
     segmentation.GetSegment(name).SetTag(SKETCH_TAG, "true")
@@ -46,11 +49,16 @@ def add_sketch(segmentationNode: Any, level: str) -> str:
 
 def remove_sketches(segmentationNode: Any, levels: Collection[str]) -> None:
     """Remove the segments in which discs of these levels were drawn."""
+    for name in sketches(segmentationNode, levels):
+        segmentationNode.GetSegmentation().RemoveSegment(name)
+
+
+def sketches(segmentationNode: Any, levels: Collection[str]) -> list[str]:
+    """Return the IDs of the segments in which discs of these levels were drawn."""
     segmentation = segmentationNode.GetSegmentation()
-    for name in [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]:
-        segment = segmentation.GetSegment(name)
-        if segment_tag(segment, SKETCH_TAG) and segment.GetName() in levels:
-            segmentation.RemoveSegment(name)
+    ids = [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]
+    drawn = [name for name in ids if segment_tag(segmentation.GetSegment(name), SKETCH_TAG)]
+    return [name for name in drawn if segmentation.GetSegment(name).GetName() in levels]
 
 
 def segment_tag(segment: Any, tag: str) -> str:

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-import qt
 from slicer.i18n import tr as _
 
 from ...grading.corrections import Correction, DiscRemoved, GradeSet, LevelSet, NotAssessable, possible_levels
@@ -17,6 +16,7 @@ from ...scene.graded_case import GradedCase
 from ..shared.mask_editor import MaskEditor
 from ..shared.refusals import refusals_told
 from ..shared.scroll_to_top import scroll_to_top
+from ..shared.shortcuts import bind
 from ..shared.timers import once_after
 
 SCROLL_MS = 50
@@ -35,9 +35,10 @@ class CorrectSection:
     corrected : callable
         Called after the case has changed, with the level to be selected then.
     regrade : callable
-        Called with the levels whose masks are to be graded again; returns whether that has begun.
+        Called with the case and the levels whose masks are to be graded again; returns whether that has begun.
     add : callable
-        Called with a missing level and the segment that was drawn for it, to be graded; returns whether that has begun.
+        Called with the case, a missing level and the segment that was drawn for it, which is to be graded; returns
+        whether that has begun.
     find : callable
         Called with a missing level that is to be looked for again.
     """
@@ -46,8 +47,8 @@ class CorrectSection:
         self,
         ui: Any,
         corrected: Callable[[str | None], None],
-        regrade: Callable[[tuple[str, ...]], bool],
-        add: Callable[[str, str], bool],
+        regrade: Callable[[GradedCase, tuple[str, ...]], bool],
+        add: Callable[[GradedCase, str, str], bool],
         find: Callable[[str], None],
     ) -> None:
         self.ui, self._corrected, self._regrade, self._add, self._find = ui, corrected, regrade, add, find
@@ -132,6 +133,10 @@ class CorrectSection:
         """Take the last change back."""
         if self.case is None or not self._allowed:
             return
+        if self._sketch is not None:
+            self.stop_editing(keep=False)
+            self._corrected(None)
+            return
         if self.drawn_levels:
             self.take_masks_back()
             return
@@ -178,10 +183,14 @@ class CorrectSection:
     def finish_first(self) -> bool:
         """Tell the user to finish a drawn mask, so that nothing drawn is lost, and return whether there is one."""
         levels = self.drawn_levels
-        if levels:
+        if self._sketch is not None:
+            self.ui.statusLabel.text = _("{level} is being drawn: click Draw it once more first, or undo.").format(
+                level=self._edited
+            )
+        elif levels:
             text = _("The mask of {levels} was changed: click Re-grade disc first, or undo.")
             self.ui.statusLabel.text = text.format(levels=", ".join(levels))
-        return bool(levels)
+        return self._sketch is not None or bool(levels)
 
     def stop_editing(self, keep: bool = True) -> bool:
         """Leave the mask editor, its keys and its hold on the views.
@@ -210,7 +219,7 @@ class CorrectSection:
             return False
         empty = tuple(level for level in drawn if not self.case.drawn_mask(level).any())
         rest = tuple(level for level in drawn if level not in empty)
-        if rest and self._regrade(rest):
+        if rest and self._regrade(self.case, rest):
             return True
         if empty:
             self._rewrite(keep=rest)
@@ -233,7 +242,7 @@ class CorrectSection:
         if not self.case.is_alive():
             return False
         if keep and self.case.foreign_mask(sketch).any():
-            return self._add(level, sketch)
+            return self._add(self.case, level, sketch)
         self.case.end_sketch(level)
         if keep:
             self.ui.statusLabel.text = _("Nothing was drawn on the graded slice, so {level} is still missing.").format(
@@ -270,19 +279,14 @@ class CorrectSection:
         lines = [f"{disc.level}: {'; '.join(disc.changes)}" for disc in discs if disc.changes]
         self.ui.changesLabel.text = "\n".join([_("Changed by a reader:"), *lines]) if lines else ""
         self.ui.changesLabel.visible = bool(lines)
-        self.ui.undoButton.enabled = self.case is not None and bool(self.case.corrections)
+        changed = self.case is not None and bool(self.case.corrections)
+        self.ui.undoButton.enabled = changed or self._sketch is not None
 
     def _make_shortcuts(self) -> dict[str, Any]:
-        shortcuts = {}
         actions: dict[str, Callable[[], None]] = {str(grade): self._grade_setter(grade) for grade in GRADES}
         actions |= {"0": self._mark_not_assessable, "Del": self._take_out, "F": self._find_missing, "Ctrl+Z": self.undo}
         actions["M"] = self._draw_key
-        for key, action in actions.items():
-            shortcut = qt.QShortcut(qt.QKeySequence(key), self.ui.gradingPage)
-            shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)  # nothing is taken from the main window
-            shortcut.connect("activated()", action)
-            shortcuts[key] = shortcut
-        return shortcuts
+        return {key: bind(self.ui.gradingPage, key, action) for key, action in actions.items()}
 
     def _enable_shortcuts(self) -> None:
         """Keys 1 to 5 are the Segment Editor's while a mask is edited, and ours otherwise, never both."""
@@ -327,6 +331,7 @@ class CorrectSection:
             self.ui.drawDiscButton.checked = False
         elif not self.editing:
             self._edited, self._sketch = self.missing_level, self.case.begin_sketch(self.missing_level)
+            self.ui.undoButton.enabled = True
             self._enable_shortcuts()
             self._editor.start(self.case.segmentationNode, self.case.volumeNode, self._sketch, "Draw")
             self._scroll_soon.start()
@@ -353,4 +358,4 @@ class CorrectSection:
         elif self.editing:
             self.stop_editing()
         else:
-            self._regrade(drawn)
+            self._regrade(self.case, drawn)

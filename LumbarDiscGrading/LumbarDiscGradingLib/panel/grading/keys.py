@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import qt
 from slicer.i18n import tr as _
 
 from ..shared.run_section import RunSection
+from ..shared.shortcuts import bind
 from .result_section import ResultSection
 from .save_section import SaveSection
 
@@ -23,32 +23,40 @@ class Keys:
     run : RunSection
     result : ResultSection
     save : SaveSection
+    editing : callable
+        Tells whether a mask is edited: the keys that would end that, or that change the views, wait until then.
     """
 
-    def __init__(self, ui: Any, run: RunSection, result: ResultSection, save: SaveSection) -> None:
-        actions: dict[str, Callable[[], None]] = {
-            "Ctrl+Return": run.click,
+    def __init__(
+        self, ui: Any, run: RunSection, result: ResultSection, save: SaveSection, editing: Callable[[], bool]
+    ) -> None:
+        self._editing = editing
+        always: dict[str, Callable[[], None]] = {"Ctrl+Return": run.click, "G": result.toggle_shown}
+        reading: dict[str, Callable[[], None]] = {
             "N": lambda: result.step(1),
             "P": lambda: result.step(-1),
-            "G": result.toggle_shown,
-            "L": ui.largeImageButton.toggle,
-            "T": ui.threePlanesButton.toggle,
+            "L": lambda: _toggle(ui.largeImageButton),
+            "T": lambda: _toggle(ui.threePlanesButton),
             "C": save.copy_report,
             "S": save.save_all,
         }
-        self._shortcuts = []
-        for key, action in actions.items():
-            shortcut = qt.QShortcut(qt.QKeySequence(key), ui.gradingPage)
-            shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)  # nothing is taken from the main window
-            shortcut.connect("activated()", action)
-            self._shortcuts.append(shortcut)
+        actions = always | {key: self._unless_editing(action) for key, action in reading.items()}
+        self._shortcuts = [bind(ui.gradingPage, key, action) for key, action in actions.items()]
         ui.keysLabel.text = "\n".join(f"{key}\t{what}" for key, what in _list())
         ui.keysButton.connect("toggled(bool)", ui.keysLabel.setVisible)
+
+    def _unless_editing(self, action: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None if self._editing() else action()
 
     def close(self) -> None:
         """End with the panel."""
         for shortcut in self._shortcuts:
             shortcut.enabled = False
+
+
+def _toggle(button: Any) -> None:
+    if button.isVisible():
+        button.toggle()
 
 
 def _list() -> tuple[tuple[str, str], ...]:

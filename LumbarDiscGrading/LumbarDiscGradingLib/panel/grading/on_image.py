@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from slicer.i18n import tr as _
 
+from ...imaging.volume import ImagingError
 from ...scene.graded_case import GradedCase
 from ...scene.show import READING_VIEW
 from ...scene.viewed_slice import viewed_slice
@@ -38,10 +39,14 @@ class OnImage:
         chosen : str or None
             Level of the selected row.
         """
+        try:
+            viewed = viewed_slice(case.volumeNode)
+        except ImagingError:  # the volume is none any more that could be graded, which the panel says
+            self.clear()
+            return
         result, display = case.result, case.segmentationNode.GetDisplayNode()
         visible = display is not None and bool(display.GetVisibility())
         self.names.show(name_marks(result, drawn) if visible else (), _shown_slice(case), chosen)
-        viewed = viewed_slice(case.volumeNode)
         text = _("Graded on slice {slice}: click here to go back.").format(slice=result.stored_slice_index)
         self.note.show("" if viewed in (None, result.slice_index) else text, case.volumeNode, READING_VIEW)
 

@@ -18,6 +18,7 @@ MARGIN_MM = 12.0
 RESOLUTION_DPI = 300
 PICTURE_SHARE = 0.55
 """Of the page's height at most; the text has the rest."""
+BLACK = "h2, p, li, th, td, b { color: #000000; }"
 TEXT_WIDTH_PX = 900
 """Width at which the text is laid out before it is scaled to the page."""
 
@@ -73,6 +74,7 @@ def _print(picture: str, html: str, path: str) -> None:
 def _draw_text(painter: Any, html: str, place: Any) -> None:
     """Draw the text as large as it fits."""
     document = qt.QTextDocument()
+    document.setDefaultStyleSheet(BLACK)  # whatever the application's palette is
     document.setHtml(html)
     document.setTextWidth(TEXT_WIDTH_PX)
     scale = place.width() / TEXT_WIDTH_PX

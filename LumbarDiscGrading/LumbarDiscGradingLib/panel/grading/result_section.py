@@ -71,7 +71,7 @@ class ResultSection:
         others : sequence of vtkMRMLSegmentationNode
             Those of all results of the volume, to be chosen from where there are several.
         """
-        level = level or self.level
+        level = level or self.level or self.missing_level
         self.case, self._state = case, state or CaseState()
         self._showing = True
         self.ui.resultWidget.visible = self.ui.displayWidget.visible = case is not None

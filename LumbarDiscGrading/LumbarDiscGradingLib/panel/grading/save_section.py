@@ -92,6 +92,9 @@ class SaveSection:
             return
         kind = next((ending for ending in endings if chosen.lower().endswith(_suffix(ending))), None)
         path = Path(chosen if kind else chosen + _suffix(endings[0]))
+        if not kind and path.exists():  # the dialog has asked about the name without the ending
+            self.ui.statusLabel.text = _("{name} is there already; choose another name.").format(name=path.name)
+            return
         if self._write(path, kind or endings[0]):
             qt.QSettings().setValue(FOLDER_SETTING, str(path.parent))
             self.ui.statusLabel.text = _("Saved: {path}").format(path=path)

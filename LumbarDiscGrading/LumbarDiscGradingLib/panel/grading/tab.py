@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -94,7 +95,7 @@ class GradingPanel(VTKObservationMixin):
             *(ui.inputDoubtsLabel, ui.statusLabel, ui.resultWarningsLabel),
             *(ui.summaryLabel, ui.selectedDiscLabel, ui.changesLabel, ui.researchUseLabel),
         )
-        self.keys = Keys(ui, self.run, self.result, self.save)
+        self.keys = Keys(ui, self.run, self.result, self.save, lambda: self.correct.editing)
         self._look_soon = once_after(0, self.look)
         self._fit_soon = once_after(FIT_MS, self._fit)
         self._look_timer = every(LOOK_MS, self.look)
@@ -167,10 +168,9 @@ class GradingPanel(VTKObservationMixin):
             with refusals_told(self.run.say):
                 self.jobs.grade(volumeNode, partial(self._graded, volumeNode))
 
-    def regrade(self, levels: tuple[str, ...]) -> bool:
+    def regrade(self, case: GradedCase, levels: tuple[str, ...]) -> bool:
         """Grade some discs again with their masks as they are drawn in the scene; return whether that has begun."""
-        case = self.case
-        if self.run.running or case is None or not case.is_alive():
+        if self.run.running or not case.is_alive():
             return False
         masks = {level: case.drawn_mask(level) for level in levels}
         return self._grade_masks(case, masks, MaskEdited)
@@ -186,19 +186,22 @@ class GradingPanel(VTKObservationMixin):
     def _found(self, case: GradedCase, level: str, found: FoundDisc | None) -> None:
         if not case.is_alive():
             return
-        text = _("{level} is not seen on the slices near the graded one either; draw it if you see it.")
-        if found is not None:
-            with refusals_told(self.run.say):
-                case.correct(DiscAdded(found.disc, found.mask, found.slice_index))
+        if found is None:
+            text = _("{level} is not seen on the slices near the graded one either; draw it if you see it.")
+            self.run.say(text.format(level=level))
+            return
+        with refusals_told(self.run.say):
+            case.correct(DiscAdded(found.disc, found.mask, found.slice_index))
+            case.end_sketch(level)
+            if self.case is case:
+                self._show_case(case, level)
+            number = case.result.volume.stored_slice_index(found.slice_index)
             text = _("{level} was found on slice {slice}; Undo takes it out again.")
-        if self.case is case:
-            self._show_case(case, level)
-        number = case.result.volume.stored_slice_index(found.slice_index) if found is not None else None
-        self.run.say(text.format(level=level, slice=number))
+            self.run.say(text.format(level=level, slice=number))
 
-    def _add_drawn(self, level: str, segment_id: str) -> bool:
+    def _add_drawn(self, case: GradedCase, level: str, segment_id: str) -> bool:
         """Grade a missing disc that was drawn; what cannot be graded now stays drawn and is offered."""
-        return self._grade_masks(self.case, {level: self.case.foreign_mask(segment_id)}, DiscAdded)
+        return self._grade_masks(case, {level: case.foreign_mask(segment_id)}, DiscAdded)
 
     def _grade_masks(self, case: GradedCase, masks: dict[str, Any], correction: Any) -> bool:
         """Grade masks and correct the case by them; return whether that has begun."""
@@ -207,7 +210,8 @@ class GradingPanel(VTKObservationMixin):
             text = _("The mask of {levels} is empty on the graded slice: draw it there, or mark it not assessable.")
             self.run.say(text.format(levels=", ".join(empty)))
             return False
-        if case.fit() is Fit.CHANGED or not self._is_sure_of(case, masks):
+        again = _("Take it as that disc") if correction is DiscAdded else _("Re-grade it once more")
+        if case.fit() is Fit.CHANGED or not self._is_sure_of(case, masks, again):
             return False
         if not self.jobs.can_begin() or self.case is not case or not case.is_alive():
             return False
@@ -227,7 +231,7 @@ class GradingPanel(VTKObservationMixin):
         self._drawn = case
         return True
 
-    def _is_sure_of(self, case: GradedCase, masks: dict[str, Any]) -> bool:
+    def _is_sure_of(self, case: GradedCase, masks: dict[str, Any], again: str) -> bool:
         """Ask once about a mask that is hardly that of a disc; what is asked for again is done."""
         spacing = case.result.volume.spacing_mm[1:]
         questions = []
@@ -237,7 +241,7 @@ class GradingPanel(VTKObservationMixin):
                 self._asked[level] = mask.tobytes()
                 questions.append(question)
         if questions:
-            self.run.say(" ".join([*questions, _("Re-grade it once more to grade it as it is.")]))
+            self.run.say(" ".join([*questions, _("{again} to grade it as it is.").format(again=again)]))
         return not questions
 
     def _regrade_drawn(self) -> None:
@@ -245,7 +249,7 @@ class GradingPanel(VTKObservationMixin):
         if self.correct.editing:
             self.correct.stop_editing()
         elif self.state.drawn:
-            self.regrade(self.state.drawn)
+            self.regrade(self.case, self.state.drawn)
 
     def _take_masks_back(self) -> None:
         if self.case is not None and not self.run.running:
@@ -316,7 +320,9 @@ class GradingPanel(VTKObservationMixin):
         else:  # the views are those of another module
             hide_until_shown(case.segmentationNode)
         self._show_case(case)
-        self.ui.resultTable.setFocus()  # whose keys go on from here
+        focus = qt.QApplication.focusWidget()
+        if self.entered and focus is not None and self.ui.gradingPage.isAncestorOf(focus):
+            self.ui.resultTable.setFocus()  # whose keys go on from here
         self.run.say(
             _("The corrected result of before is kept as {name}.").format(name=kept.segmentationNode.GetName())
             if kept is not None
@@ -340,6 +346,7 @@ class GradingPanel(VTKObservationMixin):
         """Follow what the user chose: a volume that he selects is not exchanged for one that was just loaded."""
         if not self.input.may_pick:
             self.arrivals.end()
+        self.correct.stop_editing()  # what was drawn belongs to the volume of before
         self._input_changed()
 
     def _input_changed(self) -> None:
@@ -414,7 +421,8 @@ class GradingPanel(VTKObservationMixin):
         if case.fit() is Fit.CHANGED:
             return CaseState(is_stale=True)
         drawn = () if self.correct.editing or self._drawn is case else case.drawn_levels()
-        return CaseState(drawn=drawn, offered=tuple(case.offered_discs()))
+        offered = () if self.correct.editing else tuple(case.offered_discs())
+        return CaseState(drawn=drawn, offered=offered)
 
     def _show_selected(self) -> None:
         allowed = not self.run.running and not self.state.is_stale

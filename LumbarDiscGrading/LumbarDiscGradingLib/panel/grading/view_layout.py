@@ -38,12 +38,14 @@ class ViewLayout:
 
     def take(self) -> bool:
         """Show the sagittal view alone where that is wanted; returns whether that changed anything."""
-        return self.is_wanted and self._reading.take()
+        if not self.is_wanted or self.shows_planes:
+            return False
+        return self._reading.take()
 
     def prefer(self, large: bool) -> None:
         """Show the sagittal view alone or the user's own layout, now and after the next gradings."""
         qt.QSettings().setValue(LARGE_SETTING, "true" if large else "false")
-        self._before_planes = None
+        self.show_planes(False)
         self._reading.give_back()
         if large:
             self._reading.take()
