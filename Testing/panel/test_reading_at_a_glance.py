@@ -331,8 +331,10 @@ def begin_to_draw(host: Any, case: Any, level: str = "L3-L4") -> tuple[str, np.n
     return host.widget.panel.correct.sketch, mask
 
 
-def test_drawing_a_missing_disc_goes_on_after_the_first_stroke(host: Any, graded: Any) -> None:
+def test_drawing_a_missing_disc_goes_on_after_the_first_stroke(host: Any, graded: Any, view: Any) -> None:
     sketch, mask = begin_to_draw(host, graded)
+    look(host)
+    assert "L3-L4?" not in shown_names(view)  # it would stand where the disc is to be drawn
     for rows in (2, 4):
         part = mask.copy()
         part[np.nonzero(mask.any(axis=1))[0][rows] :] = False

@@ -10,7 +10,7 @@ from ...pfirrmann import ROMAN_GRADES
 from ..shared.disc_names import WHITE, NameMark
 
 
-def name_marks(result: GradingResult, drawn: tuple[str, ...] = ()) -> list[NameMark]:
+def name_marks(result: GradingResult, drawn: tuple[str, ...] = (), drawing: str | None = None) -> list[NameMark]:
     """Return the names of a result's discs, and of the missing levels whose place is in the image.
 
     Parameters
@@ -18,12 +18,14 @@ def name_marks(result: GradingResult, drawn: tuple[str, ...] = ()) -> list[NameM
     result : GradingResult
     drawn : tuple of str
         Levels whose masks were drawn since they were graded: their grade is marked by an exclamation mark.
+    drawing : str or None
+        Missing level that is being drawn: nothing stands where the disc is drawn.
     """
     marks = [_mark(result, disc, disc.level in drawn) for disc in result.discs]
     return marks + [
         NameMark(level, f"{level}?", WHITE, result.volume.lps_mm(result.slice_index, *place), missing=True)
         for level, place in missing_places(result).items()
-        if is_in_image(result, place)
+        if level != drawing and is_in_image(result, place)
     ]
 
 

@@ -28,7 +28,9 @@ class OnImage:
     def __init__(self, back: Callable[[], None]) -> None:
         self.names, self.note = DiscNames(), ViewNote(at_bottom=True, clicked=back)
 
-    def show(self, case: GradedCase, drawn: tuple[str, ...], chosen: str | None) -> None:
+    def show(
+        self, case: GradedCase, drawn: tuple[str, ...], chosen: str | None, drawing: str | None = None
+    ) -> None:
         """Show the names of a case where its discs are shown, and a way back where another slice is.
 
         Parameters
@@ -38,6 +40,8 @@ class OnImage:
             Levels whose masks were drawn since they were graded.
         chosen : str or None
             Level of the selected row.
+        drawing : str or None
+            Missing level that is being drawn.
         """
         try:
             viewed = viewed_slice(case.volumeNode)
@@ -46,7 +50,7 @@ class OnImage:
             return
         result, display = case.result, case.segmentationNode.GetDisplayNode()
         visible = display is not None and bool(display.GetVisibility())
-        self.names.show(name_marks(result, drawn) if visible else (), _shown_slice(case), chosen)
+        self.names.show(name_marks(result, drawn, drawing) if visible else (), _shown_slice(case), chosen)
         text = _("Graded on slice {slice}: click here to go back.").format(slice=result.stored_slice_index)
         self.note.show("" if viewed in (None, result.slice_index) else text, case.volumeNode, READING_VIEW)
 

@@ -496,7 +496,8 @@ class GradingPanel(VTKObservationMixin):
         if case is None or self.state.is_stale:
             self.on_image.clear()
         else:
-            self.on_image.show(case, self.state.drawn, self.result.level or self.result.missing_level)
+            drawing = self.correct.edited_level if self.correct.sketch else None
+            self.on_image.show(case, self.state.drawn, self.result.level or self.result.missing_level, drawing)
 
     def _back_to_slice(self) -> None:
         if self.case is not None and self.case.is_alive():
