@@ -28,9 +28,7 @@ class OnImage:
     def __init__(self, back: Callable[[], None]) -> None:
         self.names, self.note = DiscNames(), ViewNote(at_bottom=True, clicked=back)
 
-    def show(
-        self, case: GradedCase, drawn: tuple[str, ...], chosen: str | None, drawing: str | None = None
-    ) -> None:
+    def show(self, case: GradedCase, drawn: tuple[str, ...], chosen: str | None, drawing: str | None = None) -> None:
         """Show the names of a case where its discs are shown, and a way back where another slice is.
 
         Parameters

@@ -356,7 +356,7 @@ class GradingPanel(VTKObservationMixin):
         elif self.input.refusal:
             self.run.allow(False, self.input.refusal)
         else:
-            self.run.allow(True, _("Segment and grade the lumbar discs of the selected volume."))
+            self.run.allow(True, _("Segment and grade the lumbar discs of the selected volume. Key: Ctrl+Return"))
             if self.entered:
                 self.jobs.warm_up_soon()
         shown = self.case.volumeNode if self.case is not None and self.case.is_alive() else None
