@@ -585,6 +585,9 @@ class RandomUser:
     def save(self) -> None:
         from LumbarDiscGradingLib.report.text import report_text
 
+        self.host.wait_until(lambda: not self.panel.arrivals.looking)
+        if not self.settled:  # the study that was just loaded took its place
+            return
         ui, path = self.host.ui, self.folder / self.random.choice(["x.csv", "x.json"])
         ui.saveCollapsibleButton.collapsed = False
         path.unlink(missing_ok=True)
