@@ -58,9 +58,7 @@ def names(host: Any) -> Iterator[Any]:
 def shown_slice(case: Any) -> Any:
     from LumbarDiscGradingLib.panel.shared.disc_names import ShownSlice
 
-    step = case.result.volume.index_to_lps[:3, 0]
-    thickness = float(np.linalg.norm(step))
-    return ShownSlice(case.volumeNode, tuple(float(value) for value in step / thickness), thickness)
+    return ShownSlice.of(case.volumeNode, case.result.volume)
 
 
 def marks_of(result: Any, *drawn: str) -> list[Any]:

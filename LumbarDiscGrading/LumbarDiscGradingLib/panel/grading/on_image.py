@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 from slicer.i18n import tr as _
 
 from ...imaging.volume import ImagingError
@@ -48,7 +47,8 @@ class OnImage:
             return
         result, display = case.result, case.segmentationNode.GetDisplayNode()
         visible = display is not None and bool(display.GetVisibility())
-        self.names.show(name_marks(result, drawn, drawing) if visible else (), _shown_slice(case), chosen)
+        shown = ShownSlice.of(case.volumeNode, result.volume)
+        self.names.show(name_marks(result, drawn, drawing) if visible else (), shown, chosen)
         text = _("Graded on slice {slice}: click here to go back.").format(slice=result.stored_slice_index)
         self.note.show("" if viewed in (None, result.slice_index) else text, case.volumeNode, READING_VIEW)
 
@@ -56,10 +56,3 @@ class OnImage:
         """Take everything away."""
         self.names.clear()
         self.note.clear()
-
-
-def _shown_slice(case: GradedCase) -> ShownSlice:
-    step = case.result.volume.index_to_lps[:3, 0]
-    thickness = float(np.linalg.norm(step))
-    x, y, z = (step / thickness).tolist()
-    return ShownSlice(case.volumeNode, (x, y, z), thickness)

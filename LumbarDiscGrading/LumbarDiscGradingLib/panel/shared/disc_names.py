@@ -11,6 +11,7 @@ import slicer
 import vtk
 from slicer.util import arrayFromVTKMatrix
 
+from ...imaging.volume import SagittalVolume
 from .text_size import text_box
 
 FONT_SIZE_PX = 17
@@ -62,6 +63,14 @@ class ShownSlice:
     volumeNode: Any
     normal_lps: tuple[float, float, float]
     thickness_mm: float
+
+    @classmethod
+    def of(cls, volumeNode: Any, volume: SagittalVolume, slices: int = 1) -> ShownSlice:
+        """Return a sagittal slice of a volume, as thick as so many of its slices."""
+        step = volume.index_to_lps[:3, 0]
+        thickness = float(np.linalg.norm(step))
+        x, y, z = (step / thickness).tolist()
+        return cls(volumeNode, (x, y, z), slices * thickness)
 
 
 class DiscNames:

@@ -27,10 +27,7 @@ def name_marks(work: CaseAtHand) -> list[NameMark]:
 
 def shown_volume(scene: CaseScene) -> ShownSlice:
     """Return the whole stack as one thick slice: a disc's place in the plane is much the same on all its slices."""
-    step = scene.volume.index_to_lps[:3, 0]
-    thickness = float(np.linalg.norm(step))
-    x, y, z = (step / thickness).tolist()
-    return ShownSlice(scene.volumeNode, (x, y, z), 2 * thickness * scene.volume.slice_count)
+    return ShownSlice.of(scene.volumeNode, scene.volume, 2 * scene.volume.slice_count)
 
 
 def _text(work: CaseAtHand, level: str) -> str:
