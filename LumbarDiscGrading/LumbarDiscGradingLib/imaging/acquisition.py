@@ -85,9 +85,11 @@ class Acquisition:
         Samples of each pixel; more than one is no acquired image.
     echo_time_ms, repetition_time_ms, inversion_time_ms : float or None
     diffusion_b_value : float or None
-    image_type, scanning_sequence, scan_options : tuple of str
+    echo_number : int or None
+    image_type, scanning_sequence, scan_options, suppression : tuple of str
         In upper case.
-    body_part : str
+    inversion_recovery : bool
+    body_part, stated_contrast : str
         In upper case.
     labels : str
         Description, protocol and sequence name, in lower case.
@@ -102,6 +104,10 @@ class Acquisition:
     echo_time_ms: float | None = None
     repetition_time_ms: float | None = None
     inversion_time_ms: float | None = None
+    echo_number: int | None = None
+    suppression: tuple[str, ...] = ()
+    inversion_recovery: bool = False
+    stated_contrast: str = ""
     acquisition: int | None = None
     temporal_position: int | None = None
     diffusion_b_value: float | None = None
@@ -154,6 +160,8 @@ def is_fat_suppressed(acquisition: Acquisition) -> bool:
     return (
         bool(FAT_SUPPRESSION_WORDS.search(acquisition.labels))
         or any(option in FAT_SUPPRESSION_OPTIONS for option in acquisition.scan_options)
+        or any("FAT" in kind for kind in acquisition.suppression)
+        or (acquisition.inversion_recovery and inversion_ms is None)
         or (inversion_ms is not None and 0 < inversion_ms < STIR_INVERSION_TIMES_MS[1])
     )
 
@@ -286,7 +294,8 @@ def _computed_kind(acquisition: Acquisition) -> str:
 
 def _is_diffusion(acquisition: Acquisition) -> bool:
     return (
-        bool(acquisition.diffusion_b_value)
+        acquisition.stated_contrast == "DIFFUSION"
+        or bool(acquisition.diffusion_b_value)
         or "EP" in acquisition.scanning_sequence
         or bool(DIFFUSION_WORDS.search(acquisition.labels))
     )

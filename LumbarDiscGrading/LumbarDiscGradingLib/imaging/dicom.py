@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
@@ -14,14 +15,18 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from .admission import UnsuitableImageError, require_mr_like, require_size
-from .dicom_frames import DicomFrame, DicomStack, frames_of, stacks_of
+from .dicom_frames import DicomFrame, frames_of
 from .dicom_series import choose_stack
+from .dicom_study.people import numbered_people
+from .dicom_study.stacks import DicomStack, stacks_of, step_tolerance_mm
 from .file_integrity import UnreadableFileError, native_messages_hidden
 from .stated_geometry import TYPICAL_FIELD_OF_VIEW_MM, sagittal_from_stored
 from .volume import ImagingError, SagittalVolume, VolumeSource
 
 PREAMBLE_BYTES = 128
 DICOM_MAGIC = b"DICM"
+IMAGE_TAGS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImagePositionPatient")
+"""One of these is in every image; anonymisers drop some."""
 DICOM_SUFFIXES = (".dcm", ".ima")
 SKIPPED_NAMES = ("DICOMDIR", "LOCKFILE", "VERSION")
 NUMPY_SYNTAXES = (
@@ -39,10 +44,6 @@ RESCALE_KEYWORDS = (
     "PixelValueTransformationSequence",
     "RealWorldValueMappingSequence",
 )
-
-POSITION_TOLERANCE_MM = 0.1
-POSITION_TOLERANCE_SHARE = 0.05
-"""Slice distances may differ by this much, or by this share of the distance, before slices count as missing."""
 
 DEFAULT_SLICE_THICKNESS_MM = 4.0
 """Used for a single slice whose thickness is not stated (no result depends on it)."""
@@ -76,14 +77,15 @@ def read_dicom(path: Path, name: str, series_uid: str | None = None) -> tuple[Sa
     ImagingError
         If there is no DICOM image, no suitable series, or the chosen one has missing slices.
     """
-    candidates = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    candidates = [path] if path.is_file() else files_below(path)
     frames = tuple(frame for file in candidates for frame in _frames_of_file(file))
     if not frames:
         raise UnreadableFileError(
             "There is no DICOM image in it; give the folder that holds the DICOM files of the study."
         )
-    stack, notes = choose_stack(stacks_of(frames), series_uid, is_single_file=path.is_file())
-    volume = _volume_of(stack, name, notes)
+    stacks = study_stacks(frames)
+    stack, notes = choose_stack(stacks, series_uid, is_single_file=path.is_file())
+    volume = _volume_of(stack, name, (*notes, *_left_out(stack, frames)))
     return volume, tuple(dict.fromkeys(frame.path for frame in stack.frames))
 
 
@@ -97,7 +99,7 @@ def header_of(path: Path) -> pydicom.Dataset | None:
     try:
         with _pydicom_quiet():
             header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
-            is_image = "SOPClassUID" in header and "Rows" in header and "Columns" in header
+            is_image = "Rows" in header and "Columns" in header and any(tag in header for tag in IMAGE_TAGS)
     except Exception:  # pydicom raises nearly anything on bytes that are not DICOM
         return None
     return header if is_image else None
@@ -117,7 +119,66 @@ def _frames_of_file(path: Path) -> Iterable[DicomFrame]:
     if path.name.upper() in SKIPPED_NAMES or not (may_lack_preamble or _has_preamble(path)):
         return ()
     header = header_of(path)
-    return frames_of(header, path) if header is not None else ()
+    if header is None:
+        return ()
+    with _pydicom_quiet():
+        return frames_of(header, path)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return the files in a folder and its subfolders, linked ones included, each folder once."""
+    found, seen = [], set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(root)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [path for name in names if (path := Path(root) / name).is_file()]
+    return sorted(found)
+
+
+def study_stacks(frames: tuple[DicomFrame, ...]) -> tuple[DicomStack, ...]:
+    """Put frames together into stacks, those of each person apart."""
+    numbers = numbered_people([frame.person for frame in frames], [frame.path.parent for frame in frames])
+    return tuple(
+        stack
+        for person in sorted(set(numbers))
+        for stack in stacks_of(
+            (frame for frame, number in zip(frames, numbers, strict=True) if number == person), _same_pixels
+        )
+    )
+
+
+def _same_pixels(one: DicomFrame, other: DicomFrame) -> bool:
+    """Whether two frames have the same values; those that cannot be decoded are not the same."""
+    try:
+        first, second = (
+            values if frame.frame_index is None else values[frame.frame_index]
+            for frame, values in ((frame, _decode(frame.path)) for frame in (one, other))
+        )
+    except UnreadableFileError:
+        return False
+    return bool(np.array_equal(first, second)) and (one.slope, one.intercept) == (other.slope, other.intercept)
+
+
+def _left_out(stack: DicomStack, frames: tuple[DicomFrame, ...]) -> tuple[str, ...]:
+    """Say what of a folder was left out that a reader would not expect to be."""
+    said = []
+    numbers = numbered_people([frame.person for frame in frames], [frame.path.parent for frame in frames])
+    people = len(set(numbers))
+    if people > 1:
+        person = numbers[frames.index(stack.first)]
+        count = sum(number != person for number in numbers)
+        said.append(
+            f"The folder seems to hold images of {people} people; {count} images of the others were left out: give the "
+            f"folder of one person."
+        )
+    if len(stack.frames) == 1 and len(frames) > 1:
+        said.append(f"A single slice was taken out of {len(frames)} images; check that the series is complete.")
+    if stack.repeated:
+        said.append(f"{stack.repeated} images with the place and pixels of others were counted once.")
+    return tuple(said)
 
 
 def _volume_of(stack: DicomStack, name: str, notes: tuple[str, ...]) -> SagittalVolume:
@@ -149,7 +210,7 @@ def _index_to_lps(stack: DicomStack) -> NDArray[np.float64]:
         return matrix
     positions = np.array([frame.position_lps for frame in stack.frames])
     steps = np.diff(np.array([frame.depth_mm for frame in stack.frames]))
-    tolerance_mm = max(POSITION_TOLERANCE_MM, POSITION_TOLERANCE_SHARE * float(np.median(steps)))
+    tolerance_mm = step_tolerance_mm(steps)
     missing = int(np.round(steps / np.median(steps) - 1).clip(0).sum())
     if np.ptp(steps) > tolerance_mm:
         count = (
@@ -180,6 +241,8 @@ def _pixels(stack: DicomStack) -> list[NDArray]:
             raise UnsuitableImageError("The DICOM images are not grey-scale; load the original sagittal T2 series.")
         if (frame.slope, frame.intercept) != (1.0, 0.0):
             plane = plane.astype(np.float32) * np.float32(frame.slope) + np.float32(frame.intercept)
+        if frame.inverted_about is not None:
+            plane = np.float32(frame.inverted_about) - plane.astype(np.float32)
         planes.append(plane)
     return planes
 

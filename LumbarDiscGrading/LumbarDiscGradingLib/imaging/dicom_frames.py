@@ -1,10 +1,9 @@
-"""One frame of a DICOM image with what tells it apart from others, and stacks of frames that belong together."""
+"""One frame of a DICOM image with what tells it apart from others."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,15 +12,8 @@ import pydicom
 from numpy.typing import NDArray
 
 from .acquisition import Acquisition
-
-ORIENTATION_DECIMALS = 2
-"""Direction cosines that agree to this many decimals belong to one stack (0.01 is about half a degree)."""
-
-SAME_POSITION_MM = 0.05
-"""Frames nearer to each other than this along the slice normal lie at one position."""
-
-SPLIT_KEYS = ("echo_time_ms", "acquisition", "temporal_position", "image_type", "diffusion_b_value")
-"""What may tell frames at one position apart, in the order in which it is tried."""
+from .dicom_study.people import Person
+from .volume import ImagingError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +24,8 @@ class DicomFrame(Acquisition):
     """
 
     path: Path
+    person: Person = field(default_factory=Person)
+    inverted_about: float | None = None
     frame_index: int | None
     instance_uid: str
     series_uid: str
@@ -62,30 +56,6 @@ class DicomFrame(Acquisition):
         return float(self.normal_lps @ np.array(self.position_lps))
 
 
-@dataclass(frozen=True)
-class DicomStack:
-    """Frames of one series, orientation, matrix and contrast, in the order of their position along the slice normal."""
-
-    frames: tuple[DicomFrame, ...]
-
-    @property
-    def first(self) -> DicomFrame:
-        """The frame with the lowest position; it stands for what all have in common."""
-        return self.frames[0]
-
-    @property
-    def slice_distance_mm(self) -> float:
-        """Usual distance of neighbouring frames, 0 where there is none."""
-        if len(self.frames) < 2 or not self.first.has_geometry:
-            return 0.0
-        return float(np.median(np.diff([frame.depth_mm for frame in self.frames])))
-
-    @property
-    def has_repeated_positions(self) -> bool:
-        """Whether several frames lie at one position although nothing in their headers tells them apart."""
-        return bool(self.first.has_geometry and _positions_repeat(self.frames))
-
-
 def frames_of(header: pydicom.Dataset, path: Path) -> tuple[DicomFrame, ...]:
     """Return the frames that a DICOM header describes, one or, for an enhanced multi-frame image, several.
 
@@ -103,49 +73,12 @@ def frames_of(header: pydicom.Dataset, path: Path) -> tuple[DicomFrame, ...]:
             return ()
         return (_frame(_Lookup(header), path, None),)
     shared = (header.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()])[0]
+    stated = int(_number(header, "NumberOfFrames") or 1)
+    if stated != len(per_frame):
+        raise ImagingError(
+            f"An enhanced image has {stated} frames but describes {len(per_frame)} of them; export the series again."
+        )
     return tuple(_frame(_Lookup(header, groups, shared), path, index) for index, groups in enumerate(per_frame))
-
-
-def stacks_of(frames: Iterable[DicomFrame]) -> tuple[DicomStack, ...]:
-    """Group frames by series, orientation and matrix, and by echo, acquisition … where positions repeat."""
-    groups: dict[tuple, list[DicomFrame]] = defaultdict(list)
-    seen: set[tuple[str, int | None]] = set()
-    for frame in frames:
-        identity = (frame.instance_uid, frame.frame_index)
-        if frame.instance_uid and identity in seen:
-            continue  # the same image stored twice
-        seen.add(identity)
-        groups[_stack_key(frame)].append(frame)
-    stacks = [stack for members in groups.values() for stack in _split(members, SPLIT_KEYS)]
-    return tuple(sorted(stacks, key=lambda stack: (stack.first.series_number or 0, stack.first.series_uid)))
-
-
-def _stack_key(frame: DicomFrame) -> tuple:
-    key: tuple = (frame.series_uid, frame.rows, frame.columns, frame.samples)
-    if not frame.has_geometry:
-        return (*key, None)
-    cosines = (
-        np.round([*(frame.row_direction_lps or ()), *(frame.column_direction_lps or ())], ORIENTATION_DECIMALS) + 0.0
-    )
-    spacing = np.round(frame.pixel_spacing_mm or (), 3)
-    return (*key, tuple(cosines.tolist()), tuple(spacing.tolist()))
-
-
-def _split(frames: list[DicomFrame], keys: tuple[str, ...]) -> list[DicomStack]:
-    if not frames[0].has_geometry:
-        return [DicomStack(tuple(frames))]
-    frames = sorted(frames, key=lambda frame: frame.depth_mm)
-    if not _positions_repeat(frames) or not keys:
-        return [DicomStack(tuple(frames))]
-    parts: dict[Any, list[DicomFrame]] = defaultdict(list)
-    for frame in frames:
-        parts[getattr(frame, keys[0])].append(frame)
-    return [stack for part in parts.values() for stack in _split(part, keys[1:])]
-
-
-def _positions_repeat(frames: Iterable[DicomFrame]) -> bool:
-    depths = np.array([frame.depth_mm for frame in frames])
-    return bool(np.any(np.diff(depths) < SAME_POSITION_MM))
 
 
 class _Lookup:
@@ -156,18 +89,24 @@ class _Lookup:
         self._groups = groups
 
     def get(self, keyword: str) -> Any:
-        for groups in self._groups:
-            for element in groups:
-                if element.VR == "SQ" and element.value and keyword in element.value[0]:
-                    return element.value[0].get(keyword)
-        return self._header.get(keyword)
+        with suppress(Exception):  # pydicom raises nearly anything on a value that does not fit its tag
+            for groups in self._groups:
+                for element in groups:
+                    if element.VR == "SQ" and element.value and keyword in element.value[0]:
+                        return element.value[0].get(keyword)
+            return self._header.get(keyword)
+        return None
 
 
 def _frame(lookup: _Lookup, path: Path, index: int | None) -> DicomFrame:
     orientation = _numbers(lookup, "ImageOrientationPatient", 6)
     centers, widths = _numbers(lookup, "WindowCenter"), _numbers(lookup, "WindowWidth")
     thickness = _number(lookup, "SpacingBetweenSlices") or _number(lookup, "SliceThickness")
-    echo_time = _number(lookup, "EchoTime")
+    slope, intercept = _number(lookup, "RescaleSlope") or 1.0, _number(lookup, "RescaleIntercept") or 0.0
+    window = (centers[0], widths[0]) if centers and widths and widths[0] > 0 else None
+    inverted_about = _inverted_about(lookup, slope, intercept)
+    if window is not None and inverted_about is not None:
+        window = inverted_about - window[0], window[1]
     return DicomFrame(
         path=path,
         frame_index=index,
@@ -184,23 +123,53 @@ def _frame(lookup: _Lookup, path: Path, index: int | None) -> DicomFrame:
         column_direction_lps=_unit(orientation[3:]) if orientation else None,
         pixel_spacing_mm=cast("tuple[float, float] | None", _numbers(lookup, "PixelSpacing", 2)),
         slice_thickness_mm=abs(thickness) if thickness else None,
-        echo_time_ms=echo_time if echo_time is not None else _number(lookup, "EffectiveEchoTime"),
-        repetition_time_ms=_number(lookup, "RepetitionTime"),
-        inversion_time_ms=_number(lookup, "InversionTime"),
+        person=_person(lookup),
+        inverted_about=inverted_about,
+        echo_time_ms=_number(lookup, "EchoTime") or _number(lookup, "EffectiveEchoTime") or None,
+        repetition_time_ms=_number(lookup, "RepetitionTime") or None,
+        inversion_time_ms=_number(lookup, "InversionTime") or _number(lookup, "InversionTimes"),
+        echo_number=_integer(lookup, "EchoNumbers"),
         acquisition=_integer(lookup, "AcquisitionNumber"),
         temporal_position=_integer(lookup, "TemporalPositionIdentifier"),
         diffusion_b_value=_number(lookup, "DiffusionBValue"),
         image_type=_words(lookup, "FrameType") or _words(lookup, "ImageType"),
         scanning_sequence=_words(lookup, "ScanningSequence"),
         scan_options=_words(lookup, "ScanOptions"),
+        suppression=_words(lookup, "SpectrallySelectedSuppression"),
+        inversion_recovery=str(lookup.get("InversionRecovery") or "").upper() == "YES",
+        stated_contrast=str(lookup.get("AcquisitionContrast") or "").upper(),
         body_part=str(lookup.get("BodyPartExamined") or "").upper(),
         labels=" ".join(
             str(lookup.get(keyword) or "") for keyword in ("SeriesDescription", "ProtocolName", "SequenceName")
-        ).lower(),
-        slope=_number(lookup, "RescaleSlope") or 1.0,
-        intercept=_number(lookup, "RescaleIntercept") or 0.0,
-        window=(centers[0], widths[0]) if centers and widths and widths[0] > 0 else None,
+        )
+        .lower()
+        .strip(),
+        slope=slope,
+        intercept=intercept,
+        window=window,
     )
+
+
+def _person(lookup: Any) -> Person:
+    keywords = (
+        "PatientID",
+        "IssuerOfPatientID",
+        "PatientName",
+        "PatientBirthDate",
+        "PatientSex",
+        "StudyInstanceUID",
+        "FrameOfReferenceUID",
+    )
+    return Person(*(str(lookup.get(keyword) or "").strip() for keyword in keywords))
+
+
+def _inverted_about(lookup: Any, slope: float, intercept: float) -> float | None:
+    """Return the sum of the lowest and the highest possible value where low values are to be shown bright."""
+    inverse = str(lookup.get("PresentationLUTShape") or "").upper() == "INVERSE"
+    if str(lookup.get("PhotometricInterpretation") or "").upper() != "MONOCHROME1" and not inverse:
+        return None
+    bits, signed = _integer(lookup, "BitsStored") or 16, bool(_integer(lookup, "PixelRepresentation"))
+    return slope * (-1 if signed else 2**bits - 1) + 2 * intercept
 
 
 def _numbers(lookup: Any, keyword: str, count: int | None = None) -> tuple[float, ...] | None:

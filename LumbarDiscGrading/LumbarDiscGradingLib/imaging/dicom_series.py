@@ -8,7 +8,7 @@ import numpy as np
 
 from .acquisition import GRADED_CONTRASTS, contrast_of, doubts, order_in_study, suitability
 from .admission import UnsuitableImageError, require_mr_modality
-from .dicom_frames import DicomStack
+from .dicom_study.stacks import DicomStack
 from .volume import CANONICAL_AXES_LPS, MAX_OBLIQUE_DEGREES, ImagingError
 
 
@@ -56,7 +56,7 @@ def choose_stack(
         If there is none.
     """
     given = is_single_file or series_uid is not None
-    considered = tuple(stack for stack in stacks if series_uid is None or stack.first.series_uid == series_uid)
+    considered = tuple(stack for stack in stacks if series_uid is None or series_uid in stack.series_uids)
     if not considered:
         raise ImagingError("There is no series with that SeriesInstanceUID; give one that the folder holds.")
     modalities = {stack.first.modality for stack in considered}

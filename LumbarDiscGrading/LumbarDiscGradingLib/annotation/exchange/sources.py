@@ -12,8 +12,8 @@ import pydicom
 from ...dataset.importing import IMAGE_ENDING, LABELS_ENDING, VOLUME_SUFFIXES
 from ...dataset.labelled import read_grades
 from ...dataset.manifest import GRADES_NAME, DatasetError
-from ...imaging.dicom import SKIPPED_NAMES, header_of, is_dicom_file
-from ...imaging.dicom_frames import DicomFrame, frames_of, stacks_of
+from ...imaging.dicom import SKIPPED_NAMES, header_of, is_dicom_file, study_stacks
+from ...imaging.dicom_frames import DicomFrame, frames_of
 from ...imaging.dicom_series import choose_stack
 from ...imaging.reading import PICTURE_SUFFIXES, stem_of
 from ...imaging.volume import ImagingError
@@ -154,7 +154,7 @@ def _of_dicom(files: list[Path], path: Path, alone: bool = True) -> ImportSource
     first = next(iter(headers.values()), pydicom.Dataset())
     patient = str(first.get("PatientID", "")) or str(first.get("StudyInstanceUID", "")) or path.name
     try:
-        stack, _ = choose_stack(stacks_of(tuple(frames)), None, path.is_file())
+        stack, _ = choose_stack(study_stacks(tuple(frames)), None, path.is_file())
     except (ImagingError, ValueError):
         return ImportSource(path, "dicom", patient)  # reading it will say what is wrong
     chosen = headers[stack.first.path]
