@@ -59,3 +59,34 @@ def test_linked_folders_are_searched(tmp_path):
     (tmp_path / "given").mkdir()
     (tmp_path / "given" / "link").symlink_to(tmp_path / "real", target_is_directory=True)
     assert read_volume(tmp_path / "given").slice_count == 9
+
+
+DIXON = {"in": ("IN_PHASE", 3), "water": ("WATER", 2), "fat": ("FAT", 1), "opposed": ("OPP_PHASE", 0)}
+
+
+@pytest.mark.parametrize(
+    ("there", "taken"), [(("fat", "water", "in", "opposed"), "in"), (("opposed", "water"), "water")]
+)
+def test_of_a_dixon_acquisition_in_phase_else_water_is_taken(tmp_path, there, taken):
+    for number, part in enumerate(there):
+        kind, offset = DIXON[part]
+        write_series(tmp_path, Series(VOXELS + offset, number=number), ImageType=["DERIVED", "PRIMARY", "M", kind])
+    assert np.array_equal(read_volume(tmp_path).voxels, VOXELS[::-1] + DIXON[taken][1])
+
+
+def test_of_two_stations_the_lower_one_is_taken(tmp_path):
+    write_series(tmp_path, Series(VOXELS, number=1, origin_lps=(-20.0, -90.0, 420.0)))
+    write_series(tmp_path, Series(VOXELS + 1, number=2))
+    assert np.array_equal(read_volume(tmp_path).voxels, VOXELS[::-1] + 1)
+
+
+@pytest.mark.parametrize("attributes", [{"SeriesDescription": "sag t2 different"}, {"EchoTime": 55.0}])
+def test_words_and_times_near_to_another_contrast_do_not_refuse_t2(tmp_path, attributes):
+    write_series(tmp_path, Series(VOXELS, attributes={**T2_TIMES, **attributes}))
+    assert "sagittal, T2," in read_volume(tmp_path).notes[0]
+
+
+@pytest.mark.parametrize("kind", ["MPR", "COMPOSED"])
+def test_a_computed_series_is_taken_with_a_doubt_where_it_is_the_only_one(tmp_path, kind):
+    write_series(tmp_path, Series(VOXELS), ImageType=["DERIVED", "SECONDARY", kind])
+    assert any(f"computed ({kind})" in note for note in read_volume(tmp_path).notes)

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-T2_MIN_ECHO_TIME_MS = 60.0
+T2_MIN_ECHO_TIME_MS = 50.0
 T1_MAX_REPETITION_TIME_MS = 1000.0
 """Spin-echo contrast by its times: T2 needs a long echo time and a long repetition time, T1 has both short."""
 
@@ -26,7 +26,13 @@ MIN_STACK_SLICES = 5
 LOCALIZER_MAX_SLICES, LOCALIZER_MIN_DISTANCE_MM = 5, 6.0
 """Few slices so far apart are those of a localizer: the distance in diagnostic sagittal series is 3 to 5.5 mm."""
 
-COMPUTED_KINDS = ("MPR", "PROJECTION IMAGE", "MIP", "MIN IP", "SUBTRACTION", "ADC", "SECONDARY CAPTURE")
+REFORMATTED_KINDS = ("MPR", "COMPOSED")
+"""Computed from acquired slices that keep their contrast: taken where there is nothing else, with a doubt."""
+COMPUTED_KINDS = ("PROJECTION IMAGE", "MIP", "MIN IP", "SUBTRACTION", "ADC", "SECONDARY CAPTURE")
+DIXON_EXCLUDED_KINDS = ("FAT", "F", "OPP_PHASE", "OUT_PHASE", "OUT_OF_PHASE", "OPPOSED_PHASE", "OP")
+IN_PHASE_KINDS = ("IN_PHASE", "IP")
+WATER_KINDS = ("WATER", "W")
+"""Components of a Dixon acquisition as ImageType names them."""
 MAGNITUDE_EXCLUDES = ("P", "PHASE", "R", "REAL", "I", "IMAGINARY")
 FAT_SUPPRESSION_OPTIONS = ("FS", "SFS", "FATSAT", "FAT_SAT")
 """Scan options (0018,0022) of fat suppression; SP is none of them, but spatial presaturation in front of the spine."""
@@ -38,7 +44,12 @@ LOCALIZER_WORDS = re.compile(
 FAT_SUPPRESSION_WORDS = re.compile(
     r"stir|tirm|spair|(?<![a-z])spir|dixon|fatsat|ideal|(?<![a-z])(fs|fsat|fat[ _-]?sat|water|wfs)(?![a-z])"
 )
-DIFFUSION_WORDS = re.compile(r"dwi|diff|(?<![a-z])adc(?![a-z])|trace|ep_b|ep2d")
+DIFFUSION_WORDS = re.compile(r"dwi|diffusion|(?<![a-z])adc(?![a-z])|trace|ep_b|ep2d")
+IN_PHASE_WORDS = re.compile(r"(?<![a-z])in[ _-]?phase|(?<=dixon)[a-z0-9 _-]*[ _-](in|ip)(?![a-z])")
+DIXON_EXCLUDED_WORDS = re.compile(
+    r"(opp(osed)?|out([ _-]?of)?)[ _-]?phase|dixon[a-z0-9 _-]*[ _-](opp?|out|f|fat)(?![a-z])|"
+    r"^fat:|(?<![a-z])fat[ _-]only"
+)
 FLAIR_WORDS = re.compile(r"flair")
 _BEFORE_CONTRAST = r"(?:(?<![a-z])|(?<=sag)|(?<=cor)|(?<=ax)|(?<=tra)|(?<=se)|(?<=cube)|(?<=space)|(?<=vista))"
 T2_WORDS = re.compile(_BEFORE_CONTRAST + r"t2(?!\d)")
@@ -127,11 +138,16 @@ def named_acquisition(name: str) -> Acquisition:
 def contrast_of(acquisition: Acquisition) -> Contrast:
     """Return the contrast of an image from its sequence times, or where these are missing from its labels.
 
-    T2 is an echo time of at least 60 ms with a repetition time of at least 1000 ms.
+    T2 is an echo time of at least 50 ms with a repetition time of at least 1000 ms.
     """
     if acquisition.samples > 1 or is_localizer(acquisition) or _computed_kind(acquisition):
         return Contrast.LOCALIZER
-    if _is_diffusion(acquisition) or not _is_magnitude(acquisition) or FLAIR_WORDS.search(acquisition.labels):
+    if (
+        is_fat_or_opposed(acquisition)
+        or _is_diffusion(acquisition)
+        or not _is_magnitude(acquisition)
+        or FLAIR_WORDS.search(acquisition.labels)
+    ):
         return Contrast.OTHER
     echo_ms, repetition_ms = acquisition.echo_time_ms, acquisition.repetition_time_ms
     long_repetition = repetition_ms is None or repetition_ms >= T1_MAX_REPETITION_TIME_MS
@@ -154,11 +170,23 @@ def is_localizer(acquisition: Acquisition) -> bool:
     )
 
 
+def is_fat_or_opposed(acquisition: Acquisition) -> bool:
+    """Whether the image is the fat or the opposed-phase component of a Dixon acquisition."""
+    if any(kind in (*IN_PHASE_KINDS, *WATER_KINDS) for kind in acquisition.image_type[2:]):
+        return False
+    return any(kind in DIXON_EXCLUDED_KINDS for kind in acquisition.image_type[2:]) or bool(
+        DIXON_EXCLUDED_WORDS.search(acquisition.labels)
+    )
+
+
 def is_fat_suppressed(acquisition: Acquisition) -> bool:
     """Whether the signal of fat is suppressed by inversion or saturation, as times, options or labels tell."""
     inversion_ms = acquisition.inversion_time_ms
+    if any(kind in IN_PHASE_KINDS for kind in acquisition.image_type) or IN_PHASE_WORDS.search(acquisition.labels):
+        return False
     return (
-        bool(FAT_SUPPRESSION_WORDS.search(acquisition.labels))
+        any(kind in WATER_KINDS for kind in acquisition.image_type[2:])
+        or bool(FAT_SUPPRESSION_WORDS.search(acquisition.labels))
         or any(option in FAT_SUPPRESSION_OPTIONS for option in acquisition.scan_options)
         or any("FAT" in kind for kind in acquisition.suppression)
         or (acquisition.inversion_recovery and inversion_ms is None)
@@ -193,6 +221,7 @@ def suitability(
         acquisition.modality not in ("MR", ""),
         rank,
         is_fat_suppressed(acquisition),
+        bool(_reformatted_kind(acquisition)),
         has_repeated_positions,
         is_of_other_region(acquisition),
         (acquisition.echo_time_ms or 0) >= MYELOGRAPHIC_ECHO_TIME_MS,
@@ -239,6 +268,8 @@ def _contrast_doubt(acquisition: Acquisition) -> str:
         kind = _computed_kind(acquisition)
         what = f"The image was computed ({kind}), not acquired" if kind else "The image is in color, not acquired"
         return f"{what}; load the original sagittal T2 series."
+    if (contrast is not Contrast.OTHER) and (kind := _reformatted_kind(acquisition)):
+        return f"The image was computed ({kind}), not acquired; load the original sagittal T2 series."
     if contrast is not Contrast.T2 and _is_diffusion(acquisition):
         return f"{_who(acquisition)} states a diffusion-weighted or echo-planar image; {NEEDS_T2}"
     if not _is_magnitude(acquisition):
@@ -289,7 +320,17 @@ def _who(acquisition: Acquisition) -> str:
 
 
 def _computed_kind(acquisition: Acquisition) -> str:
-    return next((word for word in COMPUTED_KINDS for kind in acquisition.image_type if word in kind), "")
+    return _kind_of(acquisition, COMPUTED_KINDS)
+
+
+def _reformatted_kind(acquisition: Acquisition) -> str:
+    return _kind_of(acquisition, REFORMATTED_KINDS)
+
+
+def _kind_of(acquisition: Acquisition, words: tuple[str, ...]) -> str:
+    """Return the first of some words that stands by itself in the image type: COMPRESSED is no MPR."""
+    kinds = acquisition.image_type
+    return next((word for word in words for kind in kinds if re.search(rf"(?<![A-Z]){word}(?![A-Z])", kind)), "")
 
 
 def _is_diffusion(acquisition: Acquisition) -> bool:

@@ -11,6 +11,9 @@ from .admission import UnsuitableImageError, require_mr_modality
 from .dicom_study.stacks import DicomStack
 from .volume import CANONICAL_AXES_LPS, MAX_OBLIQUE_DEGREES, ImagingError
 
+STATION_DISTANCE_MM = 80.0
+"""Of equally suitable series, one whose lower end lies this far above that of another does not show the sacrum."""
+
 
 class Plane(str, Enum):
     """Plane of a stack, the anatomical one nearest to it."""
@@ -69,15 +72,20 @@ def choose_stack(
         raise UnsuitableImageError(
             f"There is no sagittal T2 series among the images ({_listing(considered)}); load the sagittal T2 series."
         )
-    chosen = min(suitable, key=_order_of_preference)
+    lowest_mm = min(stack.lowest_mm for stack in suitable)
+    chosen = min(
+        suitable,
+        key=lambda stack: _order_of_preference(stack, stack.lowest_mm - lowest_mm > STATION_DISTANCE_MM),
+    )
     note = _choice_note(chosen, [stack for stack in stacks if stack is not chosen])
     return chosen, (note, *doubts(chosen.first, len(chosen.frames), chosen.slice_distance_mm))
 
 
-def _order_of_preference(stack: DicomStack) -> tuple:
+def _order_of_preference(stack: DicomStack, is_upper_station: bool) -> tuple:
     frame, count = stack.first, len(stack.frames)
     return (
         *suitability(frame, count, stack.slice_distance_mm, stack.has_repeated_positions),
+        is_upper_station,
         *order_in_study(frame, count, max(frame.pixel_spacing_mm or (np.inf,))),
     )
 

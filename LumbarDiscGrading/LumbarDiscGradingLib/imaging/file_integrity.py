@@ -157,11 +157,29 @@ def _check_picture(path: Path) -> None:
 
 
 def _check_nifti(files: tuple[Path, ...], voxel_bytes: int) -> None:
-    _require_size(files, voxel_bytes + NIFTI1_HEADER_BYTES)
     for file_path in files:
         with _opened(file_path) as file:
-            count, spacing_mm = _nifti_spacing(file.read(NIFTI2_HEADER_BYTES))
+            header = file.read(NIFTI2_HEADER_BYTES)
+            count, spacing_mm = _nifti_spacing(header)
+        voxel_bytes = _stored_bytes(header) or voxel_bytes
         _require_lengths(abs(length) for length in spacing_mm[1 : 1 + min(max(count, 0), 3)])
+    _require_size(files, voxel_bytes + NIFTI1_HEADER_BYTES)
+
+
+def _stored_bytes(header: bytes) -> int:
+    """Return the bytes of all voxels as a NIfTI header states them: ITK widens integers that are to be scaled."""
+    for order in "<>":
+        size = struct.unpack(order + "i", header[:4])[0] if len(header) >= 4 else 0
+        if size == NIFTI1_HEADER_BYTES and len(header) >= NIFTI1_HEADER_BYTES:
+            count, *lengths = struct.unpack(order + "8h", header[40:56])
+            bits = struct.unpack(order + "h", header[72:74])[0]
+        elif size == NIFTI2_HEADER_BYTES and len(header) >= NIFTI2_HEADER_BYTES:
+            count, *lengths = struct.unpack(order + "8q", header[16:80])
+            bits = struct.unpack(order + "h", header[14:16])[0]
+        else:
+            continue
+        return math.prod(max(length, 1) for length in lengths[: min(max(count, 0), 7)]) * max(bits, 0) // 8
+    return 0
 
 
 def _nifti_spacing(header: bytes) -> tuple[int, tuple[float, ...]]:

@@ -171,6 +171,10 @@ def _read_with_itk(path: Path) -> tuple[sitk.Image, NDArray, tuple[str, ...]]:
     array = sitk.GetArrayFromImage(image)
     notes: tuple[str, ...] = ()
     if image.GetNumberOfComponentsPerPixel() > 1:
+        if path.suffix.lower() not in PICTURE_SUFFIXES and array.shape[-1] == 2 and np.ptp(array[..., 1]) > 0:
+            raise UnsuitableImageError(
+                "The file has two values for each voxel (two echoes?); save the later echo, the T2-weighted one, alone."
+            )
         array, notes = grey_values(array)
     if len(shape) > 3:
         array = array.reshape(array.shape[-3:])

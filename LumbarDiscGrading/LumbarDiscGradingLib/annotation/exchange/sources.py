@@ -15,6 +15,7 @@ from ...dataset.manifest import GRADES_NAME, DatasetError
 from ...imaging.dicom import SKIPPED_NAMES, header_of, is_dicom_file, study_stacks
 from ...imaging.dicom_frames import DicomFrame, frames_of
 from ...imaging.dicom_series import choose_stack
+from ...imaging.dicom_study.people import Person
 from ...imaging.reading import PICTURE_SUFFIXES, stem_of
 from ...imaging.volume import ImagingError
 from ..errors import StudyError
@@ -119,12 +120,14 @@ def _labelled(folder: Path, images: dict[str, Path]) -> list[ImportSource]:
 
 def _dicom_studies(folder: Path) -> Iterator[ImportSource]:
     """Yield each DICOM study below a folder: files of one patient and study instance belong together."""
-    studies: dict[tuple[str, str], list[Path]] = {}
+    studies: dict[tuple[str, ...], list[Path]] = {}
     for file in sorted(folder.rglob("*")):
         if file.is_file() and file.name.upper() not in SKIPPED_NAMES and is_dicom_file(file):
             header = header_of(file)
             if header is not None:
-                key = str(header.get("PatientID", "")), str(header.get("StudyInstanceUID", ""))
+                keywords = ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID")
+                key = tuple(str(header.get(keyword) or "") for keyword in keywords)
+                key += ("",) if key[-1] else (str(file.parent),)
                 studies.setdefault(key, []).append(file)
     for key, files in studies.items():
         parents = {file.parent for file in files}
@@ -151,8 +154,9 @@ def _of_dicom(files: list[Path], path: Path, alone: bool = True) -> ImportSource
         if header is not None:
             headers[file] = header
             frames += frames_of(header, file)
-    first = next(iter(headers.values()), pydicom.Dataset())
-    patient = str(first.get("PatientID", "")) or str(first.get("StudyInstanceUID", "")) or path.name
+    person = frames[0].person if frames else Person()
+    named = person.identifier if person.telling_identifier else ""  # a placeholder joins nobody
+    patient = named or person.study_uid or str(path.resolve())
     try:
         stack, _ = choose_stack(study_stacks(tuple(frames)), None, path.is_file())
     except (ImagingError, ValueError):
