@@ -370,3 +370,17 @@ def test_real_volumes_and_pictures_are_read(shared_data):
     assert volume.slice_count == 15 and volume.spacing_mm == pytest.approx((0.9, 0.46875, 0.46875), abs=1e-3)
     flat = read_volume(next(iter(sorted((shared_data / "sudirman_t2").glob("*_t2.png")))), pixel_size_mm=0.6875)
     assert flat.voxels.shape == (1, 384, 384) and flat.scale_known
+
+
+def test_integers_that_a_nifti_header_scales_are_read(tmp_path):
+    data = bytearray(written(sagittal_image(), tmp_path / "scaled.nii").read_bytes())
+    struct.pack_into("<ff", data, 112, 2.0, 5.0)  # slope and intercept
+    (tmp_path / "scaled.nii").write_bytes(data)
+    assert np.array_equal(read_volume(tmp_path / "scaled.nii").voxels, mr_voxels() * 2.0 + 5.0)
+    (tmp_path / "scaled.nii").write_bytes(data[:-40])
+    assert "damaged" in refusal(tmp_path / "scaled.nii")
+
+
+def test_two_echoes_in_one_file_are_refused(tmp_path):
+    echoes = np.stack([mr_voxels(), mr_voxels()[::-1]], axis=-1)
+    assert "later echo" in refusal(written(sagittal_image(echoes, is_vector=True), tmp_path / "echoes.nrrd"))
