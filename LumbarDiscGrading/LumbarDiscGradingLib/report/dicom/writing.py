@@ -129,7 +129,7 @@ def _report(result: GradingResult, images: list[pydicom.Dataset], segmentation: 
         ),
     )
     groups = [
-        _group(result, disc, number, segmentation, uids[disc.level])
+        _group(result, disc, images, number, segmentation, uids[disc.level])
         for number, disc in enumerate(result.discs, start=1)
     ]
     content = hd.sr.MeasurementReport(
@@ -153,7 +153,9 @@ def _report(result: GradingResult, images: list[pydicom.Dataset], segmentation: 
     )
 
 
-def _group(result: GradingResult, disc: DiscGrade, number: int, segmentation: Any, uid: Any) -> Any:
+def _group(
+    result: GradingResult, disc: DiscGrade, images: list[pydicom.Dataset], number: int, segmentation: Any, uid: Any
+) -> Any:
     import highdicom as hd
 
     evaluations = []
@@ -166,8 +168,9 @@ def _group(result: GradingResult, disc: DiscGrade, number: int, segmentation: An
     reference = hd.sr.ReferencedSegmentationFrame.from_segmentation(segmentation, segment_number=number)
     for item in reference:
         referenced = item.ReferencedSOPSequence[0]
-        if "ReferencedSegmentNumber" in referenced and "ReferencedFrameNumber" in referenced:
-            del referenced.ReferencedFrameNumber  # a reference has one of them (PS3.3, C.17.5.1)
+        is_segment, has_frames = "ReferencedSegmentNumber" in referenced, "NumberOfFrames" in images[0]
+        if "ReferencedFrameNumber" in referenced and (is_segment or not has_frames):
+            del referenced.ReferencedFrameNumber  # not beside a segment, nor of an image without frames
     m = disc.measurements
     numbers: list[tuple[CodedTerm, float | None, CodedTerm]] = [
         (terms.HEIGHT, m.height_mm, terms.MILLIMETER),
