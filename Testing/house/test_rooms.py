@@ -29,7 +29,7 @@ PACKAGES_OF_ROOM = {
     "networks": IMAGE | {"torch"},
     "models": IMAGE | TORCH,
     "grading": IMAGE | TORCH,
-    "report": IMAGE | {"PIL"},
+    "report": IMAGE | {"PIL", "highdicom"},
     "evaluation": IMAGE | {"PIL", "torch", "monai", "sklearn", "matplotlib"},
     "training": IMAGE | TORCH | {"PIL", "lightning", "monai", "sklearn", "matplotlib", "rich", "tqdm"},
     "headless": IMAGE | MRML,

@@ -64,6 +64,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         action="store_true",
         help="show where the grading network looked on each disc: a picture, and a volume to lay over the input",
     )
+    parser.add_argument(
+        "--dicom",
+        action="store_true",
+        help="write a DICOM segmentation (STEM_seg.dcm) and a structured report (STEM_report.dcm) as well; of DICOM "
+        "inputs only, with the identity of the patient and the study; needs highdicom",
+    )
     add_model_option(parser)
     parser.set_defaults(func=_grade)
 
@@ -108,7 +114,7 @@ def _grade(arguments: argparse.Namespace) -> int:
     if not os.access(arguments.output, os.W_OK) or not arguments.output.is_dir():
         return complain(f"The output folder {arguments.output} cannot be written; choose another.")
     failures, stems = 0, _Stems()
-    with _Writer(arguments.output, arguments.scene) as writer:
+    with _Writer(arguments.output, arguments.scene, arguments.dicom) as writer:
         for path in arguments.inputs or [None]:
             failures += _grade_one(path, arguments, grader, writer, stems)
     return 1 if failures else 0
@@ -121,6 +127,8 @@ def _grade_one(
     try:
         volume = _read(path, arguments.pixel_size)
         index = None if arguments.stored_slice is None else volume.canonical_slice_index(arguments.stored_slice)
+        if arguments.dicom and not volume.source.dicom_files:
+            raise UserError("--dicom needs DICOM images to refer to, and this input has none; leave --dicom out.")
         result = grader.grade(volume, index)
         evidence = grader.evidence(result) if arguments.evidence else None
         stem = stems.unused(volume.source.name)
@@ -172,8 +180,8 @@ class _Stems:
 class _Writer:
     """Writes the files of a result into the output folder, all or none."""
 
-    def __init__(self, folder: Path, scene: bool) -> None:
-        self.folder, self.scene = folder, scene
+    def __init__(self, folder: Path, scene: bool, dicom: bool) -> None:
+        self.folder, self.scene, self.dicom = folder, scene, dicom
         self._core: SlicerCore | None = None
 
     def __enter__(self) -> _Writer:
@@ -199,6 +207,10 @@ class _Writer:
             if evidence is not None:
                 evidence_picture.save_picture(result, evidence, partial / f"{stem}_evidence.png")
                 evidence_picture.save_volume(evidence, partial / f"{stem}_evidence.nrrd")
+            if self.dicom:
+                from ..report.dicom.writing import write_dicom
+
+                write_dicom(result, partial / f"{stem}_seg.dcm", partial / f"{stem}_report.dcm")
             if self.scene:
                 files.write_scene(result, partial / f"{stem}.mrb", self._core, evidence)
             for file in sorted(partial.iterdir()):

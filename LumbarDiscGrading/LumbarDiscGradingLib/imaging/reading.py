@@ -102,6 +102,7 @@ def _read(path: Path, pixel_size_mm: float | None, series_uid: str | None) -> Sa
         raise UnreadableFileError("The file is empty; copy or export it again.")
     if path.is_dir() or is_dicom_file(path):
         volume, files = read_dicom(path, name, series_uid)
+        volume = replace(volume, source=replace(volume.source, dicom_files=files))
         sha256 = hashlib.sha256("".join(sorted(file_sha256(file) for file in files)).encode("ascii")).hexdigest()
     else:
         volume, sha256 = _read_image_file(path, name, pixel_size_mm), file_sha256(*data_files(path))

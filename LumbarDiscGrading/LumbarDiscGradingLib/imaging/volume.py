@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,8 @@ class VolumeSource:
         DICOM modality (``MR``, ``CT`` …) or empty when unknown.
     window : tuple of float or None
         DICOM window centre and width, when the file has one.
+    dicom_files : tuple of Path
+        The DICOM files that the voxels were read from, in any order; empty where they were not.
     """
 
     name: str = "volume"
@@ -53,6 +56,7 @@ class VolumeSource:
     sha256: str = ""
     modality: str = ""
     window: tuple[float, float] | None = None
+    dicom_files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
