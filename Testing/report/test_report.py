@@ -30,7 +30,7 @@ from LumbarDiscGradingLib.research_use import RESEARCH_USE
 
 HEADER = (
     "level,group,p_mild,p_moderate,p_serious,pfirrmann,slice,slice_center_lps_mm,height_mm,diameter_mm,area_mm2,"
-    "disc_height_index,signal_to_canal,confident,warnings,manual_changes"
+    "disc_height_index,signal_to_canal,confident,warnings,manual_changes,pfirrmann_set"
 )
 
 

@@ -128,6 +128,7 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
     from ..training.grading.cross_validation import first_round, informed
     from ..training.grading.disc_samples import collect_samples, split_samples
     from ..training.grading.export import save_grading_model
+    from ..training.grading.prediction_sets import with_prediction_sets
     from ..training.grading.train import fit_temperature, groups_of, predict, train_grading
 
     options = _run_options(arguments)
@@ -160,7 +161,7 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
     if temperature is None:
         print("There are no graded tuning discs: the probabilities of this model are not calibrated.")
     name = arguments.name or f"spinenet-{arguments.preset}"
-    return save_grading_model(
+    model = save_grading_model(
         module,
         arguments.output / "model",
         name,
@@ -171,6 +172,7 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
         start_from=arguments.start_from,
         discs_found_by=found_by,
     )
+    return with_prediction_sets(model, tuning)
 
 
 def _train_levels(arguments: argparse.Namespace) -> int:

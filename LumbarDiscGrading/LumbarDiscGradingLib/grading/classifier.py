@@ -115,6 +115,8 @@ class Classifier:
         self.mask_use = _mask_use(model)
         self.temperature = float(model.manifest.get("calibration", {}).get("temperature", 1.0))
         self.outputs = list(model.manifest["outputs"])
+        stated = model.manifest.get("calibration", {}).get("prediction_set")
+        self.set_threshold = None if stated is None else float(stated["threshold"])
 
     def grade_probabilities(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the probabilities of grades I to V.

@@ -153,7 +153,9 @@ def corrected(result: GradingResult, corrections: Iterable[Correction]) -> Gradi
         elif isinstance(correction, GradeSet):
             result = _with_disc(result, _with_grade(disc, correction.grade))
         elif isinstance(correction, NotAssessable):
-            marked = replace(disc, assessable=False, changes=_noted(disc, "grade", "not assessable (reader)"))
+            marked = replace(
+                disc, assessable=False, grade_set=(), changes=_noted(disc, "grade", "not assessable (reader)")
+            )
             result = _with_disc(result, marked)
         else:
             result = _with_mask(result, disc, correction)
@@ -208,6 +210,7 @@ def _with_grade(disc: DiscGrade, grade: int) -> DiscGrade:
         confident=True,
         warnings=tuple(warning for warning in disc.warnings if "low confidence" not in warning),
         changes=_noted(disc, "grade", phrase),
+        grade_set=(),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..imaging.stated_geometry import TYPICAL_FIELD_OF_VIEW_MM
 from ..imaging.volume import ImagingError, SagittalVolume
-from ..pfirrmann import DISC_LABELS, GROUPS, LUMBAR_LEVELS, Group, Tissue, group_probabilities
+from ..measures.prediction_sets import prediction_set
+from ..pfirrmann import DISC_LABELS, GRADES, GROUPS, LUMBAR_LEVELS, Group, Tissue, group_probabilities
 from .disc_search import DiscSearch, FoundDisc, Look, found_disc, slices_to_search
 from .discs import DiscRegion, SpineRegions, find_regions, region_of_mask
 from .input_checks import contrast_warnings, quality_warnings
@@ -132,7 +133,15 @@ class DiscGrader:
         probabilities = self._grade_probabilities(slice_2d, named, fluids, spacing)
         watch.start("measure")
         discs = [
-            _disc_grade(volume, segmentation, regions, slice_2d, *parts, contrast_doubted=bool(contrast))
+            _disc_grade(
+                volume,
+                segmentation,
+                regions,
+                slice_2d,
+                *parts,
+                contrast_doubted=bool(contrast),
+                set_threshold=self.classifier.set_threshold,
+            )
             for parts in zip(named.levels, named.discs, fluids, probabilities, strict=True)
         ]
         discs = [_not_graded(disc) if disc.level in verdict.odd_levels else disc for disc in reversed(discs)]
@@ -272,7 +281,15 @@ class DiscGrader:
         probabilities = self._grade_probabilities(slice_2d, named, fluids, spacing)
         doubted = bool(contrast_warnings(slice_2d, tissues))
         return tuple(
-            _disc_grade(volume, segmentation, regions, slice_2d, *parts, contrast_doubted=doubted)
+            _disc_grade(
+                volume,
+                segmentation,
+                regions,
+                slice_2d,
+                *parts,
+                contrast_doubted=doubted,
+                set_threshold=self.classifier.set_threshold,
+            )
             for parts in zip(named.levels, named.discs, fluids, probabilities, strict=True)
         )
 
@@ -443,7 +460,9 @@ def _named(regions: SpineRegions, slice_2d: NDArray, sight: LevelSight | None) -
 def _not_graded(disc: DiscGrade) -> DiscGrade:
     """Keep a disc whose mask cannot be right as a row without a grade."""
     warnings = tuple(warning for warning in disc.warnings if LOW_CONFIDENCE not in warning)
-    return replace(disc, assessable=False, confident=False, warnings=(odd_disc_warning(disc.level), *warnings))
+    return replace(
+        disc, assessable=False, confident=False, grade_set=(), warnings=(odd_disc_warning(disc.level), *warnings)
+    )
 
 
 def _without_cut_thoracic(named: NamedDiscs) -> NamedDiscs:
@@ -474,6 +493,7 @@ def _disc_grade(
     fluid: float | None,
     probabilities: NDArray[np.float64],
     contrast_doubted: bool = False,
+    set_threshold: float | None = None,
 ) -> DiscGrade:
     by_grade = tuple(float(value) for value in probabilities)
     by_group = group_probabilities(by_grade)
@@ -499,7 +519,15 @@ def _disc_grade(
         center_row_column=(float(row), float(column)),
         measurements=measure_disc(disc, regions.bodies, slice_2d, fluid, spacing, volume.scale_known),
         warnings=tuple(warnings),
+        grade_set=grade_set_of(by_grade, set_threshold) if fluid is not None and not contrast_doubted else (),
     )
+
+
+def grade_set_of(grade_probabilities: Sequence[float], threshold: float | None) -> tuple[int, ...]:
+    """Return the Pfirrmann grades of a prediction set, none where the model has no threshold."""
+    if threshold is None:
+        return ()
+    return tuple(GRADES[index] for index in prediction_set(grade_probabilities, threshold))
 
 
 def _count_warnings(

@@ -80,6 +80,9 @@ class DiscGrade:
     assessable : bool
         False where a reader marked the disc as not assessable (`changes` tells), or where the mask that was found has
         not the shape or the place of a disc (a warning tells); its group and grade are then not to be read.
+    grade_set : tuple of int
+        Neighbouring Pfirrmann grades, ascending, that hold the right one with the coverage that the model's manifest
+        states; empty where the model states none, and where a reader set the grade.
     changes : tuple of str
         What a reader changed, one phrase each; empty where everything is as the networks gave it.
     """
@@ -96,6 +99,7 @@ class DiscGrade:
     warnings: tuple[str, ...] = ()
     assessable: bool = True
     changes: tuple[str, ...] = ()
+    grade_set: tuple[int, ...] = ()
 
     @property
     def label_value(self) -> int:
@@ -264,6 +268,7 @@ def _disc_to_dict(disc: DiscGrade) -> dict[str, Any]:
         "warnings": list(disc.warnings),
         "assessable": disc.assessable,
         "manual_changes": list(disc.changes),
+        "pfirrmann_set": list(disc.grade_set),
     }
 
 

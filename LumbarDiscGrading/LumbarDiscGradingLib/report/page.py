@@ -9,7 +9,7 @@ from ..pfirrmann import GROUPS, ROMAN_GRADES
 from ..research_use import RESEARCH_USE
 from .doubts import warnings_of
 from .tables import is_known, table_discs
-from .text import model_names, reader_verdict
+from .text import grade_set_words, model_names, reader_verdict
 
 TITLES = ("Level", "Group", "Grade", *(group.value for group in GROUPS), "Height", "DHI", "Signal", "Set by")
 
@@ -58,7 +58,7 @@ def _cells(disc: DiscGrade) -> list[str]:
     return [
         disc.level,
         disc.group_word + doubt,
-        ROMAN_GRADES[disc.pfirrmann] if disc.assessable else "-",
+        (grade_set_words(disc) or ROMAN_GRADES[disc.pfirrmann]) if disc.assessable else "-",
         *(f"{100 * p:.0f} %" for p in disc.group_probabilities),
         f"{m.height_mm:.1f}" if is_known(m.height_mm) else "-",
         f"{m.disc_height_index:.2f}" if is_known(m.disc_height_index) else "-",

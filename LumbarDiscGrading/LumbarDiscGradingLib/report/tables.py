@@ -33,6 +33,7 @@ GRADE_COLUMNS = (
     "confident",
     "warnings",
     "manual_changes",
+    "pfirrmann_set",
 )
 """Columns of ``<stem>_grades.csv`` and of the table in the scene.
 
@@ -63,6 +64,7 @@ def grade_rows(result: GradingResult) -> list[dict[str, str]]:
         row |= {name: _number(getattr(disc.measurements, name)) for name in MEASUREMENT_COLUMNS}
         row |= {"confident": "true" if disc.confident else "false", "warnings": " ".join(disc.warnings)}
         row["manual_changes"] = "; ".join(disc.changes)
+        row["pfirrmann_set"] = " ".join(map(str, disc.grade_set))
         rows.append(row)
     return rows
 

@@ -31,8 +31,20 @@ def _facts(disc: DiscGrade) -> list[str]:
     else:
         p = group_probability(disc)
         grade = [f"{disc.group_word}, Pfirrmann {ROMAN_GRADES[disc.pfirrmann]} (p = {p:.2f})"]
-    doubt = ["low confidence, please review"] if disc.assessable and not disc.confident else []
-    return [*grade, *doubt, *_measurement_phrases(disc), *(c for c in disc.changes if c != by_reader)]
+    return [*grade, *_doubt(disc), *_measurement_phrases(disc), *(c for c in disc.changes if c != by_reader)]
+
+
+def _doubt(disc: DiscGrade) -> list[str]:
+    """Return which grades are possible where a model tells, else that a grade is doubtful; nothing where it is sure."""
+    if len(disc.grade_set) > 1:
+        return [f"possible: {grade_set_words(disc)}"]
+    return ["low confidence, please review"] if disc.assessable and not disc.confident else []
+
+
+def grade_set_words(disc: DiscGrade) -> str:
+    """Return the grades of a disc's prediction set in words, such as III or IV; empty where there is none."""
+    names = [ROMAN_GRADES[grade] for grade in disc.grade_set]
+    return " or ".join(names) if len(names) < 3 else f"{names[0]} to {names[-1]}"
 
 
 def reader_verdict(disc: DiscGrade) -> str | None:

@@ -129,7 +129,10 @@ def _unpacked(packed: dict[str, Any]) -> NDArray[np.uint8]:
 
 
 def _disc_to_dict(disc: DiscGrade) -> dict[str, Any]:
-    return {**asdict(disc), "group": disc.group.value}
+    stored = {**asdict(disc), "group": disc.group.value}
+    if not disc.grade_set:  # versions that know no such sets can read the others
+        del stored["grade_set"]
+    return stored
 
 
 def _disc_from_dict(stored: dict[str, Any]) -> DiscGrade:

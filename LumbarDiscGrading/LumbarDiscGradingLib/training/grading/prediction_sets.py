@@ -1,0 +1,71 @@
+"""Prediction sets of a grading model: their threshold, fitted on tuning patients, in its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...dataset.labelled import person_of
+from ...grading.classifier import Classifier, disc_input
+from ...grading.device import choose_device
+from ...measures.prediction_sets import METHOD, fit_threshold, set_scores
+from ...models.folder import TrainedModel, rewrite_manifest
+from .disc_samples import DiscSample
+
+COVERAGE = 0.9
+"""Of the sets that a trained model states."""
+
+
+def fitted_sets(
+    probabilities: NDArray[np.float64], samples: Sequence[DiscSample], coverage: float = COVERAGE
+) -> dict[str, Any] | None:
+    """Return what a manifest says of prediction sets, None where there are too few patients for the coverage.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (discs, 5)
+        Calibrated, of grades I to V.
+    samples : sequence of DiscSample
+        The discs; of tuning patients.
+    coverage : float
+    """
+    if not samples:
+        return None
+    patients = [person_of(sample) for sample in samples]
+    threshold = fit_threshold(set_scores(probabilities, [s.grade - 1 for s in samples]), patients, coverage)
+    if threshold is None:
+        return None
+    return {
+        "coverage": coverage,
+        "threshold": min(1.0, float(np.ceil(threshold * 1e4) / 1e4)),
+        "method": METHOD,
+        "patients": len(set(patients)),
+        "discs": len(samples),
+    }
+
+
+def with_prediction_sets(model: TrainedModel, tuning: Sequence[DiscSample], coverage: float = COVERAGE) -> TrainedModel:
+    """Give a grading model prediction sets of its own; one with too few tuning patients stays without.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        In a folder that can be written.
+    tuning : sequence of DiscSample
+        Of patients that did not train it.
+    coverage : float
+    """
+    classifier = Classifier(model, choose_device("cpu")[0])
+    entry = None
+    if tuning:
+        inputs = np.stack(
+            [disc_input(s.slice_2d, s.mask, s.axis, s.fluid, s.spacing_mm, classifier.mask_use) for s in tuning]
+        )
+        entry = fitted_sets(classifier.grade_probabilities(inputs), tuning, coverage)
+    calibration = {key: value for key, value in model.manifest["calibration"].items() if key != "prediction_set"}
+    if entry is not None:
+        calibration["prediction_set"] = entry
+    return rewrite_manifest(model, {**model.manifest, "calibration": calibration}, model.card)
