@@ -28,7 +28,8 @@ DEFINITIONS: Mapping[str, str] = {
     "canal is labelled.",
     "Pairwise AUC": "Among the reference discs of two groups alone, by the second group's probability out of the two, "
     "p(b) / (p(a) + p(b)) (measure A of Hand and Till, 2001). The study does not say how it compares pairs.",
-    "Kappa": "Cohen's, weighted by the distance of the groups or grades or by its square.",
+    "Kappa": "Cohen's, weighted by the square of the distance of the groups or grades (quadratic), by the distance "
+    "(linear) or not at all (unweighted). They are not comparable with each other.",
     "Balanced accuracy": "The mean sensitivity of the groups.",
     "Calibration": "Expected calibration error of the most probable group over ten bins of equal width. Brier score: "
     "squared differences summed over the three groups, 0 to 2. Uncertain discs are those that the program itself marks "

@@ -206,9 +206,11 @@ SEGMENTATION_MEASURES = (
 
 GRADING_MEASURES = (
     Measure("quadratic kappa of the groups", _graded, _of_groups(statistics.quadratic_kappa), headline=True),
-    Measure("linear kappa of the groups", _graded, _of_groups(statistics.linear_kappa)),
+    Measure("linear kappa of the groups", _graded, _of_groups(statistics.linear_kappa), headline=True),
+    Measure("unweighted kappa of the groups", _graded, _of_groups(statistics.unweighted_kappa), headline=True),
     Measure("quadratic kappa of the grades", _graded, _of_grades(statistics.quadratic_kappa), headline=True),
-    Measure("linear kappa of the grades", _graded, _of_grades(statistics.linear_kappa)),
+    Measure("linear kappa of the grades", _graded, _of_grades(statistics.linear_kappa), headline=True),
+    Measure("unweighted kappa of the grades", _graded, _of_grades(statistics.unweighted_kappa), headline=True),
     Measure("accuracy of the groups", _graded, _of_groups(statistics.accuracy), headline=True),
     Measure("balanced accuracy of the groups", _graded, _of_groups(statistics.balanced_accuracy), headline=True),
     Measure("accuracy of the grades", _graded, _of_grades(statistics.accuracy)),
