@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -217,6 +218,13 @@ def test_an_output_folder_that_cannot_be_written_is_said_at_once(good, tmp_path,
     assert main(["grade", str(good), "--output", str(blocked / "out"), "--device", "cpu"]) == 1
     assert "output folder" in one_line(capfd.readouterr().err)
     assert blocked.read_text() == "in the way"
+
+
+def test_that_highdicom_is_missing_is_said_before_anything_is_graded(good, tmp_path, capfd, monkeypatch):
+    monkeypatch.setitem(sys.modules, "highdicom", None)  # as where it is not installed
+    assert main(["grade", str(good), "--dicom", "--output", str(tmp_path / "out")]) == 1
+    assert capfd.readouterr().err == "Writing DICOM needs highdicom; install it (pip install highdicom).\n"
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_model_with_a_wrong_hash_is_refused(good, tmp_path, capfd):

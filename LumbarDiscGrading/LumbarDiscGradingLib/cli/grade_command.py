@@ -106,6 +106,10 @@ def make_grader(device: str, models: Sequence[str]) -> DiscGrader:
 
 
 def _grade(arguments: argparse.Namespace) -> int:
+    if arguments.dicom:
+        from ..report.dicom.coding import require_highdicom
+
+        require_highdicom()
     grader = make_grader(arguments.device, arguments.model)
     try:
         arguments.output.mkdir(parents=True, exist_ok=True)

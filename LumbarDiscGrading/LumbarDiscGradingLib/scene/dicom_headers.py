@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..imaging.acquisition import Acquisition, Contrast, contrast_of, named_acquisition
+from ..imaging.volume import ImagingError
 
 INSTANCES_ATTRIBUTE = "DICOM.instanceUIDs"
 """Attribute in which Slicer's DICOM plugins list the images of a volume node."""
@@ -75,13 +76,44 @@ def header_of_node(volumeNode: Any) -> NodeHeader:
     return replace(header, acquisition=replace(header.acquisition, labels=labels))
 
 
-def _header_of_images(volumeNode: Any) -> NodeHeader | None:
+def dicom_files_of(volumeNode: Any) -> tuple[Path, ...]:
+    """Return the files of the images that a volume node was loaded from, as Slicer's DICOM database has them.
+
+    Raises
+    ------
+    ImagingError
+        If the node was not loaded from the database, or the database is closed or has the images no longer.
+    """
+    name, uids, database = volumeNode.GetName(), dict.fromkeys(_instances_of(volumeNode)), _open_database()
+    if not uids:
+        raise ImagingError(
+            f"{name} was not loaded from Slicer's DICOM database; import its study in the DICOM module, load it from "
+            "there and grade it."
+        )
+    if database is None:
+        raise ImagingError("Slicer's DICOM database is not open; open the DICOM module and try again.")
+    files = [database.fileForInstance(uid) for uid in uids]
+    if not all(file and Path(file).is_file() for file in files):
+        raise ImagingError(f"The DICOM database has not all images of {name}; import the study again.")
+    return tuple(dict.fromkeys(map(Path, files)))
+
+
+def _open_database() -> Any:
     import slicer
 
     database = getattr(slicer, "dicomDatabase", None)
-    if database is None or not database.isOpen:
+    return database if database is not None and database.isOpen else None
+
+
+def _instances_of(volumeNode: Any) -> list[str]:
+    return [uid for uid in (volumeNode.GetAttribute(INSTANCES_ATTRIBUTE) or "").split() if uid != UNKNOWN_INSTANCE]
+
+
+def _header_of_images(volumeNode: Any) -> NodeHeader | None:
+    database = _open_database()
+    if database is None:
         return None
-    uids = [uid for uid in (volumeNode.GetAttribute(INSTANCES_ATTRIBUTE) or "").split() if uid != UNKNOWN_INSTANCE]
+    uids = _instances_of(volumeNode)
     key = uids[len(uids) // 2] if uids else _file_of(volumeNode)
     if not key or key in _KNOWN:
         return _KNOWN.get(key)

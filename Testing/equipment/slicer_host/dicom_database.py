@@ -5,6 +5,8 @@ pydicom and SimpleITK are imported where they are used: a panel that merely open
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ class DicomDatabase:
 
     def __init__(self) -> None:
         self._files: dict[str, str] = {}
+        self._copies: list[tempfile.TemporaryDirectory] = []
         self._open = True
         self.reads = 0
 
@@ -26,10 +29,15 @@ class DicomDatabase:
 
     def closeDatabase(self) -> None:
         self._open = False
+        for copies in self._copies:
+            copies.cleanup()
 
-    def insert(self, folder: Path) -> list[str]:
+    def insert(self, folder: Path, copy_files: bool = False) -> list[str]:
         """Import the files of a folder and return its series; what lacks an SOPInstanceUID is not imported."""
         series = {}
+        if copy_files:
+            self._copies.append(tempfile.TemporaryDirectory(prefix="dicom-database-"))
+            folder = Path(shutil.copytree(folder, self._copies[-1].name, dirs_exist_ok=True))
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             header = _header(path)
             if "SOPInstanceUID" in header:

@@ -23,8 +23,8 @@ LEVEL_TERMS = {
 """SNOMED CT codes of the discs, from DICOM PS3.16, CID 7602."""
 
 BODY_STRUCTURE = CodedTerm("SCT", "123037004", "Anatomical Structure")
-MR_SPINE = CodedTerm("LN", "18756-7", "MRI Spine Report")
-"""DICOM PS3.16, CID 7000."""
+MR_PROCEDURE = CodedTerm("LN", "25056-3", "MRI unspecified body region")
+"""DICOM PS3.16, CID 100: the procedure of images that name none."""
 
 COMMENT = CodedTerm("DCM", "121106", "Comment")
 HEIGHT = CodedTerm("DCM", "121207", "Height")
@@ -33,7 +33,9 @@ AREA = CodedTerm("SCT", "42798000", "Area")
 DISC_HEIGHT_INDEX = CodedTerm(PRIVATE_SCHEME, "DHI", "Disc height index")
 SIGNAL_TO_CANAL = CodedTerm(PRIVATE_SCHEME, "SIGNAL", "Signal of the disc relative to the spinal canal")
 PFIRRMANN = CodedTerm(PRIVATE_SCHEME, "PFIRRMANN", "Pfirrmann grade")
+PFIRRMANN_SET = CodedTerm(PRIVATE_SCHEME, "PFIRRMANN_SET", "Pfirrmann grade in the prediction set")
 GROUP = CodedTerm(PRIVATE_SCHEME, "GROUP", "Degeneration group")
+NOT_ASSESSABLE = CodedTerm(PRIVATE_SCHEME, "NOT_ASSESSABLE", "Not assessable")
 AUTHOR = CodedTerm(PRIVATE_SCHEME, "AUTHOR", "Author of the grade")
 DEVICE = CodedTerm("DCM", "121007", "Device")
 READER = CodedTerm("NCIt", "C28747", "Reader")
@@ -62,4 +64,4 @@ def group_term(group: Group) -> CodedTerm:
 
 def probability_term(group: Group) -> CodedTerm:
     """Return the name of a group's probability."""
-    return CodedTerm(PRIVATE_SCHEME, f"P_{group.value.upper()}", f"Probability of {group.value}")
+    return CodedTerm(PRIVATE_SCHEME, f"P_{group.value.upper()}", f"Network probability of {group.value}")
