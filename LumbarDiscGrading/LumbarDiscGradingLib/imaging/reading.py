@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..file_hash import file_sha256
 from .acquisition import doubts, named_acquisition
 from .admission import UnsuitableImageError, grey_values, require_mr_like, require_size
-from .dicom import is_dicom_file, read_dicom
+from .dicom import DicomStudy, is_dicom_file, open_dicom
 from .file_integrity import (
     UnreadableFileError,
     check_file,
@@ -44,7 +44,12 @@ _BYTES_BY_PIXEL_ID = {
 _WIDEST_COMPONENT_BYTES = 8
 
 
-def read_volume(path: str | Path, pixel_size_mm: float | None = None, series_uid: str | None = None) -> SagittalVolume:
+def read_volume(
+    path: str | Path,
+    pixel_size_mm: float | None = None,
+    series: str | None = None,
+    study: DicomStudy | None = None,
+) -> SagittalVolume:
     """Read a sagittal lumbar volume.
 
     Parameters
@@ -55,8 +60,11 @@ def read_volume(path: str | Path, pixel_size_mm: float | None = None, series_uid
     pixel_size_mm : float, optional
         Pixel size of a picture in mm. Without it the scale of a picture is only an estimate (`scale_known` is False).
         Files that state their own scale keep it.
-    series_uid : str, optional
-        SeriesInstanceUID to read from a DICOM folder; without it the sagittal T2 series is chosen.
+    series : str, optional
+        Which series to read from a DICOM folder: its SeriesInstanceUID, its number or a part of its description, as
+        `choose_series` takes it; without it the sagittal T2 series is chosen.
+    study : DicomStudy, optional
+        What `open_dicom` read of that DICOM folder before, or a part of it, so that no header is read again.
 
     Returns
     -------
@@ -74,7 +82,7 @@ def read_volume(path: str | Path, pixel_size_mm: float | None = None, series_uid
     if pixel_size_mm is not None:
         _require_pixel_size(pixel_size_mm)
     try:
-        return _read(source_path, pixel_size_mm, series_uid)
+        return _read(source_path, pixel_size_mm, series, study)
     except PermissionError:
         raise UnreadableFileError("The file may not be read; ask for permission to read it, or copy it.") from None
     except MemoryError:
@@ -94,16 +102,18 @@ def stem_of(path: str | Path) -> str:
     return name[: -len(compound)] if compound and len(name) > len(compound) else source_path.stem
 
 
-def _read(path: Path, pixel_size_mm: float | None, series_uid: str | None) -> SagittalVolume:
+def _read(path: Path, pixel_size_mm: float | None, series: str | None, study: DicomStudy | None) -> SagittalVolume:
     if not path.exists():
         raise UnreadableFileError("There is no such file or folder; check the path.")
     name = stem_of(path)
     if path.is_file() and path.stat().st_size == 0:
         raise UnreadableFileError("The file is empty; copy or export it again.")
-    if path.is_dir() or is_dicom_file(path):
-        volume, files = read_dicom(path, name, series_uid)
+    if study is not None or path.is_dir() or is_dicom_file(path):
+        volume, files = (study or open_dicom(path)).volume(name, series)
         volume = replace(volume, source=replace(volume.source, dicom_files=files))
         sha256 = hashlib.sha256("".join(sorted(file_sha256(file) for file in files)).encode("ascii")).hexdigest()
+    elif series is not None:
+        raise ImagingError("The file is no DICOM image, so no series can be chosen; leave --series out.")
     else:
         volume, sha256 = _read_image_file(path, name, pixel_size_mm), file_sha256(*data_files(path))
         said = doubts(named_acquisition(name), volume.slice_count, volume.spacing_mm[0])
