@@ -189,6 +189,17 @@ def test_label_maps_and_grades_become_a_readers_signed_readings(tmp_path):
     assert log.count('"imported":true') == 4
 
 
+def test_a_label_map_whose_values_are_in_another_order_is_refused_and_nothing_of_it_kept(empty, tmp_path):
+    folder = labelled_folder(tmp_path / "in")
+    mask = sitk.ReadImage(str(folder / "p0_labels.nrrd"))
+    exchanged = np.array([0, int(Tissue.DISC), int(Tissue.VERTEBRA)], np.uint8)
+    write_volume(folder / "p0_labels.nrrd", exchanged[np.where(sitk.GetArrayFromImage(mask) == Tissue.DISC, 2, 0)])
+    report = import_sources(empty, [folder])
+    assert [Path(path).name for path, _ in report.failed] == ["p0_t2.nrrd"]
+    assert "another order" in report.failed[0][1]
+    assert len(Study.open(empty.folder).case_ids) == len(report.added) == 1
+
+
 def test_grades_of_several_readers_in_one_table_become_each_readers_own(empty, tmp_path):
     folder = labelled_folder(tmp_path / "in", patients=1)
     rows = ["patient,level,pfirrmann,reader"]

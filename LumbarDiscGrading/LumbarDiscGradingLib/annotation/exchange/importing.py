@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...dataset.discs import labelled_mask
+from ...dataset.discs import labelled_mask, require_order_of_tissues
 from ...dataset.image_files import read_stored
 from ...dataset.labelled import require_same_grid
 from ...dataset.manifest import DatasetError
@@ -32,6 +32,8 @@ from ..work.comparison_log import log_comparisons
 from ..work.session import ReaderSession
 from .deidentification import IdentifierMapping, MappingRow
 from .sources import ImportSource, find_sources
+
+LEVEL_VALUES = tuple(LEVELS_BY_LABEL)
 
 
 @dataclass
@@ -149,6 +151,7 @@ def _surroundings(source: ImportSource, volume: SagittalVolume) -> NDArray[np.ui
         return None
     stored_shape = volume.to_stored(volume.voxels).shape
     labels = _labels_on(source.labels, stored_shape, volume.stored_index_to_lps, source.labels.name)
+    require_order_of_tissues(np.where(np.isin(labels, LEVEL_VALUES), Tissue.DISC, labels), source.labels.name)
     return np.where(np.isin(labels, (Tissue.VERTEBRA, Tissue.CANAL)), labels, 0).astype(np.uint8)
 
 
