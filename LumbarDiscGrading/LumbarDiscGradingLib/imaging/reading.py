@@ -23,6 +23,7 @@ from .file_integrity import (
     native_messages_hidden,
 )
 from .stated_geometry import TYPICAL_FIELD_OF_VIEW_MM, index_to_lps_of, sagittal_from_stored
+from .turned_picture import exif_orientation, upright
 from .volume import MAX_IN_PLANE_SPACING_MM, ImagingError, SagittalVolume, VolumeSource
 
 NIFTI_DIMENSIONS = "dim[0]"
@@ -30,6 +31,8 @@ NIFTI_DIMENSIONS = "dim[0]"
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 COMPOUND_SUFFIXES = (".nii.gz", ".img.gz", ".gipl.gz", ".hdr.gz", ".seg.nrrd")
+
+TURNED_PICTURE = "The picture was turned to lie as its header says (EXIF orientation)."
 
 PICTURE_SLICE_THICKNESS_MM = 4.0
 """Thickness given to a picture's only slice: a common one of clinical sagittal T2 series (no result depends on it)."""
@@ -129,7 +132,7 @@ def _require_pixel_size(pixel_size_mm: float) -> None:
 
 def _read_image_file(path: Path, name: str, pixel_size_mm: float | None) -> SagittalVolume:
     image, array, notes = _read_with_itk(path)
-    is_picture = path.suffix.lower() in PICTURE_SUFFIXES
+    is_picture = _is_picture(path)
     if is_picture and array.ndim > 2:
         if array.shape[0] > 1:
             raise UnsuitableImageError(
@@ -181,8 +184,11 @@ def _read_with_itk(path: Path) -> tuple[sitk.Image, NDArray, tuple[str, ...]]:
         raise cut_off_error() from None
     array = sitk.GetArrayFromImage(image)
     notes: tuple[str, ...] = ()
+    turned: tuple[str, ...] = ()
+    if _is_picture(path) and len(shape) == 2 and (orientation := exif_orientation(path)) != 1:
+        array, turned = upright(array, orientation), (TURNED_PICTURE,)
     if image.GetNumberOfComponentsPerPixel() > 1:
-        if path.suffix.lower() not in PICTURE_SUFFIXES and array.shape[-1] == 2 and np.ptp(array[..., 1]) > 0:
+        if not _is_picture(path) and array.shape[-1] == 2 and np.ptp(array[..., 1]) > 0:
             raise UnsuitableImageError(
                 "The file has two values for each voxel (two echoes?); save the later echo, the T2-weighted one, alone."
             )
@@ -192,7 +198,11 @@ def _read_with_itk(path: Path) -> tuple[sitk.Image, NDArray, tuple[str, ...]]:
     # of a NIfTI header's four dimensions ITK drops the last where it has one frame
     if len(shape) > 3 or (reader.HasMetaDataKey(NIFTI_DIMENSIONS) and int(reader.GetMetaData(NIFTI_DIMENSIONS)) > 3):
         notes += ("The file has four dimensions with one frame; that frame was used.",)
-    return image, array, notes
+    return image, array, notes + turned
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def _stated_pixel_size(image: sitk.Image) -> float | None:
