@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from LumbarDiscGradingLib.cli.main import main
-from LumbarDiscGradingLib.dataset.discs import labelled_mask, separate_discs
+from LumbarDiscGradingLib.dataset.discs import labelled_mask, require_order_of_tissues, separate_discs
 from LumbarDiscGradingLib.dataset.importing import import_folder
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset, person_of
 from LumbarDiscGradingLib.dataset.manifest import SCHEMA_PATH, DatasetError, label_table
@@ -444,6 +444,46 @@ def break_mask_geometry(source: Path) -> None:
 
 def break_image(source: Path) -> None:
     (source / "d4_t2.nrrd").write_bytes(b"not an image")
+
+
+def spine_map() -> np.ndarray:
+    """Five discs between six vertebrae, a canal behind them."""
+    spine = np.zeros((5, 120, 64), np.uint8)
+    for level in range(6):
+        spine[:, 4 + 20 * level : 16 + 20 * level, 10:40] = Tissue.VERTEBRA
+        spine[:, 16 + 20 * level : 24 + 20 * level, 10:40] = Tissue.DISC
+    spine[:, 116:] = 0
+    spine[:, 2:118, 44:52] = Tissue.CANAL
+    return spine
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((0, 2, 1, 3), "larger than its vertebrae"),
+        ((0, 1, 3, 2), "canal in more pieces"),
+        ((0, 3, 2, 1), "larger than its vertebrae"),
+        ((0, 2, 3, 1), "larger than its vertebrae"),
+        ((0, 3, 1, 2), "canal in more pieces"),
+        ((0, 1, 0, 3), "holds no disc"),
+        ((0, 0, 0, 0), "holds no disc"),
+    ],
+)
+def test_a_mask_whose_values_are_in_another_order_is_refused(tmp_path, values, said):
+    require_order_of_tissues(spine_map(), "a map in order")
+    source = write_source(tmp_path / "source", {"p1": 5}, {"p1": 5})
+    write_image(source / "p1_t2.nrrd", np.random.default_rng(1).integers(0, 500, spine_map().shape).astype(np.int16))
+    write_image(source / "p1_labels.nrrd", np.array(values, np.uint8)[spine_map()])
+    with pytest.raises(DatasetError, match=said) as caught:
+        import_folder(source, tmp_path / "set")
+    assert "p1_labels.nrrd" in str(caught.value) and not (tmp_path / "set").exists()
+
+
+def test_discs_alone_and_one_vertebra_beside_many_discs_are_no_other_order():
+    spine = spine_map()
+    require_order_of_tissues(np.where(spine == Tissue.DISC, spine, 0), "discs alone")
+    spine[:, 24:][spine[:, 24:] == Tissue.VERTEBRA] = 0
+    require_order_of_tissues(spine, "one vertebra")
 
 
 @pytest.mark.parametrize(

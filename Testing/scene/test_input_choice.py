@@ -184,7 +184,7 @@ def test_what_the_header_tells_is_doubted_with_its_cause(
     assert [cause in doubt for doubt in section.doubts] == [True], section.doubts
     assert cause in host.ui.inputDoubtsLabel.text
     assert host.ui.gradeDiscsButton.enabled
-    notes = read_volume(tmp_path, series_uid=slicer.dicomDatabase.instanceValue(first_uid(node), "0020,000E")).notes
+    notes = read_volume(tmp_path, series=slicer.dicomDatabase.instanceValue(first_uid(node), "0020,000E")).notes
     assert notes[1:] == section.doubts  # the command line says the same
 
 

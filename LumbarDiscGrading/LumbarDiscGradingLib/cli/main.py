@@ -15,6 +15,7 @@ from . import (
     evaluate_command,
     grade_command,
     models_command,
+    series_command,
     study_command,
     train_command,
 )
@@ -33,6 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in (
         grade_command,
+        series_command,
         models_command,
         dataset_command,
         train_command,

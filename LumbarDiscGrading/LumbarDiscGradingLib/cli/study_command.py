@@ -12,6 +12,7 @@ from ..annotation.errors import StudyError
 from ..pfirrmann import DISC_LABELS
 from .progress import with_progress
 from .rank_command import add_rank
+from .series_command import add_series_option
 
 if TYPE_CHECKING:
     from ..annotation.agreement.agreement import GradeAgreement, MaskAgreement
@@ -82,6 +83,7 @@ def _add_import(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--reader", metavar="ID", help="whose readings the masks and grades become that come along")
     parser.add_argument("--mapping", type=Path, metavar="FILE", help="mapping file (default: STUDY-mapping.csv)")
     parser.add_argument("--pixel-size", type=float, metavar="MM", help="pixel size of pictures in mm")
+    add_series_option(parser)
     parser.set_defaults(func=_import)
 
 
@@ -244,6 +246,7 @@ def _import(arguments: argparse.Namespace) -> int:
                 arguments.mapping,
                 arguments.pixel_size,
                 with_progress("Importing"),
+                arguments.series,
             )
         )
     return max(_print_import(report) for report in reports)

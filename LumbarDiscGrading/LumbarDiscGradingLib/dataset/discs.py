@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from ..pfirrmann import DISC_LABELS, LEVELS_UPWARD, Tissue
+from .manifest import DatasetError
 
 SPECK_FRACTION = 0.02
 """A connected piece smaller than this part of the largest disc is a slip of the brush, not a disc."""
@@ -18,6 +19,10 @@ MIN_STEP_FRACTION = 0.6
 """Neighbouring discs lie at least this part of the median distance apart; pieces of one disc lie closer."""
 MIN_SIZE_FRACTION = 0.25
 """What is cut off must have at least this part of the median size; less is a bulge or spur of one disc."""
+
+LEAST_PIECES_OF_NO_CANAL = 3
+"""A canal may be broken once or twice where it leaves the image or is narrow; what has more pieces is none."""
+TISSUE_VALUES = "0 background, 1 vertebra, 2 disc, 3 canal"
 
 
 def separate_discs(mask: NDArray, expected: int | None = None) -> NDArray[np.uint8]:
@@ -99,6 +104,38 @@ def labelled_mask(tissues: NDArray, levels: Iterable[str]) -> tuple[NDArray[np.u
     inside = discs > 0
     mask[inside] = Tissue.DISC if labels is None else labels[inside]
     return mask, labels is not None, int(discs.max(initial=0))
+
+
+def require_order_of_tissues(tissues: NDArray, whose: str) -> None:
+    """Refuse a mask whose values seem to be in another order than that of `Tissue`.
+
+    Parameters
+    ----------
+    tissues : ndarray, shape (slices, rows, columns)
+        `pfirrmann.Tissue` values.
+    whose : str
+        What is refused, for the sentence.
+
+    Raises
+    ------
+    DatasetError
+        If there is no disc, discs are larger than vertebrae, or the canal falls into more pieces than the discs.
+    """
+    sizes = {
+        tissue: np.bincount(_pieces((tissues == tissue).astype(np.uint8)).ravel())[1:]
+        for tissue in (Tissue.VERTEBRA, Tissue.DISC, Tissue.CANAL)
+    }
+    vertebrae, discs, canal = sizes.values()
+    canal_in_pieces = len(canal) >= LEAST_PIECES_OF_NO_CANAL
+    if not len(discs):
+        wrong = "holds no disc"
+    elif len(vertebrae) and discs.sum() > vertebrae.sum() and (discs.max() > vertebrae.max() or canal_in_pieces):
+        wrong = "has discs that are larger than its vertebrae"
+    elif canal_in_pieces and len(canal) > len(discs):
+        wrong = "has a canal in more pieces than it has discs"
+    else:
+        return
+    raise DatasetError(f"{whose} {wrong}: its values seem to be in another order; relabel it to {TISSUE_VALUES}.")
 
 
 def _pieces(binary: NDArray[np.uint8]) -> NDArray[np.int32]:

@@ -14,7 +14,7 @@ from ..imaging.reading import PICTURE_SUFFIXES, read_volume
 from ..imaging.volume import ImagingError, SagittalVolume
 from ..pfirrmann import Tissue
 from ..progress import ListProgress, unwatched
-from .discs import labelled_mask
+from .discs import TISSUE_VALUES, labelled_mask, require_order_of_tissues
 from .image_files import read_stored
 from .labelled import LabelledDataset, read_grades, require_same_grid
 from .level_points import read_level_points
@@ -201,7 +201,6 @@ def _tissues(entry: _Source, volume: SagittalVolume) -> NDArray:
     require_same_grid(array.shape, matrix, stored_shape, volume.stored_index_to_lps, entry.patient)
     unknown = set(np.unique(array).tolist()) - {int(tissue) for tissue in Tissue}
     if unknown:
-        raise DatasetError(
-            f"{entry.labels} has the values {sorted(unknown)}; expected 0 background, 1 vertebra, 2 disc, 3 canal."
-        )
+        raise DatasetError(f"{entry.labels} has the values {sorted(unknown)}; expected {TISSUE_VALUES}.")
+    require_order_of_tissues(array, str(entry.labels))
     return SagittalVolume.from_stored(array, matrix).voxels

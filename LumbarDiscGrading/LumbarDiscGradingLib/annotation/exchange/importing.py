@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...dataset.discs import labelled_mask
+from ...dataset.discs import labelled_mask, require_order_of_tissues
 from ...dataset.image_files import read_stored
 from ...dataset.labelled import require_same_grid
 from ...dataset.manifest import DatasetError
@@ -32,6 +32,8 @@ from ..work.comparison_log import log_comparisons
 from ..work.session import ReaderSession
 from .deidentification import IdentifierMapping, MappingRow
 from .sources import ImportSource, find_sources
+
+LEVEL_VALUES = tuple(LEVELS_BY_LABEL)
 
 
 @dataclass
@@ -66,6 +68,7 @@ def import_sources(
     mapping: Path | None = None,
     pixel_size_mm: float | None = None,
     progress: ListProgress = unwatched,
+    series: str | None = None,
 ) -> ImportReport:
     """Bring files and folders into a study.
 
@@ -81,6 +84,8 @@ def import_sources(
         By default ``<study>-mapping.csv`` beside the study.
     pixel_size_mm : float, optional
         Of pictures; without it their scale is marked as unknown.
+    series : str, optional
+        Which series of each DICOM study to read, as `read_volume` takes it.
 
     Raises
     ------
@@ -95,7 +100,7 @@ def import_sources(
     known = {study.case(case).content_sha256: case for case in study.case_ids}
     for source in progress(sources):
         try:
-            case = _import_image(study, source, table, known, pixel_size_mm, report)
+            case = _import_image(study, source, table, known, pixel_size_mm, series, report)
             if reader is not None:
                 report.readings += _import_readings(study, case, source, reader, report)
         except (ImagingError, DatasetError) as error:
@@ -111,11 +116,12 @@ def _import_image(
     table: IdentifierMapping,
     known: dict[str, str],
     pixel_size_mm: float | None,
+    series: str | None,
     report: ImportReport,
 ) -> StudyCase:
     """Add an image, or return the case that has the same voxels."""
-    volume = read_volume(source.path, pixel_size_mm if source.kind == "picture" else None, source.series_uid)
-    volume = replace(volume, voxels=_storable(volume.voxels), notes=())
+    read = read_volume(source.path, pixel_size_mm if source.kind == "picture" else None, series, source.study)
+    volume = replace(read, voxels=_storable(read.voxels), notes=())
     content = content_sha256(volume)
     if content in known:
         case = study.case(known[content])
@@ -127,13 +133,15 @@ def _import_image(
         volume,
         kind="picture" if source.kind == "picture" else "volume",
         patient=table.patient_of(source.source_patient),
-        acquisition=source.acquisition,
+        acquisition=source.acquisitions.get(next(iter(read.source.dicom_files), source.path), {}),
         source_kind=source.kind,
         surroundings=_surroundings(source, volume),
     )
     table.add(MappingRow(case.id, case.patient, source.source_patient, str(source.path)))
     known[content] = case.id
     report.added.append(case.id)
+    if source.study is not None:
+        report.notes += [f"Case {case.id}: {note}" for note in read.notes]
     return case
 
 
@@ -143,6 +151,7 @@ def _surroundings(source: ImportSource, volume: SagittalVolume) -> NDArray[np.ui
         return None
     stored_shape = volume.to_stored(volume.voxels).shape
     labels = _labels_on(source.labels, stored_shape, volume.stored_index_to_lps, source.labels.name)
+    require_order_of_tissues(np.where(np.isin(labels, LEVEL_VALUES), Tissue.DISC, labels), source.labels.name)
     return np.where(np.isin(labels, (Tissue.VERTEBRA, Tissue.CANAL)), labels, 0).astype(np.uint8)
 
 
