@@ -76,7 +76,7 @@ class SegmentationData(L.LightningDataModule):
         if self.own_labels is not None and self.own_labels.exists():
             return read_labels(self.own_labels, self.incomplete)
         labelled = label_by_network(self.trainer.lightning_module, self.incomplete, self.recipe)
-        print(f"{len(labelled)} of {len(self.incomplete)} pictures without whole masks train by the network's own labels.")
+        print(f"{len(labelled)} of {len(self.incomplete)} pictures without whole masks train by the network's labels.")
         if self.own_labels is not None and self.trainer.is_global_zero:
             write_labels(self.own_labels, labelled)
         return labelled
