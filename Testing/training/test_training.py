@@ -24,12 +24,14 @@ from LumbarDiscGradingLib.models.folder import TrainedModel
 from LumbarDiscGradingLib.models.store import find_model
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, Tissue
 from LumbarDiscGradingLib.training import ablation, recipes
+from LumbarDiscGradingLib.training.augmentation import wrap_around
 from LumbarDiscGradingLib.training.grading import disc_samples
 from LumbarDiscGradingLib.training.grading.train import fit_temperature, ordinal_loss, ordinal_target
 from LumbarDiscGradingLib.training.mask_targets import (
     LANDMARK_LUMBOSACRAL,
     LANDMARK_OTHER,
     LANDMARK_UNKNOWN,
+    shows_discs_at,
     tissues_and_landmark,
 )
 from LumbarDiscGradingLib.training.model_export import record_metrics
@@ -331,7 +333,9 @@ def test_the_paper_preset_trains_an_epoch_of_whole_slices_on_the_disc_alone(phan
 def test_grading_trains_an_epoch_with_each_preset(
     phantoms, tmp_path, monkeypatch, capsys, preset, tiny_segmentation_model
 ):
-    small = replace(recipes.GRADING_PRESETS[preset], widths=(4, 4, 8, 8, 8), batch_size=4, precision="32-true")
+    small = replace(
+        recipes.GRADING_PRESETS[preset], widths=(4, 4, 8, 8, 8), batch_size=4, members=1, precision="32-true"
+    )
     monkeypatch.setitem(recipes.GRADING_PRESETS, preset, small)
     arguments = ["train", "grading", "--preset", preset, "--data", str(phantoms), "--output", str(tmp_path)]
     arguments += ["--epochs", "1", "--accelerator", "cpu", "--segmentation-model", str(tiny_segmentation_model)]
@@ -347,7 +351,7 @@ def test_grading_trains_an_epoch_with_each_preset(
 
 
 def test_a_model_says_what_found_the_discs_that_were_not_drawn(phantoms, tmp_path, monkeypatch):
-    small = replace(recipes.GRADING_PRESETS["default"], widths=(4, 8), epochs=1, precision="32-true")
+    small = replace(recipes.GRADING_PRESETS["default"], widths=(4, 8), epochs=1, members=1, precision="32-true")
     monkeypatch.setitem(recipes.GRADING_PRESETS, "default", replace(small, input_pooling=4, first_round_folds=0))
     drawn = LabelledDataset.open(phantoms).cases[:3]
     write_dataset(
@@ -388,7 +392,9 @@ def test_discs_split_at_random_keep_their_slices_together(phantoms, tiny_segment
 def test_without_graded_tuning_discs_a_model_is_not_calibrated_and_its_card_says_so(
     phantoms, tmp_path, monkeypatch, capsys, tiny_segmentation_model
 ):
-    small = replace(recipes.GRADING_PRESETS["default"], widths=(4, 4, 8, 8, 8), batch_size=4, first_round_folds=0)
+    small = replace(
+        recipes.GRADING_PRESETS["default"], widths=(4, 4, 8, 8, 8), batch_size=4, first_round_folds=0, members=1
+    )
     monkeypatch.setitem(recipes.GRADING_PRESETS, "default", small)
     whole = LabelledDataset.open(phantoms)
     cases = [
@@ -409,7 +415,7 @@ def test_without_graded_tuning_discs_a_model_is_not_calibrated_and_its_card_says
 def test_gradings_by_networks_that_saw_the_tuning_patients_are_not_trained_on(
     phantoms, tmp_path, monkeypatch, capsys, tiny_segmentation_model
 ):
-    small = replace(recipes.GRADING_PRESETS["default"], widths=(4, 4, 8, 8, 8), batch_size=4, epochs=1)
+    small = replace(recipes.GRADING_PRESETS["default"], widths=(4, 4, 8, 8, 8), batch_size=4, epochs=1, members=1)
     monkeypatch.setitem(recipes.GRADING_PRESETS, "default", small)
     common = ["--data", str(phantoms), "--accelerator", "cpu", "--segmentation-model", str(tiny_segmentation_model)]
     for run, more in (("all", []), ("alone", ["--training-alone"])):
@@ -508,3 +514,39 @@ def test_training_without_any_mask_says_what_to_do(tmp_path, capsys):
     write_dataset(folder, name="pictures", cases=[CaseToWrite("a", picture, None, {"L5-S1": 3})], splits=splits)
     assert main(["train", "segmentation", "--data", str(folder), "--output", str(tmp_path / "run")]) == 1
     assert "mask" in capsys.readouterr().err
+
+
+COLUMN = {f"L{number}-L{number + 1}": (20.0 + 35 * number, 60.0) for number in range(1, 5)}
+
+
+def column(*rows: float) -> np.ndarray:
+    discs = np.zeros((240, 120), dtype=bool)
+    for row in rows:
+        discs[int(row) - 4 : int(row) + 5, 20:61] = True
+    return discs
+
+
+def test_own_labels_agree_with_points_only_where_each_disc_is_there_alone():
+    rows = [row for row, _ in COLUMN.values()]
+    assert shows_discs_at(column(*rows), COLUMN)
+    assert shows_discs_at(column(*rows, rows[-1] + 35), COLUMN)  # a disc below the lowest point
+    assert not shows_discs_at(column(*rows[:2], rows[3]), COLUMN)  # one missed
+    assert not shows_discs_at(column(*rows, rows[1] + 17), COLUMN)  # one too many between
+    assert not shows_discs_at(column(*(row + 17 for row in rows)), COLUMN)
+    merged = column(*rows)
+    merged[int(rows[0]) : int(rows[1]), 40:44] = True
+    assert not shows_discs_at(merged, COLUMN)
+    assert shows_discs_at(column(), {})
+
+
+def test_what_wraps_around_lies_faintly_over_one_side():
+    patch = np.zeros((40, 60), dtype=np.float32)
+    patch[18:22, 28:32] = 1.0
+    for seed in range(8):
+        wrapped = wrap_around(patch, np.random.default_rng(seed))
+        ghost = wrapped - patch
+        assert (ghost >= 0).all() and ghost.max() <= 0.5
+        assert not ghost[18:22, 28:32].any()
+    edges = np.ones((40, 60), dtype=np.float32)
+    covered = [(wrap_around(edges, np.random.default_rng(seed)) > 1).mean() for seed in range(20)]
+    assert min(covered) > 0.05 and max(covered) < 0.55
