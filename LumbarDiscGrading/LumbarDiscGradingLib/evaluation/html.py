@@ -23,7 +23,8 @@ DEFINITIONS: Mapping[str, str] = {
     "Dice and IoU": "Of each disc on the slice that the program chose. Where the reference is drawn on one slice only, "
     "on that slice.",
     "Surface distance": "Mean distance of the two contours in both directions, and the larger of the two directed 95th "
-    "percentiles; in mm, by the pixel spacing of the slice.",
+    "percentiles; in mm, by the pixel spacing of the slice. By side: mean distance by which the contour lies outside "
+    "the reference's at the upper and the lower end plate, in front and at the rear; negative where it lies inside.",
     "Mid-sagittal slice": "The middle of the reference canal: the mean slice of its voxels; of the discs where no "
     "canal is labelled.",
     "Pairwise AUC": "Among the reference discs of two groups alone, by the second group's probability out of the two, "

@@ -116,6 +116,10 @@ def _has_contours(score: DiscScore) -> bool:
     return _has_mask(score) and score.surface_mm is not None and score.surface_95_mm is not None
 
 
+def _has_side(side: str) -> Callable[[DiscScore], bool]:
+    return lambda score: _has_mask(score) and getattr(score, f"{side}_mm") is not None
+
+
 def _located(score: DiscScore) -> bool:
     return score.located and score.level in LUMBAR
 
@@ -146,6 +150,15 @@ def auc_name(first: int, second: int) -> str:
     return f"AUC {GROUPS[first].value}-{GROUPS[second].value}"
 
 
+SIDES = ("above", "below", "front", "rear")
+"""Of a disc, as `contour_sides.OutwardDistances` has them."""
+
+
+def outward_name(side: str) -> str:
+    """Return the name of how far contours lie outside the reference's on one of the `SIDES`."""
+    return f"contour outside the reference, {side}, mean in mm"
+
+
 SEGMENTATION_MEASURES = (
     Measure("median disc Dice", _has_mask, _quantile_of("dice"), headline=True),
     Measure("median disc IoU", _has_mask, _quantile_of("iou"), headline=True),
@@ -157,6 +170,10 @@ SEGMENTATION_MEASURES = (
     Measure("upper quartile of disc IoU", _has_mask, _quantile_of("iou", 0.75)),
     Measure("surface distance of discs found, mean in mm", _has_contours, _mean_of("surface_mm"), True, True),
     Measure("95 % surface distance of discs found, mean in mm", _has_contours, _mean_of("surface_95_mm"), True, True),
+    *(
+        Measure(outward_name(side), _has_side(side), _mean_of(f"{side}_mm"), headline=side in ("above", "below"))
+        for side in SIDES
+    ),
     Measure("discs found under any name", _has_mask, _share_of(lambda score: bool(score.named_level))),
     Measure(
         "lumbar discs found and rightly named",

@@ -26,9 +26,11 @@ from .measures import (
     PAPER_FIGURES,
     PAPER_QUARTILES,
     PAPER_TABLE_2,
+    SIDES,
     UNCERTAIN,
     auc_name,
     graded_scores,
+    outward_name,
     table_2_name,
 )
 from .metrics import Figure, confusion, sources_of
@@ -168,6 +170,7 @@ class _Page:
                     "median disc IoU",
                     "surface distance of discs found, mean in mm",
                     "95 % surface distance of discs found, mean in mm",
+                    *map(outward_name, SIDES),
                     "discs found under any name",
                     "slice found: median distance from the mid-sagittal one in mm",
                     "slice found: largest distance from the mid-sagittal one in mm",

@@ -21,6 +21,7 @@ from ..grading.grader import DiscGrader, NoDiscsError
 from ..grading.result import DiscGrade, GradingResult
 from ..imaging.volume import SagittalVolume
 from ..pfirrmann import DISC_LABELS, GRADES, GROUPS, LEVELS_BY_LABEL, LUMBAR_LEVELS, Tissue, group_of_grade
+from .contour_sides import outward_distances_mm
 
 FOUND_OVERLAP = 0.25
 """A reference disc counts as found where a segmented disc covers at least this share of it."""
@@ -52,6 +53,9 @@ class DiscScore:
     surface_mm, surface_95_mm : float or None
         Mean symmetric distance of the contours, and the larger of the two directed 95th percentiles; None where the
         disc was missed, has no reference mask, or the pixel size is not known.
+    above_mm, below_mm, front_mm, rear_mm : float or None
+        Mean distance by which the contour lies outside the reference's on each side, negative inside
+        (`contour_sides`); None as for `surface_mm`.
     named_level : str
         Level that the disc found there was given; empty when none was found.
     slice_error_mm : float or None
@@ -80,6 +84,10 @@ class DiscScore:
     iou: float | None = None
     surface_mm: float | None = None
     surface_95_mm: float | None = None
+    above_mm: float | None = None
+    below_mm: float | None = None
+    front_mm: float | None = None
+    rear_mm: float | None = None
     named_level: str = ""
     slice_error_mm: float | None = None
     grade: int | None = None
@@ -338,6 +346,8 @@ def _overlap(predicted: NDArray[np.bool_], part: NDArray[np.bool_], volume: Sagi
     if volume.scale_known:
         mean_mm, robust_mm = surface_distances_mm(predicted, part, volume.spacing_mm[1:])
         overlap |= {"surface_mm": mean_mm, "surface_95_mm": robust_mm}
+        outward = outward_distances_mm(predicted, part, volume.spacing_mm[1:])
+        overlap |= {f"{side}_mm": distance for side, distance in asdict(outward).items() if np.isfinite(distance)}
     return overlap
 
 
