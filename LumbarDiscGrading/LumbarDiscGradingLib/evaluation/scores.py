@@ -360,6 +360,7 @@ def _reading(disc: DiscGrade) -> dict[str, Any]:
 SCORE_FIELDS = tuple(field.name for field in fields(DiscScore))
 _TEXTS = ("patient", "source", "level", "split", "subject", "named_level")
 _GRADES = ("grade", "predicted_grade")
+_SIGNED = ("above_mm", "below_mm", "front_mm", "rear_mm")
 _FLAGS = ("confident", "by_point", "all_named", "levels_doubted")
 
 
@@ -415,7 +416,7 @@ def _score_of(row: dict[str, str | None]) -> DiscScore:
             values[name] = {"True": True, "False": False}[text]
         elif text:
             values[name] = float(text)
-            if not np.isfinite(values[name]) or values[name] < 0:
+            if not np.isfinite(values[name]) or (values[name] < 0 and name not in _SIGNED):
                 raise ValueError(name)
     if not values["patient"] or any(values[name] not in ("", *DISC_LABELS) for name in ("level", "named_level")):
         raise ValueError("patient or level")
