@@ -14,7 +14,7 @@ from LumbarDiscGradingLib.grading.grader import DiscGrader
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.models.folder import TrainedModel, rewrite_manifest
 from LumbarDiscGradingLib.models.manifest import LOCATOR_KEY
-from LumbarDiscGradingLib.models.store import built_in_model_folder
+from LumbarDiscGradingLib.models.store import built_in_model_folder, find_model
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS
 from LumbarDiscGradingLib.training.levels.calibration import NamingTrial, fit_temperature
 from LumbarDiscGradingLib.training.levels.canvases import CoarseView, batch_of, location_loss, targets, training_canvas
@@ -191,7 +191,7 @@ def test_the_shipped_model_is_sure_of_the_sample_and_not_of_one_without_its_sacr
 
 
 def test_a_model_that_is_trained_on_keeps_the_locator_that_it_had(tmp_path):
-    before = TrainedModel.open(built_in_model_folder("segmentation"))
+    before = find_model(None, "segmentation")
     shutil.copytree(before.folder, tmp_path / "onward")
     onward = TrainedModel.open(tmp_path / "onward")
     without = {key: value for key, value in onward.manifest.items() if key != LOCATOR_KEY}
@@ -205,7 +205,10 @@ def test_a_model_that_is_trained_on_keeps_the_locator_that_it_had(tmp_path):
     assert kept.card.startswith("# onward 9.0\n") and LOCATOR_SECTION in kept.card
 
 
-def test_a_model_without_a_locator_has_none_to_keep(tiny_segmentation_model, tmp_path):
-    shutil.copytree(tiny_segmentation_model.folder, tmp_path / "onward")
-    onward = TrainedModel.open(tmp_path / "onward")
-    assert keep_locator(onward, tiny_segmentation_model) is onward
+def test_a_model_without_a_locator_has_none_to_keep(tmp_path):
+    built_in = find_model(None, "segmentation")
+    shutil.copytree(built_in.folder, tmp_path / "plain")
+    plain = TrainedModel.open(tmp_path / "plain")
+    without = {key: value for key, value in plain.manifest.items() if key != LOCATOR_KEY}
+    plain = rewrite_manifest(plain, without, plain.card)
+    assert keep_locator(built_in, plain) is built_in
