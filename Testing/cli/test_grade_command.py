@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from example_models import model_with_sets
 from PIL import Image
 
 from LumbarDiscGradingLib.cli.main import main
@@ -65,6 +66,17 @@ def test_a_volume_is_graded_into_four_files_and_a_scene(good, tmp_path, capsys):
     assert labels.GetSize() == volume.GetSize()
     np.testing.assert_allclose(labels.GetOrigin(), volume.GetOrigin(), atol=1e-4)
     assert Image.open(tmp_path / "patient_overview.png").height >= 1000
+
+
+def test_possible_grades_stand_in_the_summary_where_the_model_states_them(good, tmp_path, capsys):
+    model = model_with_sets(tmp_path / "model")
+    output = tmp_path / "out"
+    assert main(["grade", str(good), "--output", str(output), "--device", "cpu", "--model", str(model)]) == 0
+    said = capsys.readouterr().out
+    discs = json.loads((output / "patient_result.json").read_text(encoding="utf-8"))["discs"]
+    several = [disc for disc in discs if len(disc["pfirrmann_set"]) > 1]
+    assert len(several) == said.count("possible: ") > 0
+    assert "low confidence" not in said
 
 
 def test_without_input_the_sample_is_graded(tmp_path):

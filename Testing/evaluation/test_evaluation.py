@@ -15,6 +15,7 @@ from pathlib import Path
 import example_studies
 import numpy as np
 import pytest
+from example_models import model_with_sets
 from PIL import Image
 
 from LumbarDiscGradingLib.annotation.exchange.export import export_study
@@ -27,6 +28,7 @@ from LumbarDiscGradingLib.evaluation.comparison import Verdict, compare_scores
 from LumbarDiscGradingLib.evaluation.contact_sheets import ALARM, ALARM_FIELD, patient_cell, write_contact_sheets
 from LumbarDiscGradingLib.evaluation.failures import Error, failures_of
 from LumbarDiscGradingLib.evaluation.files import Evaluation
+from LumbarDiscGradingLib.evaluation.measures import SET_COVERAGE, SET_SIZE
 from LumbarDiscGradingLib.evaluation.metrics import ALL_SOURCES, confusion, figures_of, metrics_of
 from LumbarDiscGradingLib.evaluation.pictures import PictureStore, SlicePicture
 from LumbarDiscGradingLib.evaluation.report import write_report
@@ -502,6 +504,27 @@ def test_the_report_counts_and_names_patients_whose_names_are_silently_wrong(tmp
     assert "Silently wrong: one p2." in text
     row = text[text.index("Table 3") :].split("</tr>")[1]
     assert [cell in row for cell in ("7 of 8", "3 of 4", "1 of 4", "0 of 3")] == [True] * 4
+
+
+def test_coverage_and_size_of_prediction_sets_are_figures_of_their_own(phantoms, tmp_path, capsys):
+    model = model_with_sets(tmp_path / "model")
+    arguments = ["evaluate", "--data", str(phantoms), "--split", "tune", "--output", str(tmp_path / "out")]
+    assert main([*arguments, "--device", "cpu", "--model", str(model)]) == 0
+    scores = [score for score in read_scores(tmp_path / "out" / "discs.csv") if score.level in LUMBAR_LEVELS]
+    sizes = [len(score.set_grades) for score in scores]
+    held = [score.grade in score.set_grades for score in scores]
+    figures = by_name(figures_of(scores), "phantoms")
+    assert max(sizes) > 1
+    assert figures[SET_SIZE].value == pytest.approx(np.mean(sizes))
+    assert figures[SET_COVERAGE].value == pytest.approx(np.mean(held))
+    assert (figures[SET_COVERAGE].patients, figures[SET_COVERAGE].discs) == (3, 15)
+    assert f"{SET_COVERAGE} {np.mean(held):.3f}" in capsys.readouterr().out
+    assert "<h2>Prediction sets</h2>" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_model_that_states_no_prediction_sets_has_no_figures_of_them(evaluated):
+    assert "Prediction sets</h2>" not in (evaluated / "report.html").read_text(encoding="utf-8")
+    assert not {SET_COVERAGE, SET_SIZE} & {f.name for f in figures_of(read_scores(evaluated / "discs.csv"))}
 
 
 def test_stored_rows_of_several_runs_give_the_same_tables_again(evaluated, tmp_path, capsys):

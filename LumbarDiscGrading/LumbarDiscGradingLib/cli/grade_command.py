@@ -226,6 +226,9 @@ class _Writer:
 
 
 def _print_summary(result: GradingResult, stem: str, folder: Path) -> None:
+    from ..pfirrmann import ROMAN_GRADES
+    from ..report.text import is_barely_doubtful, possible_grades
+
     print(f"{stem}: slice {result.stored_slice_index} ({result.slice_reason})")
     for doubt in result.doubts:
         print(f"  DOUBT: {doubt}")
@@ -233,8 +236,10 @@ def _print_summary(result: GradingResult, stem: str, folder: Path) -> None:
         if not disc.assessable:
             print(f"  {disc.level:7} {disc.group_word}: {disc.warnings[0].removeprefix(f'{disc.level}: ')}")
             continue
-        sure = f"p {max(disc.group_probabilities):.2f}" + ("" if disc.confident else "  low confidence")
-        print(f"  {disc.level:7} {disc.group.value:9} Pfirrmann {disc.pfirrmann}  {sure}")
+        doubt = f"  possible: {possible}" if (possible := possible_grades(disc)) else ""
+        doubt = doubt or ("  low confidence" if is_barely_doubtful(disc) else "")
+        grade = f"Pfirrmann {ROMAN_GRADES[disc.pfirrmann]:3}"
+        print(f"  {disc.level:7} {disc.group.value:9} {grade}  p {max(disc.group_probabilities):.2f}{doubt}")
     if result.naming_confidence is not None:
         print(f"  Names of the levels: right with p {result.naming_confidence:.2f}")
     for note in (*result.volume.notes, *(warning for warning in result.warnings if warning not in result.doubts)):

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from ..pfirrmann import DISC_LABELS, GROUPS, LEVELS_BY_LABEL, ROMAN_GRADES, Tissue, group_of_grade
 from ..report.drawing import Color, draw_line, draw_text, shortened, spread, wrapped
 from ..report.slice_view import BACKGROUND, TEXT
+from ..report.text import several_grades
 from .failures import LOW_DICE
 from .measures import LUMBAR
 from .pictures import (
@@ -42,7 +43,8 @@ ALARM: Color = (240, 90, 110)
 ALARM_FIELD: Color = (78, 26, 36)
 KEY = (
     "Contours: color of the program's group; thin white: reference. White dots: reference points at the rear of the "
-    "discs. Beside each disc its level and grade, then the reference grade; ? low confidence; red field: other group, "
+    "discs. Beside each disc its level and grade (below: grades that the program calls possible), then the reference "
+    "grade; ? low confidence; red field: other group, "
     "framed where two groups away."
 )
 
@@ -189,6 +191,7 @@ class _Caption:
     rear: tuple[float, float] | None
     remark: str = ""
     doubtful: bool = False
+    possible: str = ""
 
     @property
     def groups_apart(self) -> int:
@@ -212,7 +215,9 @@ def _captions(picture: SlicePicture, view: View, scores: Sequence[DiscScore]) ->
         if score.dice is not None and score.dice < LOW_DICE:
             remark += f"{', ' if remark else ''}Dice {score.dice:.2f}"
         grade = picture.predicted.get(level)
-        captions.append(_Caption(level, grade, score.grade, rear, remark, score.confident is False))
+        possible = several_grades(score.set_grades)
+        doubtful = score.confident is False and not possible
+        captions.append(_Caption(level, grade, score.grade, rear, remark, doubtful, possible))
     for score in scores:
         if not score.named_level and score.level:
             rear = None
@@ -261,3 +266,5 @@ def _draw_captions(cell: Image.Image, captions: Sequence[_Caption], left: int) -
             draw_text(cell, (left + _REFERENCE, y), text, 20, color_of(caption.reference), "lm")
         if caption.remark:
             draw_text(cell, (left + _LEVEL, y + 20), caption.remark, 15, ALARM, "lm")
+        elif caption.possible:
+            draw_text(cell, (left + _AUTOMATIC, y + 20), caption.possible, 15, QUIET, "lm")

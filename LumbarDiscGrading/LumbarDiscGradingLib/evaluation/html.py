@@ -35,6 +35,8 @@ DEFINITIONS: Mapping[str, str] = {
     "Calibration": "Expected calibration error of the most probable group over ten bins of equal width. Brier score: "
     "squared differences summed over the three groups, 0 to 2. Uncertain discs are those that the program itself marks "
     "for a second look.",
+    "Prediction sets": "Neighbouring grades of which the model states that they hold the right one with a coverage "
+    "that stands in its manifest. Here each disc counts the same, there each patient.",
     "Study": "What the study that this program follows reports on its own 94 test discs of one centre, split at random "
     "by disc, so that discs of one patient are in training and test. Its figures are not directly comparable.",
 }

@@ -18,6 +18,8 @@ ALL_DISCS = ""
 """Part of the discs that a figure is about: all of them."""
 LUMBAR = (*LUMBAR_LEVELS, "L5-L6", "L6-S1")
 """Levels that count; thoracic discs at the edge of the picture do not."""
+SET_COVERAGE = "prediction sets that hold the reference grade"
+SET_SIZE = "grades in a prediction set, mean"
 CONFIDENT, UNCERTAIN = "confident", "uncertain"
 
 PAPER_FIGURES = {
@@ -134,6 +136,10 @@ def _naming_known(score: DiscScore) -> bool:
 
 def _graded(score: DiscScore) -> bool:
     return score.level in LUMBAR and score.group_pair is not None
+
+
+def _has_set(score: DiscScore) -> bool:
+    return _graded(score) and bool(score.pfirrmann_set)
 
 
 def _pairwise(first: int, second: int) -> Callable[[Sequence[DiscScore]], Statistic]:
@@ -260,6 +266,14 @@ GRADING_MEASURES = (
         lambda score: _graded(score) and score.confident is not None,
         _share_of(lambda score: bool(score.confident)),
     ),
+    Measure(SET_COVERAGE, _has_set, _share_of(lambda score: score.grade in score.set_grades), headline=True),
+    Measure(
+        SET_SIZE,
+        _has_set,
+        lambda scores: statistics.mean([len(score.set_grades) for score in scores]),
+        lower_is_better=True,
+        headline=True,
+    ),
 )
 MEASURES = (*SEGMENTATION_MEASURES, *GRADING_MEASURES)
 CARD_FIGURES = frozenset(measure.name for measure in MEASURES if measure.headline)
@@ -277,7 +291,7 @@ _OF_A_LEVEL = (
     "balanced accuracy of the groups",
     "expected calibration error of the groups",
 )
-_OF_A_GROUP = ("median disc Dice", "lumbar discs found and rightly named", "graded discs found")
+_OF_A_GROUP = ("median disc Dice", "lumbar discs found and rightly named", "graded discs found", SET_COVERAGE)
 _OF_CONFIDENCE = ("accuracy of the groups", "balanced accuracy of the groups", "quadratic kappa of the groups")
 
 

@@ -26,6 +26,8 @@ from .measures import (
     PAPER_FIGURES,
     PAPER_QUARTILES,
     PAPER_TABLE_2,
+    SET_COVERAGE,
+    SET_SIZE,
     SIDES,
     UNCERTAIN,
     auc_name,
@@ -112,6 +114,7 @@ class _Page:
                 self.naming(),
                 self.grading(),
                 self.calibration(),
+                self.prediction_sets(),
                 self.levels(),
                 self.contact_sheets(),
                 self.failures(),
@@ -306,6 +309,24 @@ class _Page:
                 table(
                     ("", "Discs", "Accuracy", "Quadratic kappa"), rows, "Discs that the program is sure of, and others."
                 ),
+            )
+        )
+
+    def prediction_sets(self) -> str:
+        names = (SET_COVERAGE, SET_SIZE)
+        if not any(name == SET_COVERAGE for _, _, name in self.figures):
+            return ""
+        rows = []
+        for source in self.sources:
+            if (source, ALL_DISCS, SET_COVERAGE) in self.figures:
+                by_group = [self._value(source, group.value, SET_COVERAGE) for group in GROUPS]
+                rows.append([escape(source), self._n(source, SET_COVERAGE), *by_group])
+        header = ("", "Discs", *(group_word(group) for group in GROUPS))
+        return "\n".join(
+            (
+                "<h2>Prediction sets</h2>",
+                self._by_source(names, "Grades such as III or IV that the program calls possible."),
+                table(header, rows, "Share of the sets that hold the reference grade, by the reference group."),
             )
         )
 

@@ -67,6 +67,8 @@ class DiscScore:
         Probabilities of the grades and the groups.
     confident : bool or None
         False for a disc that the program marks for a second look.
+    pfirrmann_set : str
+        Grades of the prediction set, such as ``3 4``; empty where the model states none.
     by_point : bool or None
         True where a point, no mask, says where the disc lies.
     all_named : bool or None
@@ -101,6 +103,7 @@ class DiscScore:
     p_moderate: float | None = None
     p_serious: float | None = None
     confident: bool | None = None
+    pfirrmann_set: str = ""
     by_point: bool | None = None
     all_named: bool | None = None
     levels_doubted: bool | None = None
@@ -109,6 +112,11 @@ class DiscScore:
     def located(self) -> bool:
         """Whether the reference says where the disc lies."""
         return self.dice is not None or bool(self.by_point)
+
+    @property
+    def set_grades(self) -> tuple[int, ...]:
+        """Grades of the prediction set."""
+        return tuple(int(grade) for grade in self.pfirrmann_set.split())
 
     @property
     def group_pair(self) -> tuple[int, int] | None:
@@ -354,11 +362,13 @@ def _overlap(predicted: NDArray[np.bool_], part: NDArray[np.bool_], volume: Sagi
 def _reading(disc: DiscGrade) -> dict[str, Any]:
     by_grade = {f"p_{grade}": p for grade, p in zip(GRADES, disc.grade_probabilities, strict=True)}
     by_group = {f"p_{group.value}": p for group, p in zip(GROUPS, disc.group_probabilities, strict=True)}
-    return {"predicted_grade": disc.pfirrmann, "confident": disc.confident, **by_grade, **by_group}
+    grade_set = " ".join(map(str, disc.grade_set))
+    grading = {"predicted_grade": disc.pfirrmann, "confident": disc.confident, "pfirrmann_set": grade_set}
+    return {**grading, **by_grade, **by_group}
 
 
 SCORE_FIELDS = tuple(field.name for field in fields(DiscScore))
-_TEXTS = ("patient", "source", "level", "split", "subject", "named_level")
+_TEXTS = ("patient", "source", "level", "split", "subject", "named_level", "pfirrmann_set")
 _GRADES = ("grade", "predicted_grade")
 _SIGNED = ("above_mm", "below_mm", "front_mm", "rear_mm")
 _FLAGS = ("confident", "by_point", "all_named", "levels_doubted")
@@ -421,4 +431,7 @@ def _score_of(row: dict[str, str | None]) -> DiscScore:
     if not values["patient"] or any(values[name] not in ("", *DISC_LABELS) for name in ("level", "named_level")):
         raise ValueError("patient or level")
     values["subject"] = values["subject"] or values["patient"]
-    return DiscScore(**values)
+    score = DiscScore(**values)
+    for grade in score.set_grades:
+        group_of_grade(grade)
+    return score
