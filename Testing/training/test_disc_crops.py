@@ -27,7 +27,7 @@ from LumbarDiscGradingLib.training.recipes import GRADING_PRESETS, SEGMENTATION_
 from LumbarDiscGradingLib.training.run_record import RunOptions
 
 CPU = RunOptions(device="cpu")
-RECIPE = replace(GRADING_PRESETS["default"], members=1)
+RECIPE = GRADING_PRESETS["default"]
 STILL = Variation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, flip_rows=False)
 
 

@@ -334,7 +334,7 @@ def test_grading_trains_an_epoch_with_each_preset(
     phantoms, tmp_path, monkeypatch, capsys, preset, tiny_segmentation_model
 ):
     small = replace(
-        recipes.GRADING_PRESETS[preset], widths=(4, 4, 8, 8, 8), batch_size=4, members=1, precision="32-true"
+        recipes.GRADING_PRESETS[preset], widths=(4, 4, 8, 8, 8), batch_size=4, precision="32-true"
     )
     monkeypatch.setitem(recipes.GRADING_PRESETS, preset, small)
     arguments = ["train", "grading", "--preset", preset, "--data", str(phantoms), "--output", str(tmp_path)]
@@ -351,7 +351,7 @@ def test_grading_trains_an_epoch_with_each_preset(
 
 
 def test_a_model_says_what_found_the_discs_that_were_not_drawn(phantoms, tmp_path, monkeypatch):
-    small = replace(recipes.GRADING_PRESETS["default"], widths=(4, 8), epochs=1, members=1, precision="32-true")
+    small = replace(recipes.GRADING_PRESETS["default"], widths=(4, 8), epochs=1, precision="32-true")
     monkeypatch.setitem(recipes.GRADING_PRESETS, "default", replace(small, input_pooling=4, first_round_folds=0))
     drawn = LabelledDataset.open(phantoms).cases[:3]
     write_dataset(
@@ -393,7 +393,7 @@ def test_without_graded_tuning_discs_a_model_is_not_calibrated_and_its_card_says
     phantoms, tmp_path, monkeypatch, capsys, tiny_segmentation_model
 ):
     small = replace(
-        recipes.GRADING_PRESETS["default"], widths=(4, 4, 8, 8, 8), batch_size=4, first_round_folds=0, members=1
+        recipes.GRADING_PRESETS["default"], widths=(4, 4, 8, 8, 8), batch_size=4, first_round_folds=0
     )
     monkeypatch.setitem(recipes.GRADING_PRESETS, "default", small)
     whole = LabelledDataset.open(phantoms)
@@ -415,7 +415,7 @@ def test_without_graded_tuning_discs_a_model_is_not_calibrated_and_its_card_says
 def test_gradings_by_networks_that_saw_the_tuning_patients_are_not_trained_on(
     phantoms, tmp_path, monkeypatch, capsys, tiny_segmentation_model
 ):
-    small = replace(recipes.GRADING_PRESETS["default"], widths=(4, 4, 8, 8, 8), batch_size=4, epochs=1, members=1)
+    small = replace(recipes.GRADING_PRESETS["default"], widths=(4, 4, 8, 8, 8), batch_size=4, epochs=1)
     monkeypatch.setitem(recipes.GRADING_PRESETS, "default", small)
     common = ["--data", str(phantoms), "--accelerator", "cpu", "--segmentation-model", str(tiny_segmentation_model)]
     for run, more in (("all", []), ("alone", ["--training-alone"])):

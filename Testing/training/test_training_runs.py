@@ -43,7 +43,6 @@ RECIPE = replace(
     precision="32-true",
     input_pooling=4,
     first_round_folds=0,
-    members=1,
 )
 TINY_UNET = replace(TINY, steps_per_epoch=1)
 COMMANDS = (["train", "segmentation"], ["train", "grading"], ["cross-validate"], ["ablate", "grading"])

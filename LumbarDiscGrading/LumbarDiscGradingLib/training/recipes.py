@@ -146,7 +146,7 @@ class GradingRecipe:
     first_round_folds: int = 3
     believed_share: float = 0.5
     average_decay: float | None = None
-    members: int = 4
+    members: int = 1
     precision: str = "bf16-mixed"
 
 
@@ -186,7 +186,6 @@ GRADING_PRESETS = {
         label_smoothing=0.0,
         balance_sources=False,
         first_round_folds=0,
-        members=1,
         precision="32-true",
     ),
 }
