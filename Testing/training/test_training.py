@@ -333,9 +333,7 @@ def test_the_paper_preset_trains_an_epoch_of_whole_slices_on_the_disc_alone(phan
 def test_grading_trains_an_epoch_with_each_preset(
     phantoms, tmp_path, monkeypatch, capsys, preset, tiny_segmentation_model
 ):
-    small = replace(
-        recipes.GRADING_PRESETS[preset], widths=(4, 4, 8, 8, 8), batch_size=4, precision="32-true"
-    )
+    small = replace(recipes.GRADING_PRESETS[preset], widths=(4, 4, 8, 8, 8), batch_size=4, precision="32-true")
     monkeypatch.setitem(recipes.GRADING_PRESETS, preset, small)
     arguments = ["train", "grading", "--preset", preset, "--data", str(phantoms), "--output", str(tmp_path)]
     arguments += ["--epochs", "1", "--accelerator", "cpu", "--segmentation-model", str(tiny_segmentation_model)]
@@ -392,9 +390,7 @@ def test_discs_split_at_random_keep_their_slices_together(phantoms, tiny_segment
 def test_without_graded_tuning_discs_a_model_is_not_calibrated_and_its_card_says_so(
     phantoms, tmp_path, monkeypatch, capsys, tiny_segmentation_model
 ):
-    small = replace(
-        recipes.GRADING_PRESETS["default"], widths=(4, 4, 8, 8, 8), batch_size=4, first_round_folds=0
-    )
+    small = replace(recipes.GRADING_PRESETS["default"], widths=(4, 4, 8, 8, 8), batch_size=4, first_round_folds=0)
     monkeypatch.setitem(recipes.GRADING_PRESETS, "default", small)
     whole = LabelledDataset.open(phantoms)
     cases = [
