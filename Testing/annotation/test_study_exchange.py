@@ -189,6 +189,29 @@ def test_label_maps_and_grades_become_a_readers_signed_readings(tmp_path):
     assert log.count('"imported":true') == 4
 
 
+def test_grades_of_levels_outside_the_study_are_left_out_and_said(tmp_path):
+    study = Study.create(tmp_path / "study", one_reader())
+    folder = labelled_folder(tmp_path / "in", patients=1)
+    with (folder / "grades.csv").open("a") as table:
+        table.write("p0,L6-S1,3,x\n")
+    notes = " ".join(import_sources(study, [folder], reader="spider").notes)
+    assert "L6-S1 are no levels of this study" in notes and "six lumbar vertebrae" in notes
+
+
+def test_patients_whose_names_are_no_utf8_are_kept_apart(empty, tmp_path):
+    (tmp_path / "in").mkdir()
+    write_volume(tmp_path / "volume.nrrd", voxels(1))
+    for name, seed in ((b"m\xe4.nrrd", 1), (b"m\xf6.nrrd", 2)):
+        write_volume(tmp_path / "volume.nrrd", voxels(seed))
+        try:
+            os.rename(tmp_path / "volume.nrrd", os.path.join(os.fsencode(tmp_path / "in"), name))
+        except (OSError, UnicodeDecodeError):
+            pytest.skip("this file system holds UTF-8 names only")
+    report = import_sources(empty, [tmp_path / "in"])
+    assert not report.failed and len({empty.case(case).patient for case in report.added}) == 2
+    assert "m%E4" in (tmp_path / "study-mapping.csv").read_text(encoding="utf-8")
+
+
 def test_a_label_map_whose_values_are_in_another_order_is_refused_and_nothing_of_it_kept(empty, tmp_path):
     folder = labelled_folder(tmp_path / "in")
     mask = sitk.ReadImage(str(folder / "p0_labels.nrrd"))

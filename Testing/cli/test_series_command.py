@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from dicom_files import AXIAL, T1_TIMES, T2_TIMES, Series, write_series
 
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
+from LumbarDiscGradingLib.imaging.reading import read_volume
 
 
 def voxels(seed: int, count: int = 9) -> np.ndarray:
@@ -84,3 +90,51 @@ def test_grade_takes_the_series_that_is_asked_for(tmp_path, capsys):
     assert any("Read from DICOM series 9" in note and "series 8" in note for note in result["input"]["notes"])
     assert main([*grade, "10"]) == 1
     assert "no series with that" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+@pytest.mark.parametrize("command", [["series", "in"], ["series", "missing"], ["models", "list"]])
+def test_a_full_disk_behind_standard_output_is_one_sentence(tmp_path, command):
+    write_series(tmp_path / "in", Series(voxels(1)))
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(
+            [sys.executable, "-m", "LumbarDiscGradingLib.cli.main", *command],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        )
+    assert run.returncode == 1
+    assert run.stderr.count("\n") == 1 and "Traceback" not in run.stderr
+
+
+def not_utf8(tmp_path: Path, name: bytes) -> Path:
+    path = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name)))
+    try:
+        path.mkdir()
+    except (OSError, UnicodeDecodeError):
+        pytest.skip("this file system holds UTF-8 names only")
+    return path
+
+
+def test_names_that_are_not_utf8_are_read_and_written_with_escapes(tmp_path, capsys):
+    spine = lumbar_phantom(1, slice_count=3).volume.voxels.astype(np.uint16)
+    folder = not_utf8(tmp_path, b"M\xfcller")
+    write_series(folder, Series(spine, spacing_mm=(4.0, 0.9, 0.9)))
+    (folder / "volume.nrrd").write_bytes(b"")
+    assert main(["grade", str(folder), "--device", "cpu", "--output", str(tmp_path / "out")]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir())[0] == "M%FCller_discs.seg.nrrd"
+    assert main(["series", str(folder)]) == 0
+    capsys.readouterr()
+    assert main(["grade", str(folder), "--output", str(not_utf8(tmp_path, b"o\xff"))]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "o%FF is not UTF-8" in told
+
+
+def test_a_volume_file_whose_name_is_not_utf8_is_read(tmp_path):
+    folder = not_utf8(tmp_path, b"\xe4")
+    sitk.WriteImage(sitk.GetImageFromArray(voxels(1, 48)), str(tmp_path / "volume.nrrd"))
+    os.rename(tmp_path / "volume.nrrd", os.path.join(os.fsencode(folder), b"\xf6.nrrd"))
+    volume = read_volume(Path(os.fsdecode(os.path.join(os.fsencode(folder), b"\xf6.nrrd"))))
+    assert volume.source.name == "%F6" and volume.slice_count == 40

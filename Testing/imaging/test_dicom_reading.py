@@ -137,6 +137,24 @@ def test_a_series_asked_for_must_be_there_and_sagittal_and_the_input_dicom(tmp_p
     assert "no DICOM image" in refusal(tmp_path / "volume.nrrd", series="5")
 
 
+def test_a_dicomdir_alone_is_told_for_what_it_is(tmp_path):
+    (tmp_path / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 30)
+    assert "give the folder in which it lies" in refusal(tmp_path / "DICOMDIR")
+
+
+def test_an_image_that_describes_too_few_frames_does_not_keep_the_others_from_being_read(tmp_path):
+    broken = write_enhanced(tmp_path / "broken.dcm", Series(voxels(2)), list(range(5)))
+    dataset = pydicom.dcmread(broken)
+    dataset.NumberOfFrames = 7
+    dataset.save_as(broken)
+    assert "has 7 frames but describes 5" in refusal(tmp_path)
+    series = Series(voxels(1), number=3)
+    write_series(tmp_path, series)
+    volume = read_volume(tmp_path)
+    assert np.array_equal(volume.voxels, series.voxels[::-1])
+    assert any("has 7 frames but describes 5" in note for note in volume.notes)
+
+
 def test_two_echoes_at_each_position_are_told_apart(tmp_path):
     series = Series(voxels(1))
     late = Series(voxels(2), uid=series.uid, attributes={**T2_TIMES, "EchoTime": 90.0})

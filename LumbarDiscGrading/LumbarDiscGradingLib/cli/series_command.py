@@ -30,7 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         epilog="Exit status: 0 a series would be graded; 1 none would be, with one line on standard error that says "
         "why; 2 wrong usage.",
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="DICOM folder, or one DICOM file")
+    parser.add_argument("folder", metavar="FOLDER", help="DICOM folder, or one DICOM file")
     add_series_option(parser)
     parser.set_defaults(func=_series)
 
@@ -49,15 +49,16 @@ def _series(arguments: argparse.Namespace) -> int:
     from ..imaging.dicom import open_dicom
     from ..imaging.volume import ImagingError
 
-    if not arguments.folder.exists():
-        return complain(f"{arguments.folder}: There is no such file or folder; check the path.")
-    study = open_dicom(arguments.folder)
+    folder = Path(arguments.folder)
+    if not folder.exists():
+        return complain(f"{folder}: There is no such file or folder; check the path.")
+    study = open_dicom(folder)
     try:
         choice = study.choice(arguments.series)
         _print_table(_rows(study, choice))
         study.require_whole(choice.taken)
     except ImagingError as error:
-        return complain(f"{arguments.folder}: {error}")
+        return complain(f"{folder}: {error}")
     for note in (*choice.notes[1:], *study.left_out(choice.taken)):
         print(f"Note: {note}")
     return 0

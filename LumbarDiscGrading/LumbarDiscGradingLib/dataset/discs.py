@@ -8,7 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from ..pfirrmann import DISC_LABELS, LEVELS_UPWARD, Tissue
+from ..pfirrmann import DISC_LABELS, LEVELS_UPWARD, SIX_LUMBAR_UPWARD, Tissue
 from .manifest import DatasetError
 
 SPECK_FRACTION = 0.02
@@ -62,7 +62,8 @@ def level_labels(discs: NDArray[np.uint8], levels: Iterable[str]) -> NDArray[np.
     discs : ndarray of uint8
         As from `separate_discs`.
     levels : iterable of str
-        Levels of the patient's graded discs, in any order; they must be the lowest ones without a gap.
+        Levels of the patient's graded discs, in any order; they must be the lowest ones without a gap. With L6-S1 among
+        them they are those of six lumbar vertebrae.
 
     Returns
     -------
@@ -70,7 +71,7 @@ def level_labels(discs: NDArray[np.uint8], levels: Iterable[str]) -> NDArray[np.
         `pfirrmann.DISC_LABELS` values, 0 outside.
     """
     levels = set(levels)
-    upward = LEVELS_UPWARD[: len(levels)]
+    upward = (SIX_LUMBAR_UPWARD if SIX_LUMBAR_UPWARD[0] in levels else LEVELS_UPWARD)[: len(levels)]
     if int(discs.max(initial=0)) != len(levels) or levels != set(upward):
         return None
     values = np.array([0, *(DISC_LABELS[level] for level in upward)], dtype=np.uint8)
@@ -104,6 +105,16 @@ def labelled_mask(tissues: NDArray, levels: Iterable[str]) -> tuple[NDArray[np.u
     inside = discs > 0
     mask[inside] = Tissue.DISC if labels is None else labels[inside]
     return mask, labels is not None, int(discs.max(initial=0))
+
+
+def transition_note(levels: Iterable[str]) -> str:
+    """Say where graded levels are those of a lumbosacral transition; empty where they are not."""
+    levels = set(levels)
+    if set(SIX_LUMBAR_UPWARD[:2]) & levels:
+        return "Levels of six lumbar vertebrae (L6) are graded."
+    if levels and LEVELS_UPWARD[0] not in levels:
+        return "L5-S1 is not graded (a sacralized L5?)."
+    return ""
 
 
 def require_order_of_tissues(tissues: NDArray, whose: str) -> None:

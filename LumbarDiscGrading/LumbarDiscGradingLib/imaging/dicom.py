@@ -30,7 +30,9 @@ DICOM_MAGIC = b"DICM"
 IMAGE_TAGS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImagePositionPatient")
 """One of these is in every image; anonymisers drop some."""
 DICOM_SUFFIXES = (".dcm", ".ima")
-SKIPPED_NAMES = ("DICOMDIR", "LOCKFILE", "VERSION")
+CONTENTS_NAME = "DICOMDIR"
+ONLY_CONTENTS = "A DICOMDIR only lists what a medium holds; give the folder in which it lies with the images beside it."
+SKIPPED_NAMES = (CONTENTS_NAME, "LOCKFILE", "VERSION")
 NO_IMAGE = "There is no DICOM image in it; give the folder that holds the DICOM files of the study."
 NUMPY_SYNTAXES = (
     pydicom.uid.ImplicitVRLittleEndian,
@@ -157,6 +159,8 @@ class DicomStudy:
 
 def open_dicom(path: Path) -> DicomStudy:
     """Read the headers of one DICOM file, or of those in a folder and its subfolders, each once."""
+    if path.is_file() and path.name.upper() == CONTENTS_NAME:
+        return DicomStudy((), refused=(ONLY_CONTENTS,))
     files = [path] if path.is_file() else files_below(path)
     scanned = [(file, frames) for file, _, frames in headers_in(files)]
     return DicomStudy(

@@ -22,6 +22,7 @@ from .file_integrity import (
     data_files,
     native_messages_hidden,
 )
+from .file_names import native_path, printable
 from .stated_geometry import TYPICAL_FIELD_OF_VIEW_MM, index_to_lps_of, sagittal_from_stored
 from .turned_picture import exif_orientation, upright
 from .volume import MAX_IN_PLANE_SPACING_MM, ImagingError, SagittalVolume, VolumeSource
@@ -96,13 +97,13 @@ def read_volume(
 
 
 def stem_of(path: str | Path) -> str:
-    """Return the name of a file without its (possibly compound) suffix, or that of a folder."""
+    """Return the name of a file without its (possibly compound) suffix, or that of a folder; printable."""
     source_path = Path(path)
-    name = source_path.name or source_path.resolve().name
+    name = printable(source_path.name or source_path.resolve().name)
     if source_path.is_dir():
         return name
     compound = next((suffix for suffix in COMPOUND_SUFFIXES if name.lower().endswith(suffix)), None)
-    return name[: -len(compound)] if compound and len(name) > len(compound) else source_path.stem
+    return name[: -len(compound)] if compound and len(name) > len(compound) else Path(name).stem
 
 
 def _read(path: Path, pixel_size_mm: float | None, series: str | None, study: DicomStudy | None) -> SagittalVolume:
@@ -131,7 +132,8 @@ def _require_pixel_size(pixel_size_mm: float) -> None:
 
 
 def _read_image_file(path: Path, name: str, pixel_size_mm: float | None) -> SagittalVolume:
-    image, array, notes = _read_with_itk(path)
+    with native_path(path) as readable:
+        image, array, notes = _read_with_itk(readable)
     is_picture = _is_picture(path)
     if is_picture and array.ndim > 2:
         if array.shape[0] > 1:

@@ -21,7 +21,6 @@ class DicomDatabase:
         self._files: dict[str, str] = {}
         self._copies: list[tempfile.TemporaryDirectory] = []
         self._open = True
-        self.reads = 0
 
     @property
     def isOpen(self) -> bool:
@@ -58,7 +57,6 @@ class DicomDatabase:
         """Return a value of any file; several are parted by backslashes, a sequence is empty."""
         if not self._open or not file or not Path(file).is_file():
             return ""
-        self.reads += 1
         group, element = (int(part, 16) for part in tag.split(","))
         found = _header(file).get((group, element))
         if found is None or found.VR == "SQ" or found.value is None:

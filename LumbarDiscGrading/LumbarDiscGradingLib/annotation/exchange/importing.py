@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...dataset.discs import labelled_mask, require_order_of_tissues
+from ...dataset.discs import labelled_mask, require_order_of_tissues, transition_note
 from ...dataset.image_files import read_stored
 from ...dataset.labelled import require_same_grid
 from ...dataset.manifest import DatasetError
@@ -172,12 +172,17 @@ def _storable(voxels: NDArray) -> NDArray:
 
 
 def _import_readings(study: Study, case: StudyCase, source: ImportSource, reader: str, report: ImportReport) -> int:
+    graded = {level for _, level in source.grades}
+    if outside := sorted(graded - set(study.protocol.levels)):
+        report.notes.append(f"Case {case.id}: {', '.join(outside)} are no levels of this study and were left out.")
+    if note := transition_note(graded):
+        report.notes.append(f"Case {case.id}: {note}")
     by_reader: dict[str, dict[str, int]] = {}
     for (named, level), grade in source.grades.items():
         by_reader.setdefault(named or reader, {})[level] = grade
     count = 0
     if source.labels is not None:
-        labels = _level_masks(study, case, source.labels, {level for _, level in source.grades}, report)
+        labels = _level_masks(study, case, source.labels, graded, report)
         if labels is not None:
             count += import_masks(study, case, reader, labels)
     for named, grades in by_reader.items():

@@ -11,6 +11,7 @@ from typing import Any
 from ...dataset.importing import IMAGE_ENDING, LABELS_ENDING, VOLUME_SUFFIXES
 from ...dataset.labelled import read_grades
 from ...dataset.manifest import GRADES_NAME, DatasetError
+from ...dataset.tables import same_letters
 from ...imaging.dicom import DicomStudy, files_below, headers_in, people_on
 from ...imaging.dicom_frames import DicomFrame
 from ...imaging.reading import PICTURE_SUFFIXES, stem_of
@@ -89,7 +90,7 @@ def _files_ending(folder: Path, ending: str) -> dict[str, Path]:
     for file in sorted(folder.iterdir()):
         for suffix in (*VOLUME_SUFFIXES, *PICTURE_SUFFIXES):
             if file.is_file() and file.name.lower().endswith(ending + suffix):
-                files.setdefault(file.name[: -len(ending + suffix)], file)
+                files.setdefault(same_letters(file.name[: -len(ending + suffix)]), file)
     return files
 
 
