@@ -26,6 +26,7 @@ from example_studies import (
     truth_masks,
     write_volume,
 )
+from graded_series import result_on_series, write_foreign_segmentation
 
 from LumbarDiscGradingLib.annotation.agreement.agreement import study_agreement
 from LumbarDiscGradingLib.annotation.errors import StudyError
@@ -42,7 +43,8 @@ from LumbarDiscGradingLib.annotation.study.verification import verify_study
 from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset, person_of
 from LumbarDiscGradingLib.dataset.splits import STUDY_PROPORTIONS
-from LumbarDiscGradingLib.pfirrmann import LUMBAR_LEVELS, Tissue
+from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS, Tissue
+from LumbarDiscGradingLib.report.dicom.writing import write_dicom
 
 SECRETS = (b"doe", b"jane", b"secret-4711", b"19700101", b"study of")
 
@@ -221,6 +223,35 @@ def test_a_label_map_whose_values_are_in_another_order_is_refused_and_nothing_of
     assert [Path(path).name for path, _ in report.failed] == ["p0_t2.nrrd"]
     assert "another order" in report.failed[0][1]
     assert len(Study.open(empty.folder).case_ids) == len(report.added) == 1
+
+
+def test_the_segmentation_in_a_dicom_study_becomes_a_readers_masks(tmp_path):
+    pytest.importorskip("highdicom", reason="highdicom is not installed")
+    result = result_on_series(tmp_path / "in" / "t2")
+    write_dicom(result, tmp_path / "in" / "seg.dcm", tmp_path / "in" / "report.dcm")
+    study = Study.create(tmp_path / "study", one_reader())
+    report = import_sources(study, [tmp_path / "in"], reader="spider")
+    assert (len(report.added), report.readings, report.failed) == (1, 1, [])
+    assert [note for note in report.notes if "Read from DICOM series" not in note] == []
+    masks = consensus_masks(StudyStates(Study.open(study.folder)), "C0001")
+    lumbar = np.isin(result.label_slice, [DISC_LABELS[level] for level in LUMBAR_LEVELS])
+    assert np.array_equal(masks[result.slice_index], np.where(lumbar, result.label_slice, 0))
+    assert np.count_nonzero(masks) == np.count_nonzero(lumbar)
+
+
+def test_segmentations_that_cannot_be_a_readers_masks_leave_the_image_alone(tmp_path):
+    pytest.importorskip("highdicom", reason="highdicom is not installed")
+    result = result_on_series(tmp_path / "in" / "t2")
+    files, masks = result.volume.source.dicom_files, np.ones((*result.volume.voxels.shape, 1), np.uint8)
+    tumour = [("Mass", ("SCT", "4147007", "Mass"))]
+    write_foreign_segmentation(tmp_path / "in" / "mass.dcm", files, tumour, masks)
+    several = "2 segmentations of its discs, of which none was taken"
+    for name, told, readings in (("mass", "no segment of a disc", 0), ("one", "", 1), ("two", several, 0)):
+        study = Study.create(tmp_path / name, one_reader())
+        report = import_sources(study, [tmp_path / "in"], reader="spider")
+        assert (len(report.added), report.readings, report.failed) == (1, readings, [])
+        assert told in " ".join(report.notes)
+        write_dicom(result, tmp_path / "in" / f"after_{name}.dcm", tmp_path / "in" / "report.dcm")
 
 
 def test_grades_of_several_readers_in_one_table_become_each_readers_own(empty, tmp_path):

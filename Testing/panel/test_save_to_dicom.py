@@ -18,9 +18,15 @@ slicer = pytest.importorskip("slicer")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
 pytest.importorskip("highdicom", reason="highdicom is not installed")
 
-pytestmark = pytest.mark.skipif(
-    default_model_names().get("segmentation") is None, reason="the built-in models are not there"
-)
+pytestmark = [
+    *(
+        pytest.mark.needs_library(name)
+        for name in ("libEGL.so.1", "libGL.so.1", "libxkbcommon.so.0", "libdbus-1.so.3", "libfontconfig.so.1")
+    ),
+    pytest.mark.skipif(
+        set(default_model_names()) != {"segmentation", "grading"}, reason="no trained models are in Resources/Models"
+    ),
+]
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import Series, write_enhanced, write_series
-from example_results import analytic_result
+from graded_series import result_on_enhanced, result_on_series
 
 from LumbarDiscGradingLib.grading.corrections import (
     DiscAdded,
@@ -22,50 +20,10 @@ from LumbarDiscGradingLib.grading.corrections import (
     corrected,
 )
 from LumbarDiscGradingLib.grading.result import GradingResult
-from LumbarDiscGradingLib.imaging.reading import read_volume
 from LumbarDiscGradingLib.report.dicom.coding import DicomOutputError
 from LumbarDiscGradingLib.report.dicom.writing import write_dicom
 
 pytest.importorskip("highdicom", reason="highdicom is not installed")
-
-STUDY = {"StudyInstanceUID": "1.2.3.4", "FrameOfReferenceUID": "1.2.3.5", "ScanningSequence": "SE"}
-STUDY |= {"SequenceVariant": "SK", "ScanOptions": "", "MRAcquisitionType": "2D", "EchoTrainLength": 1}
-
-
-def result_on_series(folder: Path, turned_degrees: float = 0.0, **attributes: object) -> GradingResult:
-    """Return the analytic result on a series of its voxels that was written and read."""
-    made = analytic_result(oblique_degrees=turned_degrees)
-    volume = made.volume
-    voxels = np.clip(volume.voxels, 0, 60000).astype(np.uint16)
-    spacing, origin = volume.spacing_mm, tuple(volume.index_to_lps[:3, 3])
-    directions = volume.index_to_lps[:3, :3] / np.array(spacing)
-    orientation = tuple(np.round([*directions[:, 2], *directions[:, 1]], 6))
-    normal = np.cross(orientation[:3], orientation[3:])  # to the patient's right: slices are written from the left
-    assert np.allclose(normal, -directions[:, 0], atol=1e-5)
-    origin = tuple(np.array(origin) + volume.index_to_lps[:3, 0] * (len(voxels) - 1))
-    series = Series(voxels[::-1], orientation, origin, spacing)
-    write_series(folder, series, **{**STUDY, **attributes})
-    return replace(made, volume=read_volume(folder))
-
-
-def result_on_enhanced(folder: Path) -> GradingResult:
-    """Return the analytic result on its series as one enhanced multi-frame image, its frames out of order."""
-    plain = result_on_series(folder / "plain")
-    files = plain.volume.source.dicom_files
-    images = [pydicom.dcmread(path) for path in files]
-    series = Series(
-        np.stack([image.pixel_array for image in images]),
-        tuple(images[0].ImageOrientationPatient),
-        tuple(images[0].ImagePositionPatient),
-        (4.0, *images[0].PixelSpacing),
-        attributes=STUDY | {"RepetitionTime": 3500.0, "EchoTime": 100.0},
-    )
-    assert np.allclose(images[1].ImagePositionPatient, np.array(series.origin_lps) + 4.0 * series.normal)
-    path = write_enhanced(folder / "enhanced" / "image.dcm", series, [2, 0, 4, 1, 3])
-    image = pydicom.dcmread(path)
-    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = pydicom.uid.EnhancedMRImageStorage
-    image.save_as(path)
-    return replace(plain, volume=read_volume(path.parent))
 
 
 def planes_of(seg: pydicom.Dataset) -> dict[str, tuple[np.ndarray, list[float]]]:
@@ -219,7 +177,7 @@ def test_a_source_that_nothing_can_refer_to_is_refused_by_name(tmp_path: Path) -
         written(result_on_series(tmp_path / "series", StudyInstanceUID=""), tmp_path)
 
 
-@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dicom3tools is not installed")
+@pytest.mark.needs_program("dciodvfy", "dicom3tools")
 @pytest.mark.parametrize("kind", ["plain", "oblique", "enhanced", "lossy"])
 def test_dciodvfy_finds_no_error(tmp_path: Path, kind: str) -> None:
     if kind == "enhanced":
@@ -232,7 +190,7 @@ def test_dciodvfy_finds_no_error(tmp_path: Path, kind: str) -> None:
         assert [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")] == []
 
 
-@pytest.mark.skipif(shutil.which("dsrdump") is None, reason="dcmtk is not installed")
+@pytest.mark.needs_program("dsrdump", "dcmtk")
 def test_dsrdump_reads_the_report(tmp_path: Path) -> None:
     report = written(result_on_series(tmp_path / "series"), tmp_path)[1]
     done = subprocess.run(["dsrdump", str(report)], capture_output=True, text=True)

@@ -73,10 +73,11 @@ def _add_import(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "import",
         help="bring images and readings into a study",
-        description="Import DICOM folders, volume files, folders with PATIENT_t2, PATIENT_labels and grades.csv, or an "
-        "export of a study. Images are de-identified: voxels, geometry and an allow-list of acquisition parameters are "
-        "kept. Original identifiers go into a mapping file beside the study, never into it. Images that the study has "
-        "already are left out. What is burnt into the pixels of an image stays in it.",
+        description="Import DICOM folders (with the DICOM Segmentation of a series), volume files, folders with "
+        "PATIENT_t2, PATIENT_labels and grades.csv, or an export of a study. Images are de-identified: voxels, "
+        "geometry and an allow-list of acquisition parameters are kept. Original identifiers go into a "
+        "mapping file beside the study, never into it. Images that the study has already are left out. What is burnt "
+        "into the pixels of an image stays in it.",
     )
     parser.add_argument("study", type=Path, metavar="STUDY")
     parser.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help="file or folder to import")

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from ..imaging.reading import PICTURE_SUFFIXES, read_volume
 from ..imaging.volume import ImagingError, SagittalVolume
-from ..pfirrmann import Tissue
+from ..pfirrmann import LEVELS_BY_LABEL, Tissue
 from ..progress import ListProgress, unwatched
+from .dicom_masks import DICOM_ENDING, read_labels
 from .discs import TISSUE_VALUES, labelled_mask, require_order_of_tissues, transition_note
-from .image_files import read_stored
-from .labelled import LabelledDataset, read_grades, require_same_grid
+from .labelled import LabelledDataset, read_grades
 from .level_points import read_level_points
 from .manifest import GRADES_NAME, LEVELS_NAME, DatasetError
 from .sources import KNOWN_SOURCES, PublicSource
@@ -68,9 +68,10 @@ def import_folder(
     """Turn a folder of images, label maps and grades into a labelled data set.
 
     The folder holds ``<patient>_t2`` (a volume in any format of SimpleITK, or a picture), where there is one
-    ``<patient>_labels`` (tissue values 0-3 on the voxels of the volume), and ``grades.csv`` with the columns patient,
-    level and pfirrmann. Discs are numbered from the bottom; where a mask has as many as the patient has graded discs,
-    each gets the label of its level. Where the folder has ``levels.csv`` (patient, level, column, row), the points in
+    ``<patient>_labels`` (tissue values 0-3, or those of disc levels, on the voxels of the volume; or a DICOM
+    Segmentation, ``.dcm``), and ``grades.csv`` with the columns patient, level and pfirrmann. Discs without levels are
+    numbered from the bottom; where a mask has as many as the patient has graded discs, each gets the label of its
+    level. Where the folder has ``levels.csv`` (patient, level, column, row), the points in
     it name the discs of the pictures; where it has ``images.csv`` (patient, nominal_pixel_mm, geometry), the pixel size
     of pictures whose geometry is ``plausible`` is taken from there, and that of the others is unknown.
 
@@ -131,7 +132,7 @@ def _find_sources(folder: Path, pixel_size_mm: float | None) -> list[_Source]:
         for patient, level, grade, _ in read_grades(folder / GRADES_NAME):
             grades.setdefault(patient, {})[level] = grade
     images = _files_by_patient(folder, IMAGE_ENDING, VOLUME_SUFFIXES + PICTURE_SUFFIXES)
-    labels = _files_by_patient(folder, LABELS_ENDING, VOLUME_SUFFIXES)
+    labels = _files_by_patient(folder, LABELS_ENDING, (*VOLUME_SUFFIXES, DICOM_ENDING))
     if not images:
         raise DatasetError(f"{folder} holds no image named like 001{IMAGE_ENDING}.nrrd or 001{IMAGE_ENDING}.png.")
     points = read_level_points(folder / LEVELS_NAME) if (folder / LEVELS_NAME).is_file() else {}
@@ -207,8 +208,7 @@ def _cases(sources: Iterable[_Source]) -> Iterator[CaseToWrite]:
                 entry.patient, volume, grades=entry.grades, kind=kind, notes=notes, level_points=entry.level_points
             )
             continue
-        tissues = _tissues(entry, volume)
-        mask, trusted, count = labelled_mask(tissues, entry.grades)
+        mask, trusted, count = _mask(entry, volume)
         if not trusted:
             notes += (f"The mask has {count} discs, {len(entry.grades)} are graded: levels not trusted.",)
         yield CaseToWrite(entry.patient, volume, mask, entry.grades, (), kind, trusted, notes)
@@ -221,14 +221,25 @@ def _volume(entry: _Source, pixel_size_mm: float | None) -> SagittalVolume:
         raise DatasetError(f"{entry.image}: {error}") from None
 
 
-def _tissues(entry: _Source, volume: SagittalVolume) -> NDArray:
-    """Read a label map in the canonical order of its volume."""
+def _mask(entry: _Source, volume: SagittalVolume) -> tuple[NDArray[np.uint8], bool, int]:
+    """Read a mask in the canonical order of its volume, whether its levels are sure, and how many discs it has."""
     assert entry.labels is not None
-    array, matrix = read_stored(entry.labels)
     stored_shape = volume.to_stored(volume.voxels).shape
-    require_same_grid(array.shape, matrix, stored_shape, volume.stored_index_to_lps, entry.patient)
-    unknown = set(np.unique(array).tolist()) - {int(tissue) for tissue in Tissue}
+    array = read_labels(entry.labels, stored_shape, volume.stored_index_to_lps, entry.patient)
+    labels = SagittalVolume.from_stored(array, volume.stored_index_to_lps).voxels
+    values = set(np.unique(labels).tolist())
+    tissue_values = {int(tissue) for tissue in Tissue}
+    unknown = set() if values <= tissue_values else values - {*LEVELS_BY_LABEL, *tissue_values - {Tissue.DISC}}
     if unknown:
-        raise DatasetError(f"{entry.labels} has the values {sorted(unknown)}; expected {TISSUE_VALUES}.")
-    require_order_of_tissues(array, str(entry.labels))
-    return SagittalVolume.from_stored(array, matrix).voxels
+        raise DatasetError(
+            f"{entry.labels} has the values {sorted(unknown)}; expected {TISSUE_VALUES}, or for discs the values of "
+            "their levels alone."
+        )
+    is_level = np.isin(labels, list(LEVELS_BY_LABEL))
+    tissues = np.where(is_level, Tissue.DISC, labels).astype(np.uint8)
+    require_order_of_tissues(tissues, str(entry.labels))
+    if not is_level.any():
+        return labelled_mask(tissues, entry.grades)
+    levels = {LEVELS_BY_LABEL[value] for value in values & set(LEVELS_BY_LABEL)}
+    trusted = set(entry.grades) <= levels
+    return labels.astype(np.uint8) if trusted else tissues, trusted, len(levels)

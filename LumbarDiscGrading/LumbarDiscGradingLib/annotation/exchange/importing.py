@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...dataset.dicom_masks import read_labels
 from ...dataset.discs import labelled_mask, require_order_of_tissues, transition_note
-from ...dataset.image_files import read_stored
-from ...dataset.labelled import require_same_grid
 from ...dataset.manifest import DatasetError
 from ...imaging.reading import read_volume
 from ...imaging.volume import ImagingError, SagittalVolume
@@ -98,14 +97,18 @@ def import_sources(
     report = ImportReport()
     sources = [source for path in paths for source in find_sources(Path(path))]
     known = {study.case(case).content_sha256: case for case in study.case_ids}
+    came_along = False
     for source in progress(sources):
         try:
-            case = _import_image(study, source, table, known, pixel_size_mm, series, report)
+            read = read_volume(source.path, pixel_size_mm if source.kind == "picture" else None, series, source.study)
+            source = _with_segmentation(source, read, report)
+            came_along |= bool(source.labels or source.grades)
+            case = _import_image(study, source, read, table, known, report)
             if reader is not None:
                 report.readings += _import_readings(study, case, source, reader, report)
         except (ImagingError, DatasetError) as error:
             report.failed.append((str(source.path), str(error)))
-    if reader is None and any(source.labels or source.grades for source in sources):
+    if reader is None and came_along:
         report.notes.append("Masks and grades that came with the images were left out; name their reader to keep them.")
     return report
 
@@ -113,14 +116,12 @@ def import_sources(
 def _import_image(
     study: Study,
     source: ImportSource,
+    read: SagittalVolume,
     table: IdentifierMapping,
     known: dict[str, str],
-    pixel_size_mm: float | None,
-    series: str | None,
     report: ImportReport,
 ) -> StudyCase:
     """Add an image, or return the case that has the same voxels."""
-    read = read_volume(source.path, pixel_size_mm if source.kind == "picture" else None, series, source.study)
     volume = replace(read, voxels=_storable(read.voxels), notes=())
     content = content_sha256(volume)
     if content in known:
@@ -145,6 +146,26 @@ def _import_image(
     return case
 
 
+def _with_segmentation(source: ImportSource, read: SagittalVolume, report: ImportReport) -> ImportSource:
+    """Return a DICOM study with the Segmentation of the series that was read as its labels, if it has one."""
+    files = read.source.dicom_files
+    if source.study is None or not files:
+        return source
+    series = next((frame.series_uid for frame in source.study.frames if frame.path == files[0]), "")
+    usable = []
+    for path in source.segmentations.get(series, []):
+        try:
+            read_labels(path, read.to_stored(read.voxels).shape, read.stored_index_to_lps, path.name)
+            usable.append(path)
+        except DatasetError as error:
+            report.notes.append(f"{error} The image was imported without it.")
+    if len(usable) > 1:
+        report.notes.append(
+            f"{source.path.name} has {len(usable)} segmentations of its discs, of which none was taken; leave one."
+        )
+    return replace(source, labels=usable[0]) if len(usable) == 1 else source
+
+
 def _surroundings(source: ImportSource, volume: SagittalVolume) -> NDArray[np.uint8] | None:
     """Read vertebrae and canal from the label map that came along."""
     if source.labels is None:
@@ -156,10 +177,8 @@ def _surroundings(source: ImportSource, volume: SagittalVolume) -> NDArray[np.ui
 
 
 def _labels_on(path: Path, shape: tuple[int, ...], index_to_lps: NDArray[np.float64], whose: str) -> NDArray:
-    """Read a label map in canonical order; it must lie on the stored grid of its image."""
-    array, matrix = read_stored(path)
-    require_same_grid(array.shape, matrix, shape, index_to_lps, whose)
-    return SagittalVolume.from_stored(array, matrix).voxels
+    """Read masks in canonical order; they must lie on the stored grid of their image."""
+    return SagittalVolume.from_stored(read_labels(path, shape, index_to_lps, whose), index_to_lps).voxels
 
 
 def _storable(voxels: NDArray) -> NDArray:

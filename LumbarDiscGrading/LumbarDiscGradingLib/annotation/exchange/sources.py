@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...dataset.dicom_masks import DICOM_ENDING
 from ...dataset.importing import IMAGE_ENDING, LABELS_ENDING, VOLUME_SUFFIXES
 from ...dataset.labelled import read_grades
 from ...dataset.manifest import GRADES_NAME, DatasetError
@@ -36,9 +37,12 @@ class ImportSource:
     acquisitions : dict
         What the allow-list let through of each DICOM file's header.
     labels : Path or None
-        Label map (0 background, 1 vertebra, 2 disc, 3 canal, or disc level values) on the voxels of the image.
+        Label map (0 background, 1 vertebra, 2 disc, 3 canal, or disc level values) on the voxels of the image, or a
+        DICOM Segmentation of it.
     grades : dict
         Pfirrmann grade by (reader, level); the reader is empty where the table names none.
+    segmentations : dict
+        DICOM Segmentations by the series that they are of; the one of the series that is read becomes `labels`.
     """
 
     path: Path
@@ -48,13 +52,15 @@ class ImportSource:
     acquisitions: dict[Path, dict[str, Any]] = field(default_factory=dict)
     labels: Path | None = None
     grades: dict[tuple[str, str], int] = field(default_factory=dict)
+    segmentations: dict[str, list[Path]] = field(default_factory=dict)
 
 
 def find_sources(path: Path) -> list[ImportSource]:
     """Return what a file or folder holds.
 
     A folder with files named ``PATIENT_t2`` is taken with ``PATIENT_labels`` and ``grades.csv`` (patient, level,
-    pfirrmann and, if there, reader). Else a folder is searched for DICOM studies, each a case, and for volume files.
+    pfirrmann and, if there, reader). Else a folder is searched for DICOM studies, each a case, with the DICOM
+    Segmentation of the series that is read, and for volume files.
 
     Raises
     ------
@@ -85,17 +91,17 @@ def _of_file(path: Path) -> ImportSource:
     return ImportSource(path, kind, f"{path.resolve().parent.name}/{stem_of(path)}")
 
 
-def _files_ending(folder: Path, ending: str) -> dict[str, Path]:
+def _files_ending(folder: Path, ending: str, *suffixes: str) -> dict[str, Path]:
     files = {}
     for file in sorted(folder.iterdir()):
-        for suffix in (*VOLUME_SUFFIXES, *PICTURE_SUFFIXES):
+        for suffix in (*VOLUME_SUFFIXES, *PICTURE_SUFFIXES, *suffixes):
             if file.is_file() and file.name.lower().endswith(ending + suffix):
                 files.setdefault(same_letters(file.name[: -len(ending + suffix)]), file)
     return files
 
 
 def _labelled(folder: Path, images: dict[str, Path]) -> list[ImportSource]:
-    labels = _files_ending(folder, LABELS_ENDING)
+    labels = _files_ending(folder, LABELS_ENDING, DICOM_ENDING)
     grades: dict[str, dict[tuple[str, str], int]] = {}
     if (folder / GRADES_NAME).is_file():
         try:
@@ -121,9 +127,14 @@ def _dicom_studies(files: Iterable[Path], is_single_file: bool = False) -> Itera
     """
     frames: list[DicomFrame] = []
     kept: dict[Path, dict[str, Any]] = {}
+    segmentations: dict[str, list[Path]] = {}
     for file, header, found in headers_in(files):
         if isinstance(found, str):
             yield ImportSource(file, "dicom", str(file.resolve()), study=DicomStudy((), refused=(found,)))
+            continue
+        if header.get("Modality") == "SEG":
+            for series in {str(item.get("SeriesInstanceUID")) for item in header.get("ReferencedSeriesSequence") or ()}:
+                segmentations.setdefault(series, []).append(file)
             continue
         frames += found
         kept[file] = acquisition_of(header)
@@ -136,7 +147,9 @@ def _dicom_studies(files: Iterable[Path], is_single_file: bool = False) -> Itera
         person = members[0].person
         named = person.identifier if person.telling_identifier else ""  # a placeholder joins nobody
         patient = named or person.study_uid or str(path.resolve())
-        yield ImportSource(path, "dicom", patient, DicomStudy(tuple(members), is_single_file), kept)
+        yield ImportSource(
+            path, "dicom", patient, DicomStudy(tuple(members), is_single_file), kept, segmentations=segmentations
+        )
 
 
 def _common(folders: Iterable[Path]) -> Path:

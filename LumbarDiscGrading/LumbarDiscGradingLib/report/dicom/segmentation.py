@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ... import __version__
 from ...grading.corrections import mask_by_reader, mask_with_reader
 from ...grading.result import DiscGrade, GradingResult
-from ...pfirrmann import INTERVERTEBRAL_DISC
+from ...pfirrmann import ANATOMICAL_STRUCTURE, INTERVERTEBRAL_DISC
 from . import terms
 from .coding import MANUFACTURER, NAME, code, model_hashes, new_object
 
@@ -72,7 +72,7 @@ def _segment(result: GradingResult, disc: DiscGrade, number: int, uid: Any) -> A
     return hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=disc.level,
-        segmented_property_category=code(terms.BODY_STRUCTURE),
+        segmented_property_category=code(ANATOMICAL_STRUCTURE),
         segmented_property_type=code(INTERVERTEBRAL_DISC),
         algorithm_type=kind,
         algorithm_identification=None if kind is kinds.MANUAL else algorithm,

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from ...pfirrmann import INTERVERTEBRAL_DISC, ROMAN_GRADES, CodedTerm, Group
+from ...pfirrmann import DISC_CODES, INTERVERTEBRAL_DISC, ROMAN_GRADES, CodedTerm, Group
 
 PRIVATE_SCHEME = "99LDG"
 
-LEVEL_TERMS = {
-    level: CodedTerm("SCT", value, f"{level.replace('-', '/')} disc")
-    for level, value in {
-        "T9-T10": "113209001",
-        "T10-T11": "34959001",
-        "T11-T12": "1537001",
-        "T12-L1": "76206002",
-        "L1-L2": "80064006",
-        "L2-L3": "67459009",
-        "L3-L4": "62551000",
-        "L4-L5": "84020006",
-        "L5-S1": "715056000",
-    }.items()
-}
-"""SNOMED CT codes of the discs, from DICOM PS3.16, CID 7602."""
+LEVEL_TERMS = {level: CodedTerm("SCT", value, f"{level.replace('-', '/')} disc") for level, value in DISC_CODES.items()}
 
-BODY_STRUCTURE = CodedTerm("SCT", "123037004", "Anatomical Structure")
 MR_PROCEDURE = CodedTerm("LN", "25056-3", "MRI unspecified body region")
 """DICOM PS3.16, CID 100: the procedure of images that name none."""
 
