@@ -155,6 +155,23 @@ def test_an_image_that_describes_too_few_frames_does_not_keep_the_others_from_be
     assert any("has 7 frames but describes 5" in note for note in volume.notes)
 
 
+@pytest.mark.parametrize("descriptions", [("sag t1", "sag t2"), ("", "")], ids=["described", "undescribed"])
+def test_a_protocol_name_of_the_whole_exam_makes_no_series_a_localizer(tmp_path, descriptions):
+    t2 = Series(voxels(1), number=3, attributes={**T2_TIMES, "SeriesDescription": descriptions[1]})
+    t1 = Series(voxels(2), number=2, attributes={**T1_TIMES, "SeriesDescription": descriptions[0]})
+    for series in (t1, t2):
+        write_series(tmp_path, series, ProtocolName="LOC + LSPINE SURVEY", StudyInstanceUID="1.2.3")
+    volume = read_volume(tmp_path)
+    assert np.array_equal(volume.voxels, t2.voxels[::-1])
+    assert "series 3: sagittal, T2, 9 images" in volume.notes[0] and len(volume.notes) == 1
+
+
+def test_a_localizer_that_only_its_protocol_names_is_one(tmp_path):
+    write_series(tmp_path, Series(voxels(1), number=1), ProtocolName="survey", SeriesDescription="")
+    write_series(tmp_path, Series(voxels(2), number=2), ProtocolName="t2 sag", SeriesDescription="")
+    assert "series 1: sagittal, localizer" in read_volume(tmp_path).notes[0]
+
+
 def test_two_echoes_at_each_position_are_told_apart(tmp_path):
     series = Series(voxels(1))
     late = Series(voxels(2), uid=series.uid, attributes={**T2_TIMES, "EchoTime": 90.0})

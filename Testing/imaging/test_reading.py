@@ -329,6 +329,26 @@ def test_hounsfield_units_are_refused(tmp_path):
     assert "CT" in refusal(written(sagittal_image(voxels.astype(np.int16)), tmp_path / "ct.nii.gz"))
 
 
+@pytest.mark.parametrize(("padding", "darkest"), [(-32768, 0), (-1024, 0), (-2000, -20)])
+def test_padding_of_mr_is_read_as_dark_and_said(tmp_path, padding, darkest):
+    voxels = mr_voxels()
+    voxels[0, 0, 0] = darkest
+    voxels[:, :, :9] = padding
+    voxels[0, 0, 20] = darkest
+    volume = read_volume(written(sagittal_image(voxels), tmp_path / "padded.nrrd"))
+    assert volume.voxels.min() == darkest and volume.voxels.max() == voxels.max()
+    assert any(f"{padding} were taken for padding" in note for note in volume.notes)
+
+
+def test_mr_with_values_around_zero_is_not_taken_for_ct(tmp_path):
+    voxels = np.random.default_rng(0).gamma(2.0, 300.0, SHAPE)
+    centered = np.rint(voxels - voxels.mean()).astype(np.int16)
+    assert centered.min() < -400
+    assert read_volume(written(sagittal_image(centered), tmp_path / "centered.nrrd")).voxels.min() == centered.min()
+    shifted = written(sagittal_image(centered - 100), tmp_path / "shifted.nrrd")
+    assert "CT" in refusal(shifted)
+
+
 def test_a_few_negative_values_of_resampled_mr_are_not_taken_for_ct(tmp_path):
     voxels = mr_voxels()
     voxels[:, :1, :3] = -300

@@ -127,6 +127,8 @@ class Acquisition:
         In upper case.
     labels : str
         Description, protocol and sequence name, in lower case.
+    protocol : str
+        The protocol name by itself, in lower case; some scanners have one for the whole exam.
     only_named : bool
         There is no header; the labels are the name of a file or a node.
     """
@@ -150,6 +152,7 @@ class Acquisition:
     scan_options: tuple[str, ...] = ()
     body_part: str = ""
     labels: str = ""
+    protocol: str = ""
     only_named: bool = False
 
 

@@ -16,8 +16,8 @@ import pydicom
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from .admission import UnsuitableImageError, require_mr_like, require_size
-from .dicom_frames import DicomFrame, frames_of
+from .admission import UnsuitableImageError, mr_values, require_size
+from .dicom_frames import DicomFrame, frames_of, without_name_of_exam
 from .dicom_series import SeriesChoice, choose_series
 from .dicom_study.people import numbered_people
 from .dicom_study.stacks import DicomStack, stacks_of, step_tolerance_mm
@@ -164,7 +164,7 @@ def open_dicom(path: Path) -> DicomStudy:
     files = [path] if path.is_file() else files_below(path)
     scanned = [(file, frames) for file, _, frames in headers_in(files)]
     return DicomStudy(
-        tuple(frame for _, frames in scanned if not isinstance(frames, str) for frame in frames),
+        without_name_of_exam(frame for _, frames in scanned if not isinstance(frames, str) for frame in frames),
         path.is_file(),
         tuple(dict.fromkeys(frames for _, frames in scanned if isinstance(frames, str))),
     )
@@ -263,11 +263,10 @@ def _volume_of(stack: DicomStack, name: str, notes: tuple[str, ...]) -> Sagittal
     _require_one_at_each_position(stack)
     require_size((len(stack.frames), first.rows, first.columns), bytes_per_voxel=2)
     index_to_lps = _index_to_lps(stack)
-    array = np.stack(_pixels(stack))
-    require_mr_like(array)
+    array, padding = mr_values(np.stack(_pixels(stack)), first.modality)
     window = next((frame.window for frame in stack.frames if frame.window), None)
     source = VolumeSource(name=name, modality=first.modality, window=window)
-    return sagittal_from_stored(array, index_to_lps, source, notes, first.pixel_spacing_mm is not None)
+    return sagittal_from_stored(array, index_to_lps, source, notes + padding, first.pixel_spacing_mm is not None)
 
 
 def _index_to_lps(stack: DicomStack) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..file_hash import file_sha256
 from .acquisition import doubts, named_acquisition
-from .admission import UnsuitableImageError, grey_values, require_mr_like, require_size
+from .admission import UnsuitableImageError, grey_values, mr_values, require_size
 from .dicom import DicomStudy, is_dicom_file, open_dicom
 from .file_integrity import (
     UnreadableFileError,
@@ -141,7 +141,8 @@ def _read_image_file(path: Path, name: str, pixel_size_mm: float | None) -> Sagi
                 "The picture file has several pages; save the mid-sagittal slice as one picture."
             )
         array = array[0]
-    require_mr_like(array)
+    array, padding = mr_values(array)
+    notes += padding
     if array.dtype.kind == "b" or array.dtype.itemsize > 4:
         array = array.astype(np.float32)
     source = VolumeSource(name=name)

@@ -14,7 +14,7 @@ from ...dataset.labelled import read_grades
 from ...dataset.manifest import GRADES_NAME, DatasetError
 from ...dataset.tables import same_letters
 from ...imaging.dicom import DicomStudy, files_below, headers_in, people_on
-from ...imaging.dicom_frames import DicomFrame
+from ...imaging.dicom_frames import DicomFrame, without_name_of_exam
 from ...imaging.reading import PICTURE_SUFFIXES, stem_of
 from ..errors import StudyError
 from .deidentification import acquisition_of
@@ -147,9 +147,8 @@ def _dicom_studies(files: Iterable[Path], is_single_file: bool = False) -> Itera
         person = members[0].person
         named = person.identifier if person.telling_identifier else ""  # a placeholder joins nobody
         patient = named or person.study_uid or str(path.resolve())
-        yield ImportSource(
-            path, "dicom", patient, DicomStudy(tuple(members), is_single_file), kept, segmentations=segmentations
-        )
+        study = DicomStudy(without_name_of_exam(members), is_single_file)
+        yield ImportSource(path, "dicom", patient, study, kept, segmentations=segmentations)
 
 
 def _common(folders: Iterable[Path]) -> Path:
