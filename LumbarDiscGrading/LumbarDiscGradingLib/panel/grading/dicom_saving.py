@@ -92,12 +92,7 @@ class DicomSaving:
         database = slicer.dicomDatabase
         DICOMUtils.importDicom(str(folder), database, True)
         if all(database.fileForInstance(uid) for uid in _instances(folder)):
-            self._say(
-                _(
-                    "Saved to the DICOM database, in the study of the images: a segmentation and a report. Send them "
-                    "to a PACS from the DICOM module."
-                )
-            )
+            self._say(_("Saved to the DICOM database: a segmentation and a report."))
         else:
             self._say(_("The DICOM database did not take segmentation and report; see whether its folder is full."))
 
