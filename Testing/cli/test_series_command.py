@@ -94,7 +94,8 @@ def test_grade_takes_the_series_that_is_asked_for(tmp_path, capsys):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
 @pytest.mark.parametrize("command", [["series", "in"], ["series", "missing"], ["models", "list"]])
-def test_a_full_disk_behind_standard_output_is_one_sentence(tmp_path, command):
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_full_disk_behind_standard_output_is_one_sentence(tmp_path, command, unbuffered):
     write_series(tmp_path / "in", Series(voxels(1)))
     with open("/dev/full", "w") as full:
         run = subprocess.run(
@@ -103,7 +104,11 @@ def test_a_full_disk_behind_standard_output_is_one_sentence(tmp_path, command):
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": unbuffered,
+                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            },
         )
     assert run.returncode == 1
     assert run.stderr.count("\n") == 1 and "Traceback" not in run.stderr
