@@ -184,12 +184,11 @@ def _seen(compared: list[DicomStack], middle_slices: MiddleSlices) -> dict[int, 
 def _told_by_pixels(count: int, seen: list[Contrast]) -> str:
     if not seen:
         return (
-            f"The headers do not state the contrast of {count} sagittal series, and their pixels did not tell it; the "
-            "choice went by geometry: check that the series taken is T2-weighted, or name another with --series."
+            f"The headers do not state the contrast of {count} sagittal series, and their pixels did not tell them "
+            "apart; the choice went by geometry: check that the series taken is T2-weighted, or name another with "
+            "--series."
         )
     others = [text for contrast, text in LOOKS if contrast in seen]
-    if not others:
-        return ""
     return (
         f"The series was chosen from the pixels: of {count} sagittal series whose headers do not state the contrast it "
         f"looks T2-weighted (bright fluid in the canal); on others {' or '.join(others)}."

@@ -62,12 +62,14 @@ def contrasts_seen(volumes: Sequence[SagittalVolume]) -> tuple[Contrast, ...] | 
     Returns
     -------
     tuple of Contrast or None
-        For each volume T2, T2 with fat suppression, or T1 for a dark canal; None where the pixels do not tell.
+        For each volume T2, T2 with fat suppression, or T1 for a dark canal; None where the pixels do not tell
+        them apart.
     """
     tubes = [_brightest_tube(volume) for volume in volumes]
     least = max(BRIGHT_CANAL, RIVAL_SHARE * max(tube.strength for tube in tubes))
-    answers = {_contrasts_at(tube, volumes) for tube in tubes if tube.strength >= least} - {None}
-    return answers.pop() if len(answers) == 1 else None
+    answers = {_contrasts_at(tube, volumes) for tube in tubes if tube.strength >= least}
+    (answer,) = answers if len(answers) == 1 else (None,)
+    return answer if answer is not None and len(set(answer)) > 1 else None
 
 
 def _contrasts_at(tube: _Tube, volumes: Sequence[SagittalVolume]) -> tuple[Contrast, ...] | None:
