@@ -171,6 +171,21 @@ def test_the_chosen_slice_is_graded_where_it_lies_now(host: Any, sample: Any, mo
     assert_viewed(host, node, CHOSEN, slice_axis(sample))
 
 
+@needs_models
+def test_the_chosen_slice_is_graded_again_where_it_lies_now(host: Any, sample: Any) -> None:
+    node = load(host, sample)
+    choose(host)
+    host.click(host.ui.gradeDiscsButton)
+    finish(host)
+    put_below(node, MOVES["mirrored"])
+    settle(host)
+    host.click(host.ui.gradeAgainButton)
+    finish(host)
+    assert host.widget.panel.case.result.stored_slice_index == CHOSEN
+    assert host.ui.sliceSlider.value == CHOSEN
+    assert_viewed(host, node, CHOSEN, slice_axis(sample))
+
+
 def test_a_slice_that_is_slid_to_after_a_move_is_shown_where_it_lies(host: Any, sample: Any) -> None:
     node = load(host, sample)
     choose(host)
@@ -235,7 +250,10 @@ def test_the_choice_waits_while_a_volume_is_turned_out_of_the_sagittal_plane(hos
 
 
 TURNED = matrix(lambda transform: transform.RotateZ(90.0))
-LET_GO = f"Slice {CHOSEN} is not chosen any more: cube has other sagittal slices now. Choose one again."
+LET_GO = (
+    f"Slice {CHOSEN} is not chosen any more, since cube has other sagittal slices now: choose one again, or it is "
+    "chosen automatically."
+)
 
 
 @pytest.fixture

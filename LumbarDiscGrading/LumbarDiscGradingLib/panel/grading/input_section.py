@@ -267,7 +267,10 @@ class InputSection(VTKObservationMixin):
         volume, stack = self._volume, _stack_of(self._volume)
         if self.parameters.sliceStack not in (None, stack) or not 0 <= stored < volume.slice_count:
             self.parameters.sliceIndex = None
-            text = _("Slice {slice} is not chosen any more: {name} has other sagittal slices now. Choose one again.")
+            text = _(
+                "Slice {slice} is not chosen any more, since {name} has other sagittal slices now: choose one again, "
+                "or it is chosen automatically."
+            )
             self.let_go = text.format(slice=stored, name=volumeNode.GetName())
             return
         self.parameters.sliceStack = stack
