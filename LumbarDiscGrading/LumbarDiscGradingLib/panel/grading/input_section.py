@@ -266,7 +266,7 @@ class InputSection(VTKObservationMixin):
             return
         volume, stack = self._volume, _stack_of(self._volume)
         if self.parameters.sliceStack not in (None, stack) or not 0 <= stored < volume.slice_count:
-            self.parameters.sliceIndex = None
+            self.parameters.sliceIndex = self._last = None  # its number says nothing of the new slices
             text = _(
                 "Slice {slice} is not chosen any more, since {name} has other sagittal slices now: choose one again, "
                 "or it is chosen automatically."
