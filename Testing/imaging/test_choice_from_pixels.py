@@ -110,3 +110,20 @@ def test_no_pixel_is_read_where_the_headers_tell(tmp_path, images):
     choice = study.choice()
     assert choice.taken.first.series_number == 2
     assert not any("pixels" in note for note in choice.notes)
+
+
+def test_values_below_zero_and_much_air_do_not_keep_the_pixels_from_telling(tmp_path, images):
+    for number, kind in enumerate(("STIR", "T2"), start=1):
+        wide = np.pad(images[kind][::-1], ((0, 0), (0, 0), (200, 200)))
+        series = Series(wide, number=number, spacing_mm=SPACING_MM, attributes=UNSTATED)
+        write_series(tmp_path, series, RescaleSlope=1.0, RescaleIntercept=-500.0)
+    assert "series 2: sagittal" in read_of(tmp_path)[1].split("(not taken")[0]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_an_image_that_is_nearly_all_air_tells_nothing(tmp_path):
+    dot = np.zeros((9, 96, 80), np.uint16)
+    dot[:, 40:44, 40:44] = 500
+    write(tmp_path, 1, dot)
+    write(tmp_path, 2, dot + dot)
+    assert "did not tell them apart" in read_of(tmp_path)[1]

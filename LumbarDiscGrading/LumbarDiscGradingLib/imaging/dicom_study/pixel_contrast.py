@@ -9,7 +9,7 @@ which everything else is far darker is fat-suppressed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,7 @@ def contrasts_seen(volumes: Sequence[SagittalVolume]) -> tuple[Contrast, ...] | 
         For each volume T2, T2 with fat suppression, or T1 for a dark canal; None where the pixels do not tell
         them apart.
     """
+    volumes = [replace(volume, voxels=_from_zero(volume.voxels)) for volume in volumes]
     tubes = [_brightest_tube(volume) for volume in volumes]
     least = max(BRIGHT_CANAL, RIVAL_SHARE * max(tube.strength for tube in tubes))
     answers = {_contrasts_at(tube, volumes) for tube in tubes if tube.strength >= least}
@@ -103,7 +104,7 @@ def _brightest_tube(volume: SagittalVolume) -> _Tube:
 def _tube_on(volume: SagittalVolume, slice_index: int) -> _Tube:
     """Find the path from head to feet along which the slice is brightest beside both its sides."""
     zoom = [mm / PIXEL_MM for mm in volume.spacing_mm[1:]]
-    smooth = ndimage.gaussian_filter(volume.voxels[slice_index].astype(np.float32), [0.5 / share for share in zoom])
+    smooth = ndimage.gaussian_filter(volume.voxels[slice_index], [0.5 / share for share in zoom])
     image = ndimage.zoom(smooth, zoom, order=1, grid_mode=True, mode="nearest")
     log = np.log(image + LEAST_SIGNAL * _brightest(image))
     canal, flank = (ndimage.uniform_filter1d(log, _pixels(mm), axis=1) for mm in (CANAL_MM, FLANK_MM))
@@ -148,8 +149,7 @@ def _signals_at(tube: _Tube, volume: SagittalVolume) -> tuple[float, float] | No
     inside = ((index > -1) & (index < volume.voxels.shape)).all(axis=(1, 2))
     if inside.mean() < LEAST_SEEN:
         return None
-    voxels = volume.voxels.astype(np.float32)
-    values = ndimage.map_coordinates(voxels, np.moveaxis(index[inside], -1, 0), order=1, mode="nearest")
+    values = ndimage.map_coordinates(volume.voxels, np.moveaxis(index[inside], -1, 0), order=1, mode="nearest")
     middle = volume.voxels[round(float(np.median(index[inside][..., 0].clip(0, volume.slice_count - 1))))]
     log = np.log(values + LEAST_SIGNAL * _brightest(middle))
     width, center = _pixels(FLANK_MM), log.shape[1] // 2
@@ -164,8 +164,14 @@ def _body(image: NDArray) -> NDArray[np.bool_]:
     return ndimage.binary_fill_holes(bright)
 
 
+def _from_zero(voxels: NDArray) -> NDArray[np.float32]:
+    values = voxels.astype(np.float32)
+    return values - values.min()
+
+
 def _brightest(image: NDArray) -> float:
-    return float(np.percentile(image, BRIGHTEST_PERCENTILE))
+    """Return the signal of the brightest tissue; 1 where there is next to none, so that it can be divided by."""
+    return float(np.percentile(image, BRIGHTEST_PERCENTILE)) or 1.0
 
 
 def _pixels(mm: float) -> int:
