@@ -191,7 +191,7 @@ def _told_by_pixels(count: int, seen: list[Contrast]) -> str:
     others = [text for contrast, text in LOOKS if contrast in seen]
     return (
         f"The series was chosen from the pixels: of {count} sagittal series whose headers do not state the contrast it "
-        f"looks T2-weighted (bright fluid in the canal); on others {' or '.join(others)}."
+        f"looks most T2-weighted (bright fluid in the canal); on others {' or '.join(others)}."
     )
 
 
