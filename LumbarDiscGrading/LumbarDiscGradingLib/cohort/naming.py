@@ -1,0 +1,74 @@
+"""Identifiers of scans: no two alike, also where letters' case does not count, and the same in the next run."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from ..imaging.file_names import printable
+from .finding import Candidate
+
+BETWEEN = "_"
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+"""Breaks a line of a table, or a terminal."""
+
+
+def identifiers(candidates: Sequence[Candidate], earlier: Mapping[str, str] | None = None) -> list[str]:
+    """Return an identifier for each candidate.
+
+    It is the candidate's stem; where several are called so, the names of their folders come before it, of as many as
+    tell them apart, and where none does, a number after it.
+
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+    earlier : mapping of str to str, optional
+        Path by identifier of the scans of earlier runs. A path keeps its identifier, and what another path is called
+        is not given again while that path is there.
+    """
+    earlier = earlier or {}
+    times = Counter(earlier.values())
+    kept = {path: identifier for identifier, path in earlier.items() if times[path] == 1}
+    names = [kept.get(candidate.path) if candidate.folders else None for candidate in candidates]
+    used = {plain(name) for name in names if name}
+    paths = {candidate.path for candidate in candidates}
+    used |= {plain(name) for name, path in earlier.items() if path not in paths and os.path.exists(path)}
+    open_ = [index for index, name in enumerate(names) if name is None]
+    depths = dict.fromkeys(open_, 0)
+    while True:
+        tried = {index: _name(candidates[index], depths[index]) for index in open_}
+        counts = Counter(plain(name) for name in tried.values())
+        deeper = [
+            index
+            for index, name in tried.items()
+            if (counts[plain(name)] > 1 or plain(name) in used) and depths[index] < len(candidates[index].folders)
+        ]
+        if not deeper:
+            break
+        for index in deeper:
+            depths[index] += 1
+    for index, name in tried.items():
+        names[index] = _numbered(name, used)
+    return [name for name in names if name is not None]
+
+
+def plain(name: str) -> str:
+    """Return a name without what file systems may not tell apart: case, and the two ways to write an umlaut."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _name(candidate: Candidate, depth: int) -> str:
+    name = printable(BETWEEN.join((*reversed(candidate.folders[:depth]), candidate.stem)))
+    return CONTROL_CHARACTER.sub(lambda found: f"%{ord(found[0]):02X}", name)
+
+
+def _numbered(name: str, used: set[str]) -> str:
+    """Return a name that is not used yet, and note that it is used now."""
+    numbered, number = name, 2
+    while plain(numbered) in used:
+        numbered, number = f"{name}{BETWEEN}{number}", number + 1
+    used.add(plain(numbered))
+    return numbered
