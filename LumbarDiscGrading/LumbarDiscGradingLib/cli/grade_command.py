@@ -90,7 +90,7 @@ def _grade(arguments: argparse.Namespace) -> int:
     if arguments.list is not None and arguments.inputs:
         return complain("Give INPUTs or --list, not both.", 2)
     from ..cohort.journal import JOURNAL_FOLDER, WORK_FOLDER
-    from ..cohort.scan_list import read_scan_list
+    from ..cohort.scan_list import read_scan_list, with_identifiers
     from .grading.cohort import grade_cohort, one_by_one
 
     if arguments.dicom:
@@ -104,7 +104,7 @@ def _grade(arguments: argparse.Namespace) -> int:
     if one and arguments.inputs and not found.candidates:
         return complain(f"{arguments.inputs[0]}: There is nothing to grade in it. {found.skipped[0][1]}")
     workplace = arguments.output if one else arguments.output / JOURNAL_FOLDER / WORK_FOLDER
-    task = _task(arguments, workplace, summaries=_all_named(arguments.inputs, found))
+    task = _task(arguments, workplace, summaries=listed is None and _all_named(arguments.inputs, found))
     tools(task)  # what cannot be used is said before anything is written
     try:
         arguments.output.mkdir(parents=True, exist_ok=True)
@@ -115,8 +115,11 @@ def _grade(arguments: argparse.Namespace) -> int:
     try:
         if one:
             return _grade_one(arguments, found, task)
-        named = partial(_named, arguments, found) if listed is None else lambda earlier: (listed, [])
-        return grade_cohort(task, named, one_by_one(task))
+        if listed is not None:
+            return grade_cohort(task, lambda earlier: (with_identifiers(listed, earlier), []), one_by_one(task))
+        if found.others:
+            print(f"{found.others} files are no images, by their names or their content.")
+        return grade_cohort(task, partial(_named, arguments, found), one_by_one(task))
     finally:
         put_away_tools(task)
 
@@ -140,7 +143,8 @@ def _scan_as_asked(arguments: argparse.Namespace) -> Scan:
 
 
 def _all_named(inputs: Sequence[str], found: Found) -> bool:
-    return {candidate.path for candidate in found.candidates} <= {os.path.abspath(path) for path in inputs}
+    named = {os.path.abspath(path) for path in inputs}
+    return all(candidate.path in named and not candidate.files for candidate in found.candidates)
 
 
 def _named(arguments: argparse.Namespace, found: Found, earlier: Mapping[str, str]) -> tuple[list[Scan], list[Outcome]]:

@@ -122,8 +122,10 @@ def _search(root: str, output: Path | None, found: Found, watch: Callable[[int],
             _skip(path, root, why, found)
         elif name.lower().endswith(VOLUME_SUFFIXES):
             volumes.append(path)
-        elif person := _person_on(path, root, found):
-            images.append((people.setdefault(person, person), path))  # one object for all images of a person
+        elif isinstance(seen := _person_on(path), Person):
+            images.append((people.setdefault(seen, seen), path))  # one object for all images of a person
+        elif seen:
+            _skip(path, root, seen, found)
         else:
             found.others += 1
     watch(count)
@@ -186,31 +188,24 @@ def _why_not_taken(name: str) -> str:
     return LABEL_MAP if suffix and lower[: -len(suffix)].endswith(LABEL_ENDINGS) else ""
 
 
-def _person_on(path: str, root: str, found: Found) -> Person | None:
-    """Return who is shown on a DICOM image; None for what is none, which is listed where its name promises one."""
+def _person_on(path: str) -> Person | str:
+    """Return who is shown on a DICOM image, or why a file is not taken for one: empty where nothing promised one."""
     name, suffix = os.path.basename(path), os.path.splitext(path)[1].lower()
     if suffix in OTHER_SUFFIXES or name.upper() in SKIPPED_NAMES:
-        return None
-    named_so = suffix in DICOM_SUFFIXES
+        return ""
     try:
         with open(path, "rb") as file:
             start = file.read(PREAMBLE_BYTES + len(DICOM_MAGIC))
     except OSError as error:
-        _skip(path, root, MAY_NOT_BE_READ.format(reason=error.strerror), found)
-        return None
+        return MAY_NOT_BE_READ.format(reason=error.strerror)
     has_preamble = start[PREAMBLE_BYTES:] == DICOM_MAGIC
-    may_lack_preamble = named_so or not suffix or suffix[1:].isdigit()  # names are often UIDs
+    may_lack_preamble = suffix in DICOM_SUFFIXES or not suffix or suffix[1:].isdigit()  # names are often UIDs
     header = None
     if has_preamble or (may_lack_preamble and start.startswith(RAW_DICOM_STARTS)):
         header = header_of(Path(path))
     if header is None:
-        if named_so:
-            _skip(path, root, NO_DICOM_IMAGE, found)
-        return None
-    if header.get("Modality") == "SEG":
-        _skip(path, root, DICOM_LABELS, found)
-        return None
-    return person_of(header)
+        return NO_DICOM_IMAGE if suffix in DICOM_SUFFIXES else ""
+    return DICOM_LABELS if header.get("Modality") == "SEG" else person_of(header)
 
 
 def _studies(images: list[tuple[Person, str]], root: str) -> list[Candidate]:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from ..imaging.dicom import DicomStudy, files_below, open_files
-from ..imaging.file_integrity import data_files
+from ..imaging.file_integrity import UnreadableFileError, data_files
 from ..imaging.reading import input_sha256
 from ..imaging.volume import ImagingError
 from .scan import Scan
@@ -47,8 +47,17 @@ def content_sha256(scan: Scan) -> str:
 
 
 def study_of(scan: Scan) -> DicomStudy | None:
-    """Read the headers of a study whose folder holds others too; None for every other scan."""
-    return open_files([Path(file) for file in scan.files]) if scan.files else None
+    """Read the headers of a study whose folder holds others too; None for every other scan.
+
+    Raises
+    ------
+    UnreadableFileError
+        If a file cannot be read.
+    """
+    try:
+        return open_files([Path(file) for file in scan.files]) if scan.files else None
+    except OSError as error:
+        raise UnreadableFileError(f"A DICOM file cannot be read ({error.strerror}); run it again.") from None
 
 
 def _files(scan: Scan) -> list[str]:

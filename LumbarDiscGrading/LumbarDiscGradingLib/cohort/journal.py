@@ -68,7 +68,8 @@ class Journal:
         for line in _lines(self.folder / JOURNAL_FILE):
             with suppress(ValueError, TypeError, KeyError):  # torn
                 record = Record(**json.loads(line))
-                self.records[record.identifier] = record
+                if record.row.keys() == set(SCAN_COLUMNS):  # of this version
+                    self.records[record.identifier] = record
 
     @classmethod
     @contextmanager

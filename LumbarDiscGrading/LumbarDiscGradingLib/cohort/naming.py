@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..imaging.file_names import printable
 from .finding import Candidate
@@ -16,7 +16,9 @@ CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 """Breaks a line of a table, or a terminal."""
 
 
-def identifiers(candidates: Sequence[Candidate], earlier: Mapping[str, str] | None = None) -> list[str]:
+def identifiers(
+    candidates: Sequence[Candidate], earlier: Mapping[str, str] | None = None, reserved: Iterable[str] = ()
+) -> list[str]:
     """Return an identifier for each candidate.
 
     It is the candidate's stem; where several are called so, the names of their folders come before it, of as many as
@@ -28,12 +30,14 @@ def identifiers(candidates: Sequence[Candidate], earlier: Mapping[str, str] | No
     earlier : mapping of str to str, optional
         Path by identifier of the scans of earlier runs. A path keeps its identifier, and what another path is called
         is not given again while that path is there.
+    reserved : iterable of str
+        Identifiers that others have.
     """
     earlier = earlier or {}
     times = Counter(earlier.values())
     kept = {path: identifier for identifier, path in earlier.items() if times[path] == 1}
     names = [kept.get(candidate.path) if candidate.folders else None for candidate in candidates]
-    used = {plain(name) for name in names if name}
+    used = {plain(name) for name in (*reserved, *names) if name}
     paths = {candidate.path for candidate in candidates}
     used |= {plain(name) for name, path in earlier.items() if path not in paths and os.path.exists(path)}
     open_ = [index for index, name in enumerate(names) if name is None]

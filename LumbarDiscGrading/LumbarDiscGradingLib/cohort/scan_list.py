@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -54,7 +54,7 @@ def read_scan_list(path: Path, defaults: Scan) -> list[Scan]:
     Returns
     -------
     list of Scan
-        A scan without an identifier of its own is called by its file or folder.
+        The identifier is empty where the list has none; `with_identifiers` gives it one.
 
     Raises
     ------
@@ -78,7 +78,15 @@ def read_scan_list(path: Path, defaults: Scan) -> list[Scan]:
     if wrong:
         others = f" ({len(wrong) - 1} more rows are wrong)" if len(wrong) > 1 else ""
         raise ScanListError(f"{path}: {wrong[0]}{others}; nothing was done: correct the list.")
-    return _named(scans)
+    return scans
+
+
+def with_identifiers(scans: Sequence[Scan], earlier: Mapping[str, str]) -> list[Scan]:
+    """Give those scans of a list an identifier that have none, as `identifiers` does."""
+    paths = [Path(scan.input) for scan in scans if not scan.identifier]
+    unnamed = [Candidate(str(path), stem_of(path), tuple(reversed(path.parent.parts[1:]))) for path in paths]
+    names = iter(identifiers(unnamed, earlier, [scan.identifier for scan in scans]))
+    return [scan if scan.identifier else replace(scan, identifier=next(names)) for scan in scans]
 
 
 def _scan(row: dict[str, str], folder: Path, defaults: Scan) -> Scan:
@@ -99,7 +107,7 @@ def _scan(row: dict[str, str], folder: Path, defaults: Scan) -> Scan:
         row.get("series") or defaults.series,
         defaults.pixel_size_mm if pixel_size_mm is None else pixel_size_mm,
         defaults.stored_slice if stored_slice is None else stored_slice,
-        row.get("age", ""),
+        row.get("age", "").replace(",", "."),
         row.get("sex", ""),
     )
 
@@ -124,16 +132,3 @@ def _number(row: dict[str, str], column: str, kind: Callable[[str], Value], low:
     if value is None or not low <= value <= high:
         raise ValueError(f"has the {column} {text!r}, which is no number from {low:g} to {high:g}")
     return value
-
-
-def _named(scans: list[Scan]) -> list[Scan]:
-    """Give scans without an identifier one that no other has."""
-    given = {scan.identifier: "" for scan in scans if scan.identifier}
-    unnamed = [scan for scan in scans if not scan.identifier]
-    paths = [Path(scan.input) for scan in unnamed]
-    names = iter(
-        identifiers(
-            [Candidate(str(path), stem_of(path), tuple(reversed(path.parent.parts[1:]))) for path in paths], given
-        )
-    )
-    return [scan if scan.identifier else replace(scan, identifier=next(names)) for scan in scans]

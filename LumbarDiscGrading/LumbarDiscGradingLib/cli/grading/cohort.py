@@ -53,11 +53,16 @@ def _shown(outcomes: Outcomes) -> Outcomes:
     def stream(scans: Sequence[Scan]) -> Iterator[Outcome]:
         with scan_progress("Grading", len(scans)) as advance:
             for outcome in outcomes(scans):
-                failed = outcome.state == "failed"
-                advance(f"{printable(outcome.scan.input)}: {outcome.reason}" if failed else "")
+                advance(_complaint(outcome) if outcome.state == "failed" else "")
                 yield outcome
 
     return stream
+
+
+def _complaint(outcome: Outcome) -> str:
+    scan = outcome.scan
+    which = f" ({scan.identifier})" if scan.files else ""  # of a folder with several studies
+    return f"{printable(scan.input)}{which}: {outcome.reason}"
 
 
 def _print(summary: Summary, skipped: Sequence[Outcome], output: Path) -> None:
