@@ -25,7 +25,6 @@ PICTURE = "It is a picture; pictures are graded only where they are named, on th
 NO_DICOM_IMAGE = "It is named like a DICOM file but holds no DICOM image."
 DICOM_LABELS = "It is a DICOM segmentation, not an image to grade."
 MAY_NOT_BE_READ = "It may not be read ({reason}); ask for permission to read it, or copy it."
-OUTPUT_FOLDER = "It is the output folder."
 
 _OTHER = (
     "txt csv tsv json jsonl xml html htm pdf md rst log doc docx xls xlsx ppt pptx odt ods rtf py pyc ipynb r m sh bat "
@@ -146,12 +145,9 @@ def _files_below(root: str, output: Path | None, found: Found) -> Iterator[str]:
         folder = folders.pop()
         try:
             identity = _identity(folder)
-            if identity in seen:
+            if identity in seen or identity == left_out:
                 continue
             seen.add(identity)
-            if identity == left_out:
-                _skip(folder, root, OUTPUT_FOLDER, found)
-                continue
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if _leads_to(entry.is_dir):

@@ -36,27 +36,30 @@ def identifiers(
     earlier = earlier or {}
     times = Counter(earlier.values())
     kept = {path: identifier for identifier, path in earlier.items() if times[path] == 1}
-    names = [kept.get(candidate.path) if candidate.folders else None for candidate in candidates]
-    used = {plain(name) for name in (*reserved, *names) if name}
+    names = [kept.get(candidate.path, "") if candidate.folders else "" for candidate in candidates]
     paths = {candidate.path for candidate in candidates}
-    used |= {plain(name) for name, path in earlier.items() if path not in paths and os.path.exists(path)}
-    open_ = [index for index, name in enumerate(names) if name is None]
-    depths = dict.fromkeys(open_, 0)
+    of_others = {plain(name) for name, path in earlier.items() if path not in paths and os.path.exists(path)}
+    used = {plain(name) for name in (*reserved, *names) if name} | of_others
+    for index, name in enumerate(_told_apart(candidates, of_others)):
+        names[index] = names[index] or _numbered(name, used)
+    return names
+
+
+def _told_apart(candidates: Sequence[Candidate], used: set[str]) -> list[str]:
+    """Return names with as many folders as tell them apart; some may still be alike."""
+    depths = [0] * len(candidates)
     while True:
-        tried = {index: _name(candidates[index], depths[index]) for index in open_}
-        counts = Counter(plain(name) for name in tried.values())
+        names = [_name(candidate, depth) for candidate, depth in zip(candidates, depths, strict=True)]
+        counts = Counter(plain(name) for name in names)
         deeper = [
             index
-            for index, name in tried.items()
+            for index, name in enumerate(names)
             if (counts[plain(name)] > 1 or plain(name) in used) and depths[index] < len(candidates[index].folders)
         ]
         if not deeper:
-            break
+            return names
         for index in deeper:
             depths[index] += 1
-    for index, name in tried.items():
-        names[index] = _numbered(name, used)
-    return [name for name in names if name is not None]
 
 
 def plain(name: str) -> str:
