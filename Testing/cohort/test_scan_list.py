@@ -64,6 +64,8 @@ def test_umlauts_of_file_names_are_found_in_either_way_of_writing(inputs: Path) 
         (("a.png", "x", "", "", "1.5"), "row 4 has the slice '1.5'"),
         (("a.png", "x", "", "", "-1"), "row 4 has the slice '-1'"),
         (("a.png", "x", "", "", "", "1950"), "row 4 has the age '1950'"),
+        (("a.png", "x", "", "", "", "131"), "row 4 has the age '131'"),
+        (("a.png", "x", "", "", "", "1.2.1950"), "row 4 has the age '1.2.1950'"),
     ],
 )
 def test_a_bad_row_is_refused_with_its_number(inputs: Path, row: tuple[str, ...], said: str) -> None:
@@ -71,6 +73,12 @@ def test_a_bad_row_is_refused_with_its_number(inputs: Path, row: tuple[str, ...]
     with pytest.raises(ScanListError) as refused:
         read_scan_list(table, NOTHING_SAID)
     assert said in str(refused.value) and "nothing was done" in str(refused.value)
+
+
+@pytest.mark.parametrize("age", ["", "63", "44,9", "063Y", "18 M", "61 years"])
+def test_ages_are_taken_as_they_are_written(inputs: Path, age: str) -> None:
+    table = write_list(inputs / "list.csv", ("input", "age"), ("a.png", age))
+    assert read_scan_list(table, NOTHING_SAID)[0].age == age
 
 
 def test_how_many_rows_are_wrong_is_said(inputs: Path) -> None:

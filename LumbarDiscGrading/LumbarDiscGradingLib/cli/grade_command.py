@@ -37,16 +37,18 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         description="Segment and grade the lumbar discs of sagittal T2-weighted volumes on their mid-sagittal slice. "
         "For an input STEM it writes STEM_discs.seg.nrrd (segments that Slicer opens on the volume), STEM_grades.csv, "
         "STEM_result.json and STEM_overview.png, with --scene STEM.mrb as well, with --evidence STEM_evidence.png and "
-        "STEM_evidence.nrrd.",
+        "STEM_evidence.nrrd. A folder may hold many studies and volumes, at any depth; where more than one scan is "
+        "found, cohort.csv (a row a disc) and cohort_scans.csv (a row a scan) tell of all, and the same command run "
+        "again does only what is missing.",
         epilog="Exit status: 0 all inputs graded; 1 some failed, with one line each on standard error, the others "
-        "graded; 2 wrong usage. Research software, not a medical device.",
+        "graded; 2 wrong usage; 130 stopped by Ctrl+C. Research software, not a medical device.",
     )
     parser.add_argument(
         "inputs",
         nargs="*",
         metavar="INPUT",
-        help="volume file (.nrrd .nii .nii.gz .mha ...), DICOM folder, or 2-D picture with the head up and the front "
-        "to the left; without any, the built-in sample is graded",
+        help="volume file (.nrrd .nii .nii.gz .mha ...), DICOM folder, 2-D picture with the head up and the front to "
+        "the left, or a folder of many studies and volumes; without any, the built-in sample is graded",
     )
     parser.add_argument(
         "--list",
