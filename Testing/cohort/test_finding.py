@@ -33,7 +33,8 @@ def test_volumes_are_found_at_any_depth_and_what_is_skipped_has_its_reason(tmp_p
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
-    (tmp_path / "notes.txt").write_text("no image")
+    for name in ("notes.txt", "._a.nrrd"):
+        (tmp_path / name).write_text("no image")
     (tmp_path / "broken.dcm").write_text("no image either")
     found = found_in(tmp_path)
     paths = [Path(candidate.path).relative_to(tmp_path).as_posix() for candidate in found.candidates]
@@ -45,7 +46,7 @@ def test_volumes_are_found_at_any_depth_and_what_is_skipped_has_its_reason(tmp_p
         "film.png": finding.PICTURE,
         "broken.dcm": finding.NO_DICOM_IMAGE,
     }
-    assert found.others == 1
+    assert found.others == 2
 
 
 def test_what_is_named_itself_is_taken_whatever_it_is(tmp_path):
@@ -62,6 +63,14 @@ def test_the_output_folder_is_left_out(tmp_path):
     assert [candidate.stem for candidate in found.candidates] == ["in"] and not found.skipped
 
 
+def test_results_that_lie_beside_their_images_are_no_images(tmp_path):
+    for name in ("a.nrrd", "b.nrrd", "a_discs.seg.nrrd", "a_overview.png", "a_seg.dcm", "a_grades.csv"):
+        (tmp_path / name).touch()
+    found = found_in(tmp_path, output=tmp_path)
+    assert [candidate.stem for candidate in found.candidates] == ["a", "b"]
+    assert set(reasons(found).values()) == {finding.OWN_OUTPUT}
+
+
 def test_two_studies_of_one_patient_on_one_day_are_two(tmp_path):
     for seed in (1, 2):
         write_study(tmp_path, seed, PatientID="4711", StudyDate="20200101")
@@ -74,18 +83,19 @@ def test_two_studies_of_one_patient_on_one_day_are_two(tmp_path):
 
 
 def test_studies_are_told_apart_across_folders_and_named_without_their_patient(tmp_path):
-    first = write_study(tmp_path / "DOE_JANE" / "exam", 1, PatientName="Doe^Jane", PatientID="0815")
-    write_study(
-        tmp_path / "DOE_JANE" / "exam" / "more", 2, StudyInstanceUID=first, PatientName="Doe^Jane", PatientID="0815"
-    )
-    write_study(tmp_path / "DOE_JANE" / "later", 3, PatientName="Doe^Jane", PatientID="0815")
+    jane = {"PatientName": "Doe^Jane", "PatientID": "0815"}
+    first = write_study(tmp_path / "DOE_JANE" / "exam", 1, **jane)
+    write_study(tmp_path / "DOE_JANE" / "exam" / "more", 2, StudyInstanceUID=first, **jane)
+    write_study(tmp_path / "DOE_JANE" / "later", 3, **jane)
     found = found_in(tmp_path)
     assert [os.path.relpath(one.path, tmp_path / "DOE_JANE") for one in found.candidates] == ["exam", "later"]
     assert not any(candidate.files for candidate in found.candidates)  # each folder is the study's own
     named = identifiers(found.candidates)
     assert not any(part in name.upper() for name in named for part in ("DOE", "JANE", "0815"))
+    earlier = {name: candidate.path for name, candidate in zip(named, found.candidates, strict=True)}
     write_study(tmp_path / "AAA", 4)
-    assert set(named) < set(identifiers(found_in(tmp_path).candidates))  # others that come do not rename them
+    write_study(tmp_path / "DOE_JANE" / "yet more", 5, StudyInstanceUID=first, **jane)  # lies elsewhere now
+    assert set(named) < set(identifiers(found_in(tmp_path).candidates, earlier))  # others that come do not rename them
 
 
 def test_two_people_under_one_study_instance_are_two(tmp_path):

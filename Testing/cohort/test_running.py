@@ -231,6 +231,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(cohort: Cohort) -> N
     output.mkdir()
     stopped = Stopped(cohort.inputs, output)
     assert stopped.run()[0].left == 2
+    assert not (output / "cohort.parquet").exists()  # it would lack the rest
     assert states_in(output) == {"a": "graded"} and len(rows_of(output / "cohort.csv")) == len(EXAMPLE.discs)
     again = Cohort(cohort.inputs, output)
     assert again.run()[1] == ["b", "c"]
@@ -248,8 +249,16 @@ def test_parquet_has_the_rows_with_numbers_as_numbers(cohort: Cohort) -> None:
     assert {type(row["confident"]) for row in read} == {bool} and read[0]["warnings"] == ""
 
 
+def test_a_cohort_of_which_nothing_was_graded_has_tables_too(cohort: Cohort) -> None:
+    output = cohort.output.with_name("bad")
+    output.mkdir()
+    bad = Cohort(cohort.inputs, output)
+    bad.write("a", "bad")
+    assert bad.run(bad.scans()[:1])[0].failed == 1
+    assert rows_of(output / "cohort.csv") == [] and (output / "cohort.parquet").is_file()
+
+
 def test_without_pyarrow_the_tables_are_written_and_that_is_told(cohort: Cohort, monkeypatch) -> None:
-    (cohort.output / "cohort.parquet").unlink()
     monkeypatch.setitem(sys.modules, "pyarrow", None)  # as where it is not installed
     assert not cohort.run()[0].parquet
     assert not (cohort.output / "cohort.parquet").exists()

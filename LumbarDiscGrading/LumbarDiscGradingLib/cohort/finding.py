@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +35,8 @@ _OTHER = (
 OTHER_SUFFIXES = frozenset(f".{name}" for name in _OTHER.split())
 """Suffixes of files that are no images and are not opened."""
 
+MAC_SHADOW = "._"
+"""Before the name of a file: what macOS keeps of it on disks that are not its own."""
 RAW_DICOM_STARTS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 """First bytes of a DICOM data set without preamble: the number of the group that comes first, in either byte order."""
 
@@ -117,7 +119,9 @@ def _search(root: str, output: Path | None, found: Found, watch: Callable[[int],
         if count % 1000 == 0:
             watch(count)
         name = os.path.basename(path)
-        if why := _why_not_taken(name):
+        if name.startswith(MAC_SHADOW):
+            found.others += 1
+        elif why := _why_not_taken(name):
             _skip(path, root, why, found)
         elif name.lower().endswith(VOLUME_SUFFIXES):
             volumes.append(path)
@@ -140,6 +144,8 @@ def _search(root: str, output: Path | None, found: Found, watch: Callable[[int],
 def _files_below(root: str, output: Path | None, found: Found) -> Iterator[str]:
     """Yield the files in a folder and its subfolders, each folder once whatever links lead to it."""
     left_out = _identity(str(output)) if output else None
+    if left_out == _identity(root):  # results beside their images: told by their names
+        left_out = None
     folders, seen = [root], set()
     while folders:
         folder = folders.pop()
@@ -211,16 +217,14 @@ def _studies(images: list[tuple[Person, str]], root: str) -> list[Candidate]:
     members: dict[int, list[int]] = {}
     for index, number in enumerate(numbered_studies(people, [os.path.dirname(path) for path in paths])):
         members.setdefault(number, []).append(index)
-    folders = [_common({os.path.dirname(paths[index]) for index in of_one}) for of_one in members.values()]
+    parents = [{os.path.dirname(paths[index]) for index in of_one} for of_one in members.values()]
     below = Counter(
-        folder
-        for of_one in members.values()
-        for folder in {above for index in of_one for above in _upwards(os.path.dirname(paths[index]), root)}
+        folder for of_one in parents for folder in {above for parent in of_one for above in _upwards(parent, root)}
     )
     stems = Counter(_pseudonym(people[of_one[0]], paths[of_one[0]], root) for of_one in members.values())
     numbers: Counter[str] = Counter()
     found = []
-    for folder, of_one in zip(folders, members.values(), strict=True):
+    for folder, of_one in zip(map(os.path.commonpath, parents), members.values(), strict=True):
         stem = _pseudonym(people[of_one[0]], paths[of_one[0]], root)
         if stems[stem] > 1:  # several people under one study instance
             numbers[stem] += 1
@@ -246,10 +250,6 @@ def _upwards(folder: str, root: str) -> Iterator[str]:
         if len(folder) <= len(root):
             return
         folder = os.path.dirname(folder)
-
-
-def _common(folders: Iterable[str]) -> str:
-    return os.path.commonpath(list(folders))
 
 
 def _folders_between(path: str, root: str) -> tuple[str, ...]:

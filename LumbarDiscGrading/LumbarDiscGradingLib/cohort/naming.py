@@ -29,7 +29,7 @@ def identifiers(
     candidates : sequence of Candidate
     earlier : mapping of str to str, optional
         Path by identifier of the scans of earlier runs. A path keeps its identifier, and what another path is called
-        is not given again while that path is there.
+        is not given again while that path is there; a study without folders is called by what it is, wherever it lies.
     reserved : iterable of str
         Identifiers that others have.
     """
@@ -39,9 +39,11 @@ def identifiers(
     names = [kept.get(candidate.path, "") if candidate.folders else "" for candidate in candidates]
     paths = {candidate.path for candidate in candidates}
     of_others = {plain(name) for name, path in earlier.items() if path not in paths and os.path.exists(path)}
-    used = {plain(name) for name in (*reserved, *names) if name} | of_others
+    used = {plain(name) for name in (*reserved, *names) if name}
     for index, name in enumerate(_told_apart(candidates, of_others)):
-        names[index] = names[index] or _numbered(name, used)
+        if not names[index]:
+            names[index] = _numbered(name, used, of_others if candidates[index].folders else set())
+            used.add(plain(names[index]))
     return names
 
 
@@ -72,10 +74,9 @@ def _name(candidate: Candidate, depth: int) -> str:
     return CONTROL_CHARACTER.sub(lambda found: f"%{ord(found[0]):02X}", name)
 
 
-def _numbered(name: str, used: set[str]) -> str:
-    """Return a name that is not used yet, and note that it is used now."""
+def _numbered(name: str, *used: set[str]) -> str:
+    """Return a name that is not used yet."""
     numbered, number = name, 2
-    while plain(numbered) in used:
+    while any(plain(numbered) in names for names in used):
         numbered, number = f"{name}{BETWEEN}{number}", number + 1
-    used.add(plain(numbered))
     return numbered

@@ -8,14 +8,14 @@ from ..atomic import replacing
 from ..report.tables import MEASUREMENT_COLUMNS
 from .tables import COHORT_COLUMNS
 
-PARQUET_SUFFIX = ".parquet"
+PARQUET_FILE = "cohort.parquet"
 NUMBERS = ("p_mild", "p_moderate", "p_serious", *MEASUREMENT_COLUMNS, "naming_confidence")
 WHOLE_NUMBERS = ("pfirrmann", "slice")
 YES_OR_NO = ("confident",)
 
 
-def write_parquet(table: Path) -> bool:
-    """Write a cohort's table beside it as Parquet; an empty cell of a number is null.
+def write_parquet(table: Path, parquet_file: Path) -> bool:
+    """Write a cohort's table as Parquet; an empty cell of a number is null.
 
     Returns
     -------
@@ -33,6 +33,6 @@ def write_parquet(table: Path) -> bool:
     read = csv.read_csv(
         table, convert_options=csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=False)
     )
-    with replacing(table.with_suffix(PARQUET_SUFFIX)) as temporary:
+    with replacing(parquet_file) as temporary:
         parquet.write_table(read, temporary)
     return True

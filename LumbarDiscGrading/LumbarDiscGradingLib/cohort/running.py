@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..imaging.file_names import printable
+from ..progress import ListProgress, unwatched
 from .fingerprint import content_sha256, stamp
 from .journal import Journal, Record
-from .parquet import write_parquet
+from .parquet import PARQUET_FILE, write_parquet
 from .scan import Outcome, Scan
 from .tables import COHORT_FILE
 
@@ -63,7 +64,12 @@ class Summary:
 
 
 def run(
-    journal: Journal, scans: Sequence[Scan], skipped: Sequence[Outcome], recipe: Recipe, outcomes: Outcomes
+    journal: Journal,
+    scans: Sequence[Scan],
+    skipped: Sequence[Outcome],
+    recipe: Recipe,
+    outcomes: Outcomes,
+    watch: ListProgress = unwatched,
 ) -> Summary:
     """Grade the scans of a cohort that are not graded yet, or no longer as they would be now.
 
@@ -79,19 +85,24 @@ def run(
     recipe : Recipe
     outcomes : callable
         Is given the scans that are to be graded.
+    watch : callable
+        Sees the scans go by while they are compared with earlier runs.
 
     Raises
     ------
     OSError
         If the tables cannot be written.
     """
-    stamps = {scan.identifier: stamp(scan) for scan in scans}
+    stamps: dict[str, str] = {}
     unchanged: dict[str, Record] = {}
-    for scan in scans:
+    for scan in watch(scans):
+        stamps[scan.identifier] = stamp(scan)
         record = journal.records.get(scan.identifier)
         if record is not None and _is_done(journal.output, scan, record, stamps[scan.identifier], recipe):
             unchanged[scan.identifier] = _brought_up(record, scan, stamps[scan.identifier])
     kept = _of_other_runs(journal, scans)
+    parquet = journal.output / PARQUET_FILE
+    parquet.unlink(missing_ok=True)
     journal.begin([*unchanged.values(), *kept], skipped)
     todo = [scan for scan in scans if scan.identifier not in journal.records]
     summary = Summary(skipped=len(skipped), unchanged=len(scans) - len(todo), kept=len(kept), left=len(todo))
@@ -111,7 +122,7 @@ def run(
             stream.close()
         journal.settle()
     if not summary.left:
-        summary.parquet = write_parquet(journal.output / COHORT_FILE)
+        summary.parquet = write_parquet(journal.output / COHORT_FILE, parquet)
     return summary
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ...cohort.journal import Journal
+from ...cohort.parquet import PARQUET_FILE
 from ...cohort.running import Outcomes, Recipe, Summary, run
 from ...cohort.scan import Outcome, Scan
 from ...cohort.tables import COHORT_FILE, SCANS_FILE
 from ...imaging.file_names import printable
 from ..complaint import complain
-from ..progress import scan_progress
+from ..progress import scan_progress, with_progress
 from .files import endings
 from .graders import model_hashes
 from .task import GradeTask
@@ -35,7 +36,7 @@ def grade_cohort(task: GradeTask, name_scans: NameScans, outcomes: Outcomes) -> 
     recipe = Recipe(model_hashes(task.models), endings(task.scene, task.evidence, task.dicom))
     with Journal.open(output) as journal:
         scans, skipped = name_scans({name: record.row["input"] for name, record in journal.records.items()})
-        summary = run(journal, scans, skipped, recipe, _shown(outcomes))
+        summary = run(journal, scans, skipped, recipe, _shown(outcomes), with_progress("Comparing"))
     _print(summary, skipped, output)
     if summary.left:
         return complain(f"Stopped; {summary.left} scans are left: run the same command again to go on with them.", 130)
@@ -74,4 +75,4 @@ def _print(summary: Summary, skipped: Sequence[Outcome], output: Path) -> None:
         print(f"  {summary.kept} scans of earlier runs stay in the tables.")
     print(f"Tables of all in {output}: {COHORT_FILE} (a row a disc), {SCANS_FILE} (a row a scan).")
     if not (summary.parquet or summary.left):
-        print("  cohort.parquet is left out: it needs pyarrow; install the extra 'cohort'.")
+        print(f"  {PARQUET_FILE} is left out: it needs pyarrow; install the extra 'cohort'.")
