@@ -187,7 +187,7 @@ def test_what_a_kill_tore_or_left_without_its_line_in_the_journal_is_taken_out(c
         file.write("unknown,/x.nrrd,,graded\nun")
     with (cohort.output / ".cohort" / "journal.jsonl").open("a") as file:
         file.write('{"row": {"identifier": "unk')
-    (cohort.output / ".cohort" / "work").mkdir()
+    (cohort.output / ".cohort" / "work").mkdir()  # as it is while a run goes on
     (cohort.output / ".cohort" / "work" / "half.nrrd").touch()
     assert cohort.run()[1] == []
     assert cohort.tables() == before

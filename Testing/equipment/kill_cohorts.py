@@ -127,8 +127,10 @@ def lines(table: Path) -> list[str]:
 
 
 def unlike(output: Path, truth: Path) -> list[str]:
-    """Return the tables that differ after sorting from those of an undisturbed run."""
-    return [name for name in TABLES if sorted(lines(output / name)) != sorted(lines(truth / name))]
+    """Return the tables that differ after sorting from those of an undisturbed run, and files that one alone has."""
+    files = [{path.relative_to(folder).as_posix() for path in folder.rglob("*")} for folder in (output, truth)]
+    differing = [name for name in TABLES if sorted(lines(output / name)) != sorted(lines(truth / name))]
+    return [*differing, *sorted(files[0] ^ files[1])]
 
 
 def run(kills: int, seed: int = 0, scans: int = SCANS) -> tuple[Counter, list[str]]:

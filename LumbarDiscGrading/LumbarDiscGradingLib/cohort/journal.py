@@ -17,7 +17,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..atomic import replacing
 from .run_lock import only_run
 from .scan import Outcome
 from .tables import COHORT_COLUMNS, COHORT_FILE, SCAN_COLUMNS, SCANS_FILE
@@ -86,25 +85,36 @@ class Journal:
         folder = output / JOURNAL_FOLDER
         folder.mkdir(exist_ok=True)
         with only_run(folder, output):
-            yield cls(output)
+            journal = cls(output)
+            shutil.rmtree(journal.work_folder, ignore_errors=True)
+            journal.work_folder.mkdir()
+            try:
+                yield journal
+            finally:
+                shutil.rmtree(journal.work_folder, ignore_errors=True)
 
     @property
     def work_folder(self) -> Path:
-        """Where files are made before they are moved into place; emptied when a run begins."""
+        """Where files are made before they are moved into place; what a kill left there, the next run takes away."""
         return self.folder / WORK_FOLDER
+
+    @contextmanager
+    def replacing(self, path: Path) -> Iterator[Path]:
+        """Give a path in the work folder to write to; it takes the place of `path` when the block ends well."""
+        temporary = self.work_folder / path.name
+        yield temporary
+        os.replace(temporary, path)
 
     def begin(self, records: Iterable[Record], skipped: Sequence[Outcome]) -> None:
         """Let the tables hold these records and the scans that are skipped, and nothing else.
 
         A record whose rows are lost is forgotten; `records` tells.
         """
-        shutil.rmtree(self.work_folder, ignore_errors=True)
-        self.work_folder.mkdir()
         self.records = {record.identifier: record for record in records}
         self._others = [outcome.scan_row for outcome in skipped]
         rows = self._disc_rows()
         self.records = {name: record for name, record in self.records.items() if name in rows}
-        with replacing(self.folder / JOURNAL_FILE) as temporary:
+        with self.replacing(self.folder / JOURNAL_FILE) as temporary:
             temporary.write_text("".join(_journal_line(record) for record in self.records.values()), encoding="utf-8")
         self._write_tables(rows)
 
@@ -120,16 +130,15 @@ class Journal:
     def settle(self) -> None:
         """Write the tables anew, in the order of the identifiers."""
         self._write_tables(self._disc_rows())
-        shutil.rmtree(self.work_folder, ignore_errors=True)
 
     def _write_tables(self, rows: Mapping[str, str]) -> None:
-        names = sorted(self.records)
+        names = sorted(self.records.keys() & rows.keys())
         scans = sorted([*(self.records[name].row for name in names), *self._others], key=lambda row: row["identifier"])
         for name, text in (
             (COHORT_FILE, _header(COHORT_COLUMNS) + "".join(rows[name] for name in names)),
             (SCANS_FILE, _header(SCAN_COLUMNS) + _csv_text(SCAN_COLUMNS, scans)),
         ):
-            with replacing(self.output / name) as temporary:
+            with self.replacing(self.output / name) as temporary:
                 temporary.write_text(text, encoding="utf-8", newline="")
 
     def _disc_rows(self) -> dict[str, str]:

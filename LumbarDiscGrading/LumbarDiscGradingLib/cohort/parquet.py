@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from ..atomic import replacing
 from ..report.tables import MEASUREMENT_COLUMNS
-from .tables import COHORT_COLUMNS
+from .journal import Journal
+from .tables import COHORT_COLUMNS, COHORT_FILE
 
 PARQUET_FILE = "cohort.parquet"
 NUMBERS = ("p_mild", "p_moderate", "p_serious", *MEASUREMENT_COLUMNS, "naming_confidence")
@@ -14,8 +12,8 @@ WHOLE_NUMBERS = ("pfirrmann", "slice")
 YES_OR_NO = ("confident",)
 
 
-def write_parquet(table: Path, parquet_file: Path) -> bool:
-    """Write a cohort's table as Parquet; an empty cell of a number is null.
+def write_parquet(journal: Journal) -> bool:
+    """Write the table of all discs as Parquet; an empty cell of a number is null.
 
     Returns
     -------
@@ -31,8 +29,9 @@ def write_parquet(table: Path, parquet_file: Path) -> bool:
         dict.fromkeys(NUMBERS, float64()) | dict.fromkeys(WHOLE_NUMBERS, int64()) | dict.fromkeys(YES_OR_NO, bool_())
     )
     read = csv.read_csv(
-        table, convert_options=csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=False)
+        journal.output / COHORT_FILE,
+        convert_options=csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=False),
     )
-    with replacing(parquet_file) as temporary:
+    with journal.replacing(journal.output / PARQUET_FILE) as temporary:
         parquet.write_table(read, temporary)
     return True

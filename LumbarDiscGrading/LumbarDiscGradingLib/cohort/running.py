@@ -12,7 +12,6 @@ from .fingerprint import content_sha256, stamp
 from .journal import Journal, Record
 from .parquet import PARQUET_FILE, write_parquet
 from .scan import Outcome, Scan
-from .tables import COHORT_FILE
 
 RESULT_ENDING = "_result.json"
 
@@ -101,8 +100,7 @@ def run(
         if record is not None and _is_done(journal.output, scan, record, stamps[scan.identifier], recipe):
             unchanged[scan.identifier] = _brought_up(record, scan, stamps[scan.identifier])
     kept = _of_other_runs(journal, scans)
-    parquet = journal.output / PARQUET_FILE
-    parquet.unlink(missing_ok=True)
+    (journal.output / PARQUET_FILE).unlink(missing_ok=True)  # it may lack what comes
     journal.begin([*unchanged.values(), *kept], skipped)
     todo = [scan for scan in scans if scan.identifier not in journal.records]
     summary = Summary(skipped=len(skipped), unchanged=len(scans) - len(todo), kept=len(kept), left=len(todo))
@@ -122,7 +120,7 @@ def run(
             stream.close()
         journal.settle()
     if not summary.left:
-        summary.parquet = write_parquet(journal.output / COHORT_FILE, parquet)
+        summary.parquet = write_parquet(journal)
     return summary
 
 
