@@ -87,7 +87,7 @@ class Journal:
         with only_run(folder, output):
             journal = cls(output)
             shutil.rmtree(journal.work_folder, ignore_errors=True)
-            journal.work_folder.mkdir()
+            journal.work_folder.mkdir(exist_ok=True)  # what a killed run left may still write there
             try:
                 yield journal
             finally:
