@@ -91,7 +91,7 @@ def test_inputs_of_the_same_name_do_not_overwrite_each_other(good, tmp_path):
     assert (
         main(["grade", str(good), str(tmp_path / "other" / good.name), "--output", str(folder), "--device", "cpu"]) == 0
     )
-    assert len(outputs(folder)) == 2 * len(OUTPUTS)
+    assert sum(name.endswith(OUTPUTS) for name in outputs(folder)) == 2 * len(OUTPUTS)
 
 
 def test_the_slice_is_counted_in_the_files_order(good, tmp_path):
@@ -221,7 +221,13 @@ def test_the_others_are_graded_when_one_input_is_bad(good, tmp_path, capfd):
     folder = tmp_path / "out"
     assert main(["grade", str(bad), str(good), "--output", str(folder), "--device", "cpu"]) == 1
     one_line(capfd.readouterr().err)
-    assert outputs(folder) == sorted("patient" + suffix for suffix in OUTPUTS)
+    of_scans = [name for name in outputs(folder) if name.endswith(OUTPUTS)]
+    assert of_scans == sorted("patient" + suffix for suffix in OUTPUTS)
+    with (folder / "cohort_scans.csv").open(newline="") as file:
+        assert {row["identifier"]: row["state"] for row in csv.DictReader(file)} == {
+            "patient": "graded",
+            "text": "failed",
+        }
 
 
 def test_an_output_folder_that_cannot_be_written_is_said_at_once(good, tmp_path, capfd):

@@ -127,8 +127,8 @@ def test_names_that_are_not_utf8_are_read_and_written_with_escapes(tmp_path, cap
     spine = lumbar_phantom(1, slice_count=3).volume.voxels.astype(np.uint16)
     folder = not_utf8(tmp_path, b"M\xfcller")
     write_series(folder, Series(spine, spacing_mm=(4.0, 0.9, 0.9)))
-    (folder / "volume.nrrd").write_bytes(b"")
     assert main(["grade", str(folder), "--device", "cpu", "--output", str(tmp_path / "out")]) == 0
+    (folder / "volume.nrrd").write_bytes(b"")
     assert sorted(path.name for path in (tmp_path / "out").iterdir())[0] == "M%FCller_discs.seg.nrrd"
     assert main(["series", str(folder)]) == 0
     capsys.readouterr()

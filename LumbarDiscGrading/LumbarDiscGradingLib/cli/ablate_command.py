@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..pfirrmann import TASKS
 from .evaluate_command import open_datasets
-from .grade_command import make_grader
+from .grading.graders import make_grader
 from .training_options import add_training_options
 
 if TYPE_CHECKING:

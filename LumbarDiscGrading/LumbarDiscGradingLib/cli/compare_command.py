@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UserError
 from .complaint import missing_extra
 from .evaluate_command import SPLIT_CHOICES, add_running_options, open_datasets, run_evaluation
-from .grade_command import make_grader
+from .grading.graders import make_grader
 
 if TYPE_CHECKING:
     from ..evaluation.scores import DiscScore

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from .complaint import missing_extra
-from .grade_command import make_grader
+from .grading.graders import make_grader
 
 if TYPE_CHECKING:
     from ..dataset.labelled import LabelledCase, LabelledDataset

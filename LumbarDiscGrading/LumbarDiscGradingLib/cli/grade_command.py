@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..cohort.scan import Scan
 from ..errors import UserError
-from .complaint import complain, told_of, why_not_run
+from .complaint import complain
+from .grading.graders import add_model_option
+from .grading.summary import print_summary
+from .grading.task import GradeTask, graded_into, put_away_tools, told_of_scan, tools
+from .progress import files_seen
 from .series_command import add_series_option
 
 if TYPE_CHECKING:
-    from ..grading.evidence import EvidenceMap
-    from ..grading.grader import DiscGrader
-    from ..grading.result import GradingResult
-    from ..headless.core import SlicerCore
+    from ..cohort.finding import Found
+    from ..cohort.scan import Outcome
     from ..imaging.volume import SagittalVolume
 
 DEFAULT_OUTPUT = "lumbar-disc-grading"
@@ -34,16 +37,25 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         description="Segment and grade the lumbar discs of sagittal T2-weighted volumes on their mid-sagittal slice. "
         "For an input STEM it writes STEM_discs.seg.nrrd (segments that Slicer opens on the volume), STEM_grades.csv, "
         "STEM_result.json and STEM_overview.png, with --scene STEM.mrb as well, with --evidence STEM_evidence.png and "
-        "STEM_evidence.nrrd.",
+        "STEM_evidence.nrrd. A folder may hold many studies and volumes, at any depth; where more than one scan is "
+        "found, cohort.csv (a row a disc) and cohort_scans.csv (a row a scan) tell of all, and the same command run "
+        "again does only what is missing.",
         epilog="Exit status: 0 all inputs graded; 1 some failed, with one line each on standard error, the others "
-        "graded; 2 wrong usage. Research software, not a medical device.",
+        "graded; 2 wrong usage; 130 stopped by Ctrl+C. Research software, not a medical device.",
     )
     parser.add_argument(
         "inputs",
         nargs="*",
         metavar="INPUT",
-        help="volume file (.nrrd .nii .nii.gz .mha ...), DICOM folder, or 2-D picture with the head up and the front "
-        "to the left; without any, the built-in sample is graded",
+        help="volume file (.nrrd .nii .nii.gz .mha ...), DICOM folder, 2-D picture with the head up and the front to "
+        "the left, or a folder of many studies and volumes; without any, the built-in sample is graded",
+    )
+    parser.add_argument(
+        "--list",
+        type=Path,
+        metavar="FILE",
+        help="table (CSV) of what is to be graded in place of INPUTs: column input and, if wanted, identifier, "
+        "pixel_size, series, slice, age, sex",
     )
     parser.add_argument(
         "--output", type=Path, default=Path(DEFAULT_OUTPUT), metavar="DIR", help=f"folder (default: {DEFAULT_OUTPUT})"
@@ -76,92 +88,103 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(func=_grade)
 
 
-def add_model_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names the models of `make_grader`."""
-    parser.add_argument(
-        "--model",
-        action="append",
-        default=[],
-        metavar="NAME|FOLDER",
-        help="model to use, once for each task: a folder, or the name of an installed or built-in model",
-    )
-
-
-def make_grader(device: str, models: Sequence[str]) -> DiscGrader:
-    """Make a grader from what the command line says.
-
-    Raises
-    ------
-    UserError
-        If a device or model cannot be used, or two models are of one task.
-    """
-    from ..grading.grader import DiscGrader
-    from ..models.store import open_model
-
-    by_task: dict[str, str] = {}
-    for name in models:
-        task = open_model(name).task
-        if task in by_task:
-            raise UserError(f"Two models for {task} were given ({by_task[task]} and {name}); give one for each task.")
-        by_task[task] = name
-    return DiscGrader(device, by_task.get("segmentation"), by_task.get("grading"))
-
-
 def _grade(arguments: argparse.Namespace) -> int:
+    if arguments.list is not None and arguments.inputs:
+        return complain("Give INPUTs or --list, not both.", 2)
+    from ..cohort.journal import JOURNAL_FOLDER, WORK_FOLDER
+    from ..cohort.scan_list import read_scan_list, with_identifiers
+    from .grading.cohort import grade_cohort, one_by_one
+
     if arguments.dicom:
         from ..report.dicom.coding import require_highdicom
 
         require_highdicom()
-    grader = make_grader(arguments.device, arguments.model)
+    listed = None if arguments.list is None else read_scan_list(arguments.list, _scan_as_asked(arguments))
+    found = _found(arguments)
+    one = listed is None and len(found.candidates) < 2 and not (arguments.output / JOURNAL_FOLDER).exists()
+    one = one or not (listed or arguments.inputs)
+    if one and arguments.inputs and not found.candidates:
+        return complain(f"{arguments.inputs[0]}: There is nothing to grade in it. {found.skipped[0][1]}")
+    workplace = arguments.output if one else arguments.output / JOURNAL_FOLDER / WORK_FOLDER
+    task = _task(arguments, workplace, summaries=listed is None and _all_named(arguments.inputs, found))
+    tools(task)  # what cannot be used is said before anything is written
     try:
         arguments.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         return complain(f"The output folder {arguments.output} cannot be made ({error.strerror}); choose another.")
     if not os.access(arguments.output, os.W_OK) or not arguments.output.is_dir():
         return complain(f"The output folder {arguments.output} cannot be written; choose another.")
-    failures, stems = 0, _Stems()
-    with _Writer(arguments.output, arguments.scene, arguments.dicom) as writer:
-        for path in arguments.inputs or [None]:
-            failures += _grade_one(path, arguments, grader, writer, stems)
-    return 1 if failures else 0
+    try:
+        if one:
+            return _grade_one(arguments, found, task)
+        if listed is not None:
+            return grade_cohort(task, lambda earlier: (with_identifiers(listed, earlier), []), one_by_one(task))
+        if found.others:
+            print(f"{found.others} files are no images, by their names or their content.")
+        return grade_cohort(task, partial(_named, arguments, found), one_by_one(task))
+    finally:
+        put_away_tools(task)
 
 
-def _grade_one(
-    path: str | None, arguments: argparse.Namespace, grader: DiscGrader, writer: _Writer, stems: _Stems
-) -> int:
-    shown = path if path is not None else "the built-in sample"
+def _task(arguments: argparse.Namespace, workplace: Path, summaries: bool) -> GradeTask:
+    options = arguments.scene, arguments.evidence, arguments.dicom
+    folders = str(arguments.output), str(workplace)
+    return GradeTask(*folders, arguments.device, tuple(arguments.model), *options, summaries)
+
+
+def _found(arguments: argparse.Namespace) -> Found:
+    from ..cohort.finding import find_candidates
+
+    with files_seen() as watch:
+        return find_candidates(arguments.inputs, arguments.output, watch)
+
+
+def _scan_as_asked(arguments: argparse.Namespace) -> Scan:
+    """Return what the command line says of every scan, as a scan without input."""
+    return Scan("", "", arguments.series, arguments.pixel_size, arguments.stored_slice)
+
+
+def _all_named(inputs: Sequence[str], found: Found) -> bool:
+    named = {os.path.abspath(path) for path in inputs}
+    return all(candidate.path in named and not candidate.files for candidate in found.candidates)
+
+
+def _named(arguments: argparse.Namespace, found: Found, earlier: Mapping[str, str]) -> tuple[list[Scan], list[Outcome]]:
+    """Return what was found as scans with identifiers, and what is skipped."""
+    from ..cohort.naming import identifiers
+    from ..cohort.rows import not_graded
+
+    asked = _scan_as_asked(arguments)
+    names = iter(identifiers([*found.candidates, *(candidate for candidate, _ in found.skipped)], earlier))
+    scans = [
+        replace(asked, identifier=next(names), input=candidate.path, files=candidate.files)
+        for candidate in found.candidates
+    ]
+    skipped = [not_graded(Scan(next(names), candidate.path), "skipped", why) for candidate, why in found.skipped]
+    return scans, skipped
+
+
+def _grade_one(arguments: argparse.Namespace, found: Found, task: GradeTask) -> int:
+    path = next((candidate.path for candidate in found.candidates), None)
+    if path is not None and os.path.abspath(arguments.inputs[0]) == path:
+        path = arguments.inputs[0]  # as the user writes it
+    grader, files = tools(task)
     try:
         volume = _read(path, arguments.pixel_size, arguments.series)
-        index = None if arguments.stored_slice is None else volume.canonical_slice_index(arguments.stored_slice)
-        if arguments.dicom and not volume.source.dicom_files:
-            raise UserError("--dicom needs DICOM images to refer to, and this input has none; leave --dicom out.")
-        result = grader.grade(volume, index)
-        evidence = grader.evidence(result) if arguments.evidence else None
-        stem = stems.unused(volume.source.name)
-        writer.write(result, stem, evidence)
+        result = graded_into(files, volume, arguments.stored_slice, grader)
     except Exception as error:
-        told = _told_of(error, arguments.output)
+        told = told_of_scan(error, arguments.output)
         if told is None:
             raise
-        return complain(f"{shown}: {told}")
-    _print_summary(result, stem, arguments.output)
+        return complain(f"{'the built-in sample' if path is None else path}: {told}")
+    print_summary(result, arguments.output)
     return 0
-
-
-def _told_of(error: Exception, folder: Path) -> str | None:
-    if isinstance(error, OSError):
-        return f"the results cannot be written to {folder} ({error.strerror or error})."
-    if reason := why_not_run(error):
-        return f"could not be graded ({reason}); try --device cpu, or check the file."
-    return told_of(error)
 
 
 def _read(path: str | None, pixel_size_mm: float | None, series: str | None) -> SagittalVolume:
     if path is None:
         if series is not None:
             raise UserError("The built-in sample is no DICOM study; leave --series out.")
-        from dataclasses import replace
-
         from ..imaging.phantom import lumbar_phantom
 
         volume = lumbar_phantom().volume
@@ -169,79 +192,3 @@ def _read(path: str | None, pixel_size_mm: float | None, series: str | None) -> 
     from ..imaging.reading import read_volume
 
     return read_volume(path, pixel_size_mm, series)
-
-
-class _Stems:
-    """Names for output files; inputs of the same name do not overwrite each other."""
-
-    def __init__(self) -> None:
-        self._used: set[str] = set()
-
-    def unused(self, name: str) -> str:
-        stem, number = name, 2
-        while stem.lower() in self._used:
-            stem, number = f"{name}_{number}", number + 1
-        self._used.add(stem.lower())
-        return stem
-
-
-class _Writer:
-    """Writes the files of a result into the output folder, all or none."""
-
-    def __init__(self, folder: Path, scene: bool, dicom: bool) -> None:
-        self.folder, self.scene, self.dicom = folder, scene, dicom
-        self._core: SlicerCore | None = None
-
-    def __enter__(self) -> _Writer:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        if self._core is not None:
-            self._core.close()
-
-    def write(self, result: GradingResult, stem: str, evidence: EvidenceMap | None = None) -> None:
-        from ..headless.core import SlicerCore
-        from ..report import evidence_picture, overview, tables
-        from ..scene import files
-
-        if self._core is None:
-            self._core = SlicerCore()
-        with tempfile.TemporaryDirectory(prefix=".grading-", dir=self.folder) as partial_name:
-            partial = Path(partial_name)
-            files.write_segmentation(result, partial / f"{stem}_discs.seg.nrrd", self._core)
-            tables.write_grades_csv(result, partial / f"{stem}_grades.csv")
-            tables.write_result_json(result, partial / f"{stem}_result.json")
-            overview.save(result, partial / f"{stem}_overview.png")
-            if evidence is not None:
-                evidence_picture.save_picture(result, evidence, partial / f"{stem}_evidence.png")
-                evidence_picture.save_volume(evidence, partial / f"{stem}_evidence.nrrd")
-            if self.dicom:
-                from ..report.dicom.writing import write_dicom
-
-                write_dicom(result, partial / f"{stem}_seg.dcm", partial / f"{stem}_report.dcm")
-            if self.scene:
-                files.write_scene(result, partial / f"{stem}.mrb", self._core, evidence)
-            for file in sorted(partial.iterdir()):
-                shutil.move(file, self.folder / file.name)
-
-
-def _print_summary(result: GradingResult, stem: str, folder: Path) -> None:
-    from ..pfirrmann import ROMAN_GRADES
-    from ..report.text import is_barely_doubtful, possible_grades
-
-    print(f"{stem}: slice {result.stored_slice_index} ({result.slice_reason})")
-    for doubt in result.doubts:
-        print(f"  DOUBT: {doubt}")
-    for disc in result.discs:
-        if not disc.assessable:
-            print(f"  {disc.level:7} {disc.group_word}: {disc.warnings[0].removeprefix(f'{disc.level}: ')}")
-            continue
-        doubt = f"  possible: {possible}" if (possible := possible_grades(disc)) else ""
-        doubt = doubt or ("  low confidence" if is_barely_doubtful(disc) else "")
-        grade = f"Pfirrmann {ROMAN_GRADES[disc.pfirrmann]:3}"
-        print(f"  {disc.level:7} {disc.group.value:9} {grade}  p {max(disc.group_probabilities):.2f}{doubt}")
-    if result.naming_confidence is not None:
-        print(f"  Names of the levels: right with p {result.naming_confidence:.2f}")
-    for note in (*result.volume.notes, *(warning for warning in result.warnings if warning not in result.doubts)):
-        print(f"  Note: {note}")
-    print(f"  Written to {folder}: {stem}_overview.png and the other files of {stem}")

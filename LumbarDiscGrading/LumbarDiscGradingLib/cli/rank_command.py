@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..annotation.errors import StudyError
 from .complaint import why_not_run
-from .grade_command import add_model_option, make_grader
+from .grading.graders import add_model_option, make_grader
 from .progress import with_progress
 
 

@@ -28,6 +28,8 @@ class Scan:
         Slice to grade, as ``--slice``; None where it is chosen by content.
     age, sex
         From the caller's list; empty where it brings none.
+    files
+        DICOM files of the study where the folder holds those of others too; empty otherwise.
     """
 
     identifier: str
@@ -37,6 +39,7 @@ class Scan:
     stored_slice: int | None = None
     age: str = ""
     sex: str = ""
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,16 @@ ENCODING_OF_OLD_SPREADSHEETS = "cp1252"
 
 
 def read_table(path: Path, columns: Mapping[str, Sequence[str]], optional: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Read a table as `read_numbered_table` does, without the numbers of its rows."""
+    return [row for _, row in read_numbered_table(path, columns, optional)]
+
+
+def read_numbered_table(
+    path: Path, columns: Mapping[str, Sequence[str]], optional: Sequence[str] = ()
+) -> list[tuple[int, dict[str, str]]]:
     """Read a table; each row holds the text of the columns asked for, without blanks around it.
+
+    Empty rows are passed over; the number of a row is what a spreadsheet shows, the header mostly being row 1.
 
     Parameters
     ----------
@@ -36,14 +45,14 @@ def read_table(path: Path, columns: Mapping[str, Sequence[str]], optional: Seque
         text = _decoded(path.read_bytes())
         header = next((line for line in text.splitlines() if line.strip()), "")
         delimiter = max(DELIMITERS, key=header.count)
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        read = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except (OSError, UnicodeError, csv.Error):
         raise DatasetError(f"{path} cannot be read as a table; save it as CSV in UTF-8.") from None
-    rows = [row for row in rows if any(cell.strip() for cell in row)]
-    places = _places(rows[0] if rows else [], columns, optional, path)
+    rows = [(number, row) for number, row in enumerate(read, start=1) if any(cell.strip() for cell in row)]
+    places = _places(rows[0][1] if rows else [], columns, optional, path)
     return [
-        {name: same_letters(row[place].strip()) if place < len(row) else "" for name, place in places.items()}
-        for row in rows[1:]
+        (number, {name: same_letters(row[at].strip()) if at < len(row) else "" for name, at in places.items()})
+        for number, row in rows[1:]
     ]
 
 

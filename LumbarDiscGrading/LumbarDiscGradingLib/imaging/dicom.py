@@ -126,7 +126,7 @@ class DicomStudy:
         choice = self.choice(series)
         stack = choice.taken
         volume = _volume_of(stack, name, (*choice.notes, *self.left_out(stack)))
-        return volume, tuple(dict.fromkeys(frame.path for frame in stack.frames))
+        return volume, stack.files
 
     def person_on(self, stack: DicomStack) -> int:
         """Return the number of the person that a stack shows."""
@@ -164,11 +164,15 @@ def open_dicom(path: Path) -> DicomStudy:
     """Read the headers of one DICOM file, or of those in a folder and its subfolders, each once."""
     if path.is_file() and path.name.upper() == CONTENTS_NAME:
         return DicomStudy((), refused=(ONLY_CONTENTS,))
-    files = [path] if path.is_file() else files_below(path)
+    return open_files([path], True) if path.is_file() else open_files(files_below(path))
+
+
+def open_files(files: Iterable[Path], is_single_file: bool = False) -> DicomStudy:
+    """Read the headers of the DICOM images among some files, each once."""
     scanned = [(file, frames) for file, _, frames in headers_in(files)]
     return DicomStudy(
         without_name_of_exam(frame for _, frames in scanned if not isinstance(frames, str) for frame in frames),
-        path.is_file(),
+        is_single_file,
         tuple(dict.fromkeys(frames for _, frames in scanned if isinstance(frames, str))),
     )
 
@@ -279,7 +283,7 @@ def _volume_of(stack: DicomStack, name: str, notes: tuple[str, ...]) -> Sagittal
     index_to_lps = _index_to_lps(stack)
     array, padding = mr_values(np.stack(_pixels(stack)), first.modality)
     window = next((frame.window for frame in stack.frames if frame.window), None)
-    source = VolumeSource(name=name, modality=first.modality, window=window)
+    source = VolumeSource(name, modality=first.modality, window=window, series_uid=min(stack.series_uids, default=""))
     return sagittal_from_stored(array, index_to_lps, source, notes + padding, first.pixel_spacing_mm is not None)
 
 

@@ -124,7 +124,7 @@ def _frame(lookup: _Lookup, path: Path, index: int | None) -> DicomFrame:
         column_direction_lps=_unit(orientation[3:]) if orientation else None,
         pixel_spacing_mm=cast("tuple[float, float] | None", _numbers(lookup, "PixelSpacing", 2)),
         slice_thickness_mm=abs(thickness) if thickness else None,
-        person=_person(lookup),
+        person=person_of(lookup),
         inverted_about=inverted_about,
         echo_time_ms=_number(lookup, "EchoTime") or _number(lookup, "EffectiveEchoTime") or None,
         repetition_time_ms=_number(lookup, "RepetitionTime") or None,
@@ -180,7 +180,8 @@ def without_name_of_exam(frames: Iterable[DicomFrame]) -> tuple[DicomFrame, ...]
     )
 
 
-def _person(lookup: Any) -> Person:
+def person_of(lookup: Any) -> Person:
+    """Return what a header, or a lookup in it, tells of who is shown."""
     keywords = (
         "PatientID",
         "IssuerOfPatientID",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,6 +107,27 @@ def stem_of(path: str | Path) -> str:
     return name[: -len(compound)] if compound and len(name) > len(compound) else Path(name).stem
 
 
+def input_sha256(path: str | Path, series: str | None = None, study: DicomStudy | None = None) -> str:
+    """Return what `read_volume` would give as `source.sha256`, without reading the voxels of a volume.
+
+    Raises
+    ------
+    ImagingError
+        If a DICOM folder holds no series that would be read, or the data file of a header is missing.
+    OSError
+        If a file cannot be read.
+    """
+    source_path = Path(path)
+    if study is None and not source_path.is_dir() and not is_dicom_file(source_path):
+        return file_sha256(*data_files(source_path))
+    stack = (study or open_dicom(source_path)).choice(series).taken
+    return _sha256_of_all(stack.files)
+
+
+def _sha256_of_all(files: Iterable[Path]) -> str:
+    return hashlib.sha256("".join(sorted(file_sha256(file) for file in files)).encode("ascii")).hexdigest()
+
+
 def _read(path: Path, pixel_size_mm: float | None, series: str | None, study: DicomStudy | None) -> SagittalVolume:
     if not path.exists():
         raise UnreadableFileError("There is no such file or folder; check the path.")
@@ -115,7 +137,7 @@ def _read(path: Path, pixel_size_mm: float | None, series: str | None, study: Di
     if study is not None or path.is_dir() or is_dicom_file(path):
         volume, files = (study or open_dicom(path)).volume(name, series)
         volume = replace(volume, source=replace(volume.source, dicom_files=files))
-        sha256 = hashlib.sha256("".join(sorted(file_sha256(file) for file in files)).encode("ascii")).hexdigest()
+        sha256 = _sha256_of_all(files)
     elif series is not None:
         raise ImagingError("The file is no DICOM image, so no series can be chosen; leave --series out.")
     else:

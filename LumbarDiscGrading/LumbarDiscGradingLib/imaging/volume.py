@@ -49,6 +49,8 @@ class VolumeSource:
         DICOM window centre and width, when the file has one.
     dicom_files : tuple of Path
         The DICOM files that the voxels were read from, in any order; empty where they were not.
+    series_uid : str
+        SeriesInstanceUID of these files, by which `reading.read_volume` finds them again; empty where there is none.
     """
 
     name: str = "volume"
@@ -57,6 +59,7 @@ class VolumeSource:
     modality: str = ""
     window: tuple[float, float] | None = None
     dicom_files: tuple[Path, ...] = ()
+    series_uid: str = ""
 
 
 @dataclass(frozen=True)

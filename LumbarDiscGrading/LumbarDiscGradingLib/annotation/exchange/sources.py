@@ -13,8 +13,9 @@ from ...dataset.importing import IMAGE_ENDING, LABELS_ENDING, VOLUME_SUFFIXES
 from ...dataset.labelled import read_grades
 from ...dataset.manifest import GRADES_NAME, DatasetError
 from ...dataset.tables import same_letters
-from ...imaging.dicom import DicomStudy, files_below, headers_in, people_on
+from ...imaging.dicom import DicomStudy, files_below, headers_in
 from ...imaging.dicom_frames import DicomFrame, without_name_of_exam
+from ...imaging.dicom_study.people import numbered_studies
 from ...imaging.reading import PICTURE_SUFFIXES, stem_of
 from ..errors import StudyError
 from .deidentification import acquisition_of
@@ -121,10 +122,7 @@ def _labelled(folder: Path, images: dict[str, Path]) -> list[ImportSource]:
 
 
 def _dicom_studies(files: Iterable[Path], is_single_file: bool = False) -> Iterator[ImportSource]:
-    """Yield each DICOM study among some files, of which each header is read once.
-
-    Images of one person and one study instance belong together; where no study instance is stated, those of a folder.
-    """
+    """Yield each DICOM study among some files, of which each header is read once."""
     frames: list[DicomFrame] = []
     kept: dict[Path, dict[str, Any]] = {}
     segmentations: dict[str, list[Path]] = {}
@@ -138,9 +136,10 @@ def _dicom_studies(files: Iterable[Path], is_single_file: bool = False) -> Itera
             continue
         frames += found
         kept[file] = acquisition_of(header)
-    studies: dict[tuple[int, str | Path], list[DicomFrame]] = {}
-    for frame, number in zip(frames, people_on(tuple(frames)), strict=True):
-        studies.setdefault((number, frame.study_uid or frame.path.parent), []).append(frame)
+    studies: dict[int, list[DicomFrame]] = {}
+    numbers = numbered_studies([frame.person for frame in frames], [frame.path.parent for frame in frames])
+    for frame, number in zip(frames, numbers, strict=True):
+        studies.setdefault(number, []).append(frame)
     for members in studies.values():
         parents = {frame.path.parent for frame in members}
         path = members[0].path if is_single_file else _common(parents)

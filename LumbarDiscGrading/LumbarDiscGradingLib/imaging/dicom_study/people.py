@@ -100,6 +100,30 @@ def numbered_people(people: Sequence[Person], folders: Sequence[object]) -> list
     return [order.index(number[member]) for member in zip(people, folders, strict=True)]
 
 
+def numbered_studies(people: Sequence[Person], folders: Sequence[object]) -> list[int]:
+    """Return for each of several headers the number of the study that it belongs to, from 0 on.
+
+    Images of one person and one study instance belong together; where no study instance is stated, those of a folder.
+
+    Parameters
+    ----------
+    people : sequence of Person
+    folders : sequence
+        Where each header was found.
+    """
+    places: dict[object, list[int]] = {}
+    for index, (person, folder) in enumerate(zip(people, folders, strict=True)):
+        places.setdefault(person.study_uid or ("folder", folder), []).append(index)
+    study_of: dict[int, tuple[int, int]] = {}
+    for number, members in enumerate(places.values()):
+        within = numbered_people([people[index] for index in members], [folders[index] for index in members])
+        study_of.update(zip(members, ((number, who) for who in within), strict=True))
+    order = {
+        study: number for number, study in enumerate(dict.fromkeys(study_of[index] for index in range(len(people))))
+    }
+    return [order[study_of[index]] for index in range(len(people))]
+
+
 def _are_one(person: Person, folder: object, other: Person, there: object) -> bool:
     if person.is_surely(other):
         return True

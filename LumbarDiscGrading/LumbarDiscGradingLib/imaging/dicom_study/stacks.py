@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,11 @@ class DicomStack:
     def first(self) -> DicomFrame:
         """The frame with the lowest position; it stands for what all have in common."""
         return self.frames[0]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that hold the frames, each once."""
+        return tuple(dict.fromkeys(frame.path for frame in self.frames))
 
     @property
     def series_uids(self) -> frozenset[str]:

@@ -1,0 +1,1 @@
+"""What the command ``grade`` is made of: networks, the files of a result, one scan, many scans."""
