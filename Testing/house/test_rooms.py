@@ -32,6 +32,7 @@ PACKAGES_OF_ROOM = {
     "report": IMAGE | {"PIL", "highdicom"},
     "evaluation": IMAGE | {"PIL", "torch", "monai", "sklearn", "matplotlib"},
     "training": IMAGE | TORCH | {"PIL", "lightning", "monai", "sklearn", "matplotlib", "rich", "tqdm"},
+    "cohort": IMAGE | {"PIL"},
     "headless": IMAGE | MRML,
     "scene": IMAGE | MRML,
     "panel": IMAGE | MRML | {"qt", "ctk", "PyTorchUtils", "SampleData", "DICOMLib"},
