@@ -141,6 +141,8 @@ def test_filters_leave_what_they_say(page: Page) -> None:
     assert choose(page, level="L5-S1", grade="moderate") == [SURE]
     assert choose(page, level="L4-L5", grade="moderate") == []
     assert page.locator("#count").inner_text() == "0 scans, of 11 in all"
+    choose(page, text="mu\u0308LLER")
+    assert names(page) == ["M\xfcller"]
     assert choose(page, level="L5-S1", grade="mild", text="SPINE 1") == [DOUBTED]
     assert page.locator("#count").inner_text() == "1\N{EN DASH}1 of 1 scan, of 11 in all"
 

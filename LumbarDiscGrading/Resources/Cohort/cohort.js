@@ -9,6 +9,8 @@
     address: address === undefined ? encodeURIComponent(name) : address,
     warnings: discs.reduce((count, disc) => count + disc[5].length, 0),
   }));
+  // an umlaut may be written as one character or as two
+  const folded = (text) => text.normalize("NFC").toLowerCase();
   const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
   scans.sort((a, b) => collator.compare(a.name, b.name));
   scans.forEach((scan, rank) => { scan.rank = rank; });
@@ -43,7 +45,7 @@
   };
 
   const matches = (scan, wish) =>
-    (wish.text === "" || scan.name.toLowerCase().includes(wish.text.toLowerCase()))
+    (wish.text === "" || folded(scan.name).includes(folded(wish.text)))
     && (wish.state === "" || scan.state === wish.state)
     && ofDoubt(scan, wish.doubt)
     && ((wish.level === "" && wish.grade === "")
@@ -80,7 +82,7 @@
   };
 
   const card = (scan) => {
-    const facts = [scan.age && `age ${scan.age}`, scan.sex && `sex ${scan.sex}`].filter(Boolean).join(", ");
+    const facts = [scan.age && `age ${scan.age}`, scan.sex].filter(Boolean).join(", ");
     const title = make("h3", {}, scan.name);
     if (scan.state !== "graded") title.append(" ", make("span", { className: "state" }, scan.state));
     if (facts) title.append(" ", make("small", {}, facts));

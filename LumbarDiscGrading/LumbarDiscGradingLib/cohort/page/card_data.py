@@ -11,6 +11,7 @@ from urllib.parse import quote
 from ...imaging.file_names import is_plain, printable
 from ...pfirrmann import GROUPS
 from .charts import levels_of
+from .people import NOT_TOLD, NOT_UNDERSTOOD, age_group, sex_group
 from .reading import STATES, ScanRow
 from .sentences import kind_of
 from .thumbnails import THUMBNAILS_FOLDER
@@ -31,7 +32,7 @@ def card_data(scans: Sequence[ScanRow], pictured: Collection[str], kinds: Sequen
     -------
     str
         ``scans`` holds, for each, name, number of the state, lowest probability in percent or null, numbers of the
-        sentences about it, discs, whether there is a thumbnail, age and sex as told, and the beginning of its files'
+        sentences about it, discs, whether there is a thumbnail, groups of age and sex, and the beginning of its files'
         addresses where that is not the name. A disc is number of the level, number of the group or -1, grade or 0,
         probability in percent or null, whether it is confident, and numbers of its warnings.
     """
@@ -81,10 +82,14 @@ def _scan(scan: ScanRow, pictured: bool, levels: Mapping[str, int], told: _Numbe
             for disc in scan.discs
         ],
         int(pictured),
-        printable(scan.age.strip()),
-        printable(scan.sex.strip()),
+        _group(age_group(scan.age)),
+        _group(sex_group(scan.sex)),
     ]
     return cells if is_plain(scan.identifier) else [*cells, address_of(scan.identifier)]
+
+
+def _group(name: str) -> str:
+    return "" if name in (NOT_TOLD, NOT_UNDERSTOOD) else name
 
 
 def _percent(probability: float | None) -> float | None:

@@ -1,4 +1,7 @@
-"""Age and sex from a caller's list, which are free text, in groups."""
+"""Age and sex from a caller's list, which are free text, in groups.
+
+The page shows the groups alone: what is not understood may be a date of birth.
+"""
 
 from __future__ import annotations
 

@@ -130,11 +130,14 @@ def _unknown(file: str, column: str, word: str) -> CohortTableError:
 
 
 def _without_input(reason: str, path: str) -> str:
-    """Return a reason without the path and the name of the scan's input."""
+    """Return a reason without the path of the scan's input, its name and the folders that it is in."""
     reason = reason.removeprefix(f"{path}: ").removeprefix(f"{printable(path)}: ")
-    for text in (path, printable(path), Path(path).name, printable(Path(path).name)):
-        if len(text) > 1:
-            reason = reason.replace(text, LEFT_OUT)
+    place = Path(path)
+    folders = [str(folder) for folder in place.parents if folder.name]
+    for text in (path, *folders, place.name):
+        for spelling in (text, printable(text)):
+            if len(spelling) > 1:
+                reason = reason.replace(spelling, LEFT_OUT)
     return reason
 
 

@@ -124,11 +124,9 @@ def _facts(graded: Sequence[ScanRow]) -> list[str]:
     if torn:
         facts.append(f"{plural(torn, 'scan')} not with as many rows in {COHORT_FILE} as {SCANS_FILE} tells.")
     for what, group in (("age", age_group), ("sex", sex_group)):
-        texts = [getattr(scan, what) for scan in graded]
-        odd = sorted({printable(text.strip()) for text in texts if group(text) == NOT_UNDERSTOOD})
+        odd = sum(group(getattr(scan, what)) == NOT_UNDERSTOOD for scan in graded)
         if odd:
-            count = sum(group(text) == NOT_UNDERSTOOD for text in texts)
-            facts.append(f"The {what} of {plural(count, 'scan')} was not understood, such as {odd[0][:40]!r}.")
+            facts.append(f"The {what} of {plural(odd, 'scan')} was not understood.")
     return facts
 
 
