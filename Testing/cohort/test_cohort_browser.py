@@ -165,7 +165,9 @@ def test_a_card_says_level_grade_group_probability_and_doubts_in_words(page: Pag
 def test_reasons_counts_and_bars_lead_to_their_scans(page: Page) -> None:
     page.get_by_role("link", name="Not found: L3-L4.").click()
     assert names(page) == [DOUBTED]
-    assert "Only those that say: Not found: L3-L4." in page.locator("#only").inner_text()
+    assert "Only those that say: Not found: \N{HORIZONTAL ELLIPSIS}." in page.locator("#only").inner_text()
+    page.reload()
+    assert names(page) == [DOUBTED]
     page.get_by_role("button", name="Show the others too").click()
     assert len(names(page)) == 11
     page.get_by_role("link", name="1 failed").click()
@@ -174,6 +176,17 @@ def test_reasons_counts_and_bars_lead_to_their_scans(page: Page) -> None:
     assert names(page) == [SERIOUS]
     page.go_back()
     assert names(page) == ["torn"]
+    page.get_by_role("link", name="To the contact sheets").click()
+    assert names(page) == ["torn"]
+
+
+def test_back_from_the_first_choice_shows_all_again(page: Page) -> None:
+    page.get_by_role("link", name="1 failed").click()
+    assert names(page) == ["torn"]
+    page.go_back()
+    assert len(names(page)) == 11
+    page.goto(f"{page.url}#why=gone")
+    assert names(page) == []
 
 
 def test_each_link_leads_to_a_file_whatever_its_name(page: Page, folder: Path) -> None:

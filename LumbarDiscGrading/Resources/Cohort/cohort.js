@@ -1,6 +1,7 @@
 "use strict";
 (() => {
   const PER_SHEET = 48;
+  const SKIPPED = "#sheets"; // the link to the contact sheets chooses nothing
   const FIELDS = ["text", "state", "doubt", "level", "grade", "sort"];
   const ROMANS = ["", "I", "II", "III", "IV", "V"];
   const data = JSON.parse(document.getElementById("data").textContent);
@@ -40,6 +41,7 @@
   };
 
   const ofKind = (scan, kind) => {
+    if (kind < 0) return false;
     const has = (numbers) => numbers.some((number) => data.sentences[number][1] === kind);
     return has(scan.told) || scan.discs.some((disc) => has(disc[5]));
   };
@@ -50,7 +52,7 @@
     && ofDoubt(scan, wish.doubt)
     && ((wish.level === "" && wish.grade === "")
       || scan.discs.some((disc) => (wish.level === "" || data.levels[disc[0]] === wish.level) && ofGrade(disc, wish.grade)))
-    && (why === "" || ofKind(scan, Number(why)));
+    && (why === "" || ofKind(scan, data.kinds.indexOf(why)));
 
   const graded = (scan) => (scan.state === "graded" ? 0 : 1);
   // a disc that cannot be assessed is less sure than any grade
@@ -135,8 +137,7 @@
     if (why !== "") {
       const drop = make("button", { type: "button" }, "Show the others too");
       drop.addEventListener("click", () => { why = ""; sheet = 0; remember(); choose(); });
-      const words = document.querySelector(`a[href="#why=${why}"]`);
-      only.replaceChildren(`Only those that say: ${words ? words.textContent : why} `, drop);
+      only.replaceChildren(`Only those that say: ${why} `, drop);
     }
     draw();
   };
@@ -153,7 +154,7 @@
       field.value = kept.get(name) || "";
       if (field.selectedIndex === -1) field.value = "";
     }
-    why = /^\d+$/.test(kept.get("why") || "") ? kept.get("why") : "";
+    why = kept.get("why") || "";
     sheet = (Number(kept.get("sheet")) || 1) - 1;
     choose();
   };
@@ -172,11 +173,11 @@
     button.addEventListener("click", () => { sheet += Number(button.dataset.step); draw(); remember(); sheets.scrollIntoView(); });
   }
   window.addEventListener("hashchange", () => {
-    if (!location.hash.includes("=")) return;
+    if (location.hash === SKIPPED) return;
     recall();
+    if (location.hash === "") return;
     sheets.scrollIntoView();
     sheets.focus({ preventScroll: true });
   });
-  if (location.hash === "" || location.hash.includes("=")) recall();
-  else choose();
+  recall();
 })();

@@ -26,7 +26,7 @@ def card_data(scans: Sequence[ScanRow], pictured: Collection[str], kinds: Sequen
     pictured : collection of str
         Identifiers of the scans that have a thumbnail.
     kinds : sequence of str
-        Kinds of sentences to which the page leads, by number.
+        Kinds of sentences to which the page leads.
 
     Returns
     -------
@@ -46,6 +46,7 @@ def card_data(scans: Sequence[ScanRow], pictured: Collection[str], kinds: Sequen
         "scans": [_scan(scan, scan.identifier in pictured, levels, told) for scan in scans],
     }
     numbers = {kind: n for n, kind in enumerate(kinds)}
+    data["kinds"] = [printable(kind) for kind in kinds]
     data["sentences"] = [[printable(text), numbers.get(kind_of(text), -1)] for text in told]
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
+from urllib.parse import quote
 
 import numpy as np
 
@@ -46,13 +47,13 @@ def write_page(folder: Path) -> Path:
     scans = read_scans(folder)
     pictured = {scan.identifier for scan in scans if scan.state == "graded" and make_thumbnail(folder, scan.identifier)}
     why = _kinds(scans)
-    kinds = [each.kind for _, counted in why for each in counted[:MOST_KINDS]]
+    kinds = list(dict.fromkeys(each.kind for _, counted in why for each in counted[:MOST_KINDS]))
     page = Template(_resource("cohort.html")).substitute(
         style=page_style() + _resource("cohort.css") + _chips(),
         script=_resource("cohort.js"),
         data=card_data(scans, pictured, kinds),
         summary=_summary(scans),
-        why=_why(why, kinds),
+        why=_why(why),
         distributions=_distributions(scans),
         level_options=_options((level, level) for level in levels_of(scans)),
         grade_options=_options(
@@ -146,11 +147,11 @@ def _kinds(scans: Sequence[ScanRow]) -> list[tuple[str, list[KindCount]]]:
     return [(title, count_kinds(pairs)) for title, pairs in told.items() if pairs]
 
 
-def _why(why: Sequence[tuple[str, list[KindCount]]], kinds: Sequence[str]) -> str:
+def _why(why: Sequence[tuple[str, list[KindCount]]]) -> str:
     parts = []
     for title, counted in why:
         rows = [
-            [f"{each.scans:,}", f'<a href="#why={kinds.index(each.kind)}">{escape(printable(each.words))}</a>']
+            [f"{each.scans:,}", f'<a href="#why={quote(printable(each.kind))}">{escape(printable(each.words))}</a>']
             for each in counted[:MOST_KINDS]
         ]
         rarer = len(counted) - MOST_KINDS
