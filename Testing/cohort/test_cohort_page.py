@@ -112,19 +112,19 @@ def test_the_page_tells_no_place_of_an_input(tmp_path: Path) -> None:
 
 
 def test_grades_and_heights_are_drawn_by_level_with_numbers_beside(tmp_path: Path) -> None:
-    page = write(tmp_path, [*(graded(f"a{n}", 4) for n in range(3)), graded("b", 1), graded("c", None)])
+    page = write(tmp_path, [*(graded(f"a{n}", 4) for n in range(3)), graded("b", 1), graded("c", None), graded("d", 4)])
     said = [unescape(title) for title in re.findall(r"<title>(L5-S1[^<]*)</title>", page)]
     assert said == [
-        "L5-S1: I (mild), 1 of 5 discs (20 %)",
-        "L5-S1: IV (serious), 3 of 5 discs (60 %)",
-        "L5-S1: not assessable, 1 of 5 discs (20 %)",
+        "L5-S1: I (mild), 1 of 6 discs (17 %)",
+        "L5-S1: IV (serious), 4 of 6 discs (67 %)",
+        "L5-S1: not assessable, 1 of 6 discs (17 %)",
         "L5-S1: median 0.30, quartiles 0.30 and 0.30, 5th to 95th percentile 0.30 to 0.30, 5 discs",
     ]
     widths = [float(w) for w in re.findall(r'>L5-S1:[^>]*</title><rect class="part"[^>]* width="([\d.]+)"', page)]
     assert len(widths) == 3
-    assert widths[1] == pytest.approx(3 * widths[0], rel=0.01)
+    assert widths[1] == pytest.approx(4 * widths[0], rel=0.01)
     row = page.split('<th scope="row">L5-S1</th>')[1].split("</tr>")[0]
-    assert re.findall(r">([^<>]+)<", row) == ["5", "1", "0", "0", "3", "0", "1", "0.30"]
+    assert re.findall(r">([^<>]+)<", row) == ["6", "1", "0", "0", "4", "0", "1", "0.30"]
 
 
 def test_distributions_by_age_and_sex_are_there_where_they_are_told(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...grading.result import NOT_ASSESSABLE
 from ...pfirrmann import GRADES, LISTED_LEVELS, NOT_GRADED_COLOR, ROMAN_GRADES, group_of_grade
@@ -32,6 +33,12 @@ class Stratum:
     def discs(self, level: str) -> list[DiscRow]:
         """Return the discs of a level."""
         return [disc for scan in self.scans for disc in scan.discs if disc.level == level]
+
+    def heights(self, level: str) -> NDArray[np.float64]:
+        """Return the disc height indices of a level; a mask that is hardly a disc's has none."""
+        discs = self.discs(level)
+        known = [d.disc_height_index for d in discs if d.group is not None and d.disc_height_index is not None]
+        return np.array(known, dtype=np.float64)
 
 
 def levels_of(scans: Sequence[ScanRow]) -> list[str]:
@@ -93,7 +100,7 @@ def _link(level: str, grade: int | None, shape: str) -> str:
 def height_chart(strata: Sequence[Stratum]) -> str:
     """Return the disc height index at each level: median, quartiles, 5th to 95th percentile; few discs as points."""
     frame = _Frame(strata)
-    values = {(level, n): _heights(s.discs(level)) for level in frame.levels for n, s in enumerate(strata)}
+    values = {(level, n): s.heights(level) for level in frame.levels for n, s in enumerate(strata)}
     top = max((float(np.percentile(v, 95)) for v in values.values() if len(v)), default=0.0)
     ticks = int(np.ceil(round(top / TICK, 6))) or 1
     scale = frame.room / (ticks * TICK)
@@ -109,11 +116,7 @@ def height_chart(strata: Sequence[Stratum]) -> str:
     return frame.svg("Disc height index by level", below=24)
 
 
-def _heights(discs: Sequence[DiscRow]) -> np.ndarray:
-    return np.array([disc.disc_height_index for disc in discs if disc.disc_height_index is not None])
-
-
-def _box(name: str, values: np.ndarray, left: float, scale: float, y: float, height: float) -> str:
+def _box(name: str, values: NDArray[np.float64], left: float, scale: float, y: float, height: float) -> str:
     middle = y + height / 2
     if len(values) < FEWEST_FOR_A_BOX:
         said = f"{name}: {', '.join(f'{value:.2f}' for value in np.sort(values))}"

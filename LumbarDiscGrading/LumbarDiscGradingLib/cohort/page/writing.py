@@ -209,8 +209,8 @@ def _numbers(scans: Sequence[ScanRow]) -> str:
     for level in levels_of(scans):
         discs = every.discs(level)
         counts = [sum(disc.grade == grade for disc in discs) for grade in (*GRADES, None)]
-        heights = [disc.disc_height_index for disc in discs if disc.disc_height_index is not None]
-        median = f"{np.median(heights):.2f}" if heights else "&ndash;"
+        heights = every.heights(level)
+        median = f"{np.median(heights):.2f}" if len(heights) else "&ndash;"
         rows.append([level, f"{len(discs):,}", *(f"{count:,}" for count in counts), median])
     head = ("Level", "Discs", *ROMAN_GRADES.values(), NOT_ASSESSABLE, "Median disc height index")
     return f"<details><summary>The same in numbers</summary>{table(head, rows, '')}</details>"
