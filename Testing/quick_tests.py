@@ -50,6 +50,10 @@ OF_A_ROOM = {
         "test_training::test_patches_of_an_epoch_can_be_repeated_exactly_and_differ_between_epochs",
         "test_training::test_the_paper_preset_trains_an_epoch_of_whole_slices_on_the_disc_alone",
     ),
+    "cohort": (
+        "test_cohort_page::test_scans_are_counted_by_what_became_of_them",
+        "test_cohort_page::test_reasons_that_differ_only_by_their_scan_are_one_line",
+    ),
     "headless": ("test_graded_case",),
     "scene": ("test_scene", "test_scene_files", "test_earlier_files"),
     "panel": (

@@ -119,6 +119,21 @@ def test_nothing_half_written_stays_when_the_disk_refuses(tmp_path, monkeypatch)
     assert [path.name for path in tmp_path.iterdir()] == ["overview.png"]
 
 
+def test_the_annotated_slice_can_be_taken_from_a_saved_overview(tmp_path):
+    target = tmp_path / "overview.png"
+    picture = overview_picture(analytic_result())
+    overview.save(analytic_result(), target)
+    part = overview.annotated_slice(target)
+    pixels = np.asarray(part, dtype=int)
+    assert part.height > 0.7 * picture.height
+    assert part.width < 0.4 * picture.width
+    assert (np.ptp(pixels, axis=2) > 80).any(axis=1).sum() > 100, "rows with coloured outlines"
+    plain = np.asarray(picture, dtype=int)[:, : picture.width // 3]
+    assert not (np.ptp(plain, axis=2) > 80).any(axis=1)[: part.height].any(), "the plain slice has none"
+    picture.save(target)
+    assert overview.annotated_slice(target).size == picture.size
+
+
 def test_text_names_levels_grades_measurements_models_and_research_use():
     result = replace(analytic_result(warnings=("The contrast is not T2-like.",)), missing_levels=("L1-L2",))
     lines = report_text(result).splitlines()

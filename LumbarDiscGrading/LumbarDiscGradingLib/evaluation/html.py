@@ -1,4 +1,4 @@
-"""Building blocks of the report: tables, words in the colours of their groups, and how each figure is measured."""
+"""Building blocks of the report: confusion tables, and how each figure is measured."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from html import escape
 
 from numpy.typing import NDArray
 
-from ..pfirrmann import GROUPS, Group
 from .metrics import BOOTSTRAP_ROUNDS
 
 DEFINITIONS: Mapping[str, str] = {
@@ -42,21 +41,6 @@ DEFINITIONS: Mapping[str, str] = {
 }
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, paper_rows: int = 0) -> str:
-    """Return a table; the last `paper_rows` rows are the study's. Cells are HTML."""
-    if not rows:
-        return ""
-    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
-    body = []
-    for n, row in enumerate(rows):
-        mark = ' class="paper"' if n >= len(rows) - paper_rows else ""
-        cells = "".join(f'<td class="value">{cell}</td>' for cell in row[1:])
-        body.append(f'<tr{mark}><th scope="row">{row[0]}</th>{cells}</tr>')
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    rows_text = "".join(body)
-    return f'<div class="scroll"><table>{title}<thead><tr>{head}</tr></thead><tbody>{rows_text}</tbody></table></div>'
-
-
 def confusion_table(counts: NDArray, names: Sequence[str]) -> str:
     """Return counts, reference in rows, as a table shaded by the share of the row; names are HTML."""
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
@@ -74,29 +58,6 @@ def confusion_table(counts: NDArray, names: Sequence[str]) -> str:
 
 def _right(diagonal: bool) -> str:
     return ' class="right"' if diagonal else ""
-
-
-def coloured(sentence: str) -> str:
-    """Return a sentence with the words of the groups in their colours."""
-    text = escape(sentence)
-    for group in GROUPS:
-        text = text.replace(group.value, group_word(group))
-    return text
-
-
-def group_word(group: Group) -> str:
-    """Return the word of a group in its colour."""
-    return f'<span class="{group.value}">{group.value}</span>'
-
-
-def plural(count: int, word: str) -> str:
-    """Return a number with its noun."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
-
-
-def sentence_case(text: str) -> str:
-    """Return a text with a capital at its beginning."""
-    return text[:1].upper() + text[1:]
 
 
 def definitions() -> str:

@@ -13,12 +13,13 @@ import numpy as np
 from ..dataset.labelled import person_count
 from ..measures.classification import Average, calibration_error_by_chance
 from ..pfirrmann import GROUPS, ROMAN_GRADES
+from ..report.html import coloured, group_word, page_style, plural, sentence_case, table
 from ..resources import resource_path
 from .contact_sheets import PATIENTS_PER_SHEET, ContactSheet, names_silently_wrong, write_contact_sheets
 from .contour_sides import SIDES
 from .failures import Error, Failure, one_for_shifted_levels
 from .files import CONTACT_SHEETS_FOLDER, FAILURES_NAME, PICTURES_FOLDER, REPORT_NAME, Evaluation, write_tables
-from .html import coloured, confusion_table, definitions, group_word, plural, sentence_case, table
+from .html import confusion_table, definitions
 from .measures import (
     ALL_DISCS,
     CONFIDENT,
@@ -90,7 +91,7 @@ def write_report(evaluation: Evaluation, folder: Path, pictures: PictureStore | 
         sheets = write_contact_sheets(evaluation.scores, pictures, folder / CONTACT_SHEETS_FOLDER)
     page = _Page(evaluation, folder / PICTURES_FOLDER, pictures, sheets)
     template = Template(resource_path("Evaluation", "report.html").read_text(encoding="utf-8"))
-    text = template.substitute(title=escape(TITLE), facts=page.facts(), body=page.body())
+    text = template.substitute(title=escape(TITLE), style=page_style(), facts=page.facts(), body=page.body())
     path = folder / REPORT_NAME
     path.write_text(text, encoding="utf-8")
     return path

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 
 from ..atomic import replacing
 from ..grading.missing_places import is_in_image, missing_places
@@ -46,6 +47,9 @@ FILL_ALPHA = 0.20
 OUTLINE_PX = 2.4
 SCALE_BAR_MM = 50.0
 
+ANNOTATED_SLICE = "annotated slice"
+"""A text of the file by this name tells left, top, right and bottom of the annotated slice, in pixels."""
+
 MEASUREMENT_KEY = "Height: mean height of the disc. DHI: disc height index. Signal: relative to fluid in the canal."
 MISSING_KEY = "White brackets: where a level that was not found may be, estimated from the other discs."
 
@@ -80,6 +84,7 @@ def overview_picture(result: GradingResult, footer: bool = True) -> Image.Image:
     _draw_header(canvas, result)
     canvas.paste(plain, (_MARGIN, _HEADER))
     canvas.paste(view.annotated_picture(result, plain), (right, _HEADER))
+    canvas.info[ANNOTATED_SLICE] = f"{right} {_HEADER} {right + plain.width} {_HEADER + plain.height}"
     _draw_orientation(canvas, (_MARGIN, _HEADER), plain.size)
     if result.volume.scale_known:
         _draw_scale_bar(canvas, (_MARGIN, _HEADER), plain.size, view.px_per_mm)
@@ -95,8 +100,27 @@ def overview_picture(result: GradingResult, footer: bool = True) -> Image.Image:
 def save(result: GradingResult, path: str | os.PathLike[str], footer: bool = True) -> None:
     """Write the overview picture (see `overview_picture`); it appears whole or not at all."""
     picture = overview_picture(result, footer)
+    told = PngInfo()
+    told.add_text(ANNOTATED_SLICE, picture.info[ANNOTATED_SLICE])
     with replacing(path) as temporary:
-        picture.save(temporary)
+        picture.save(temporary, pnginfo=told)
+
+
+def annotated_slice(path: str | os.PathLike[str]) -> Image.Image:
+    """Return the annotated slice of a saved overview; the whole picture where the file does not tell its place.
+
+    Raises
+    ------
+    OSError
+        If the file is no picture, or not a whole one.
+    """
+    with Image.open(path) as picture:
+        picture.load()
+        numbers = str(picture.info.get(ANNOTATED_SLICE, "")).split()
+        place = [int(number) for number in numbers if number.isascii() and number.isdecimal()]
+        if len(place) != 4 or not (place[0] < place[2] <= picture.width and place[1] < place[3] <= picture.height):
+            return picture.convert("RGB")
+        return picture.convert("RGB").crop((place[0], place[1], place[2], place[3]))
 
 
 class _View(SliceView):
