@@ -7,12 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cohort_tasks import Logged, noted, scans_named
+from cohort_tasks import Logged, all_end, noted, scans_named
 
 from LumbarDiscGradingLib.cohort import processes
 from LumbarDiscGradingLib.cohort.processes import WorkersError, outcomes
@@ -36,21 +35,6 @@ if __name__ == "__main__":
 
 def identifiers(found: list) -> list[str]:
     return sorted(outcome.scan.identifier for outcome in found)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z" if Path("/proc").is_dir() else True
-
-
-def all_end(pids: set[int]) -> bool:
-    deadline = time.monotonic() + 20
-    while any(map(is_running, pids)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return not any(map(is_running, pids))
 
 
 @pytest.fixture(scope="module")

@@ -62,3 +62,20 @@ def noted(folder: Path) -> list[tuple[float, str, str, int]]:
             what, identifier, at = line.split()
             notes.append((float(at), what, identifier, int(log.stem)))
     return sorted(notes)
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process is there and is more than an exit code that nobody has asked for."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z" if Path("/proc").is_dir() else True
+
+
+def all_end(pids: set[int]) -> bool:
+    """Wait until processes have ended, and return whether they did in good time."""
+    deadline = time.monotonic() + 20
+    while any(map(is_running, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not any(map(is_running, pids))
