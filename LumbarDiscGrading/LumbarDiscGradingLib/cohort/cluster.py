@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from .. import __version__
 from ..errors import UserError
 from .processes import SECONDS_TO_END, THREAD_VARIABLES, interrupts_kept_from_children, threads_each
+from .rows import not_graded
 from .scan import Outcome, Scan
-from .set_aside import set_aside
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -32,7 +32,12 @@ class ClusterError(UserError):
 
 
 def outcomes(
-    scans: Iterable[Scan], task: Callable[[Scan], Outcome], address: str, jobs: int, folder: Path
+    scans: Iterable[Scan],
+    task: Callable[[Scan], Outcome],
+    address: str,
+    jobs: int,
+    folder: Path,
+    same: Callable[[], dict[str, str]] = dict,
 ) -> Iterator[Outcome]:
     """Do a task for each scan on a Dask cluster.
 
@@ -51,6 +56,8 @@ def outcomes(
         Count of worker processes of ``local``.
     folder : Path
         Output folder, which each worker has to see under this path.
+    same : callable
+        Is called here and by each worker, and has to return the same: names and the hashes of what bears them.
 
     Yields
     ------
@@ -65,17 +72,17 @@ def outcomes(
     if jobs < 1:
         raise ClusterError("A cluster needs at least one worker process.")
     with _client(address, jobs) as client, _sign_in(folder) as sign:
-        work = _OnWorker(task, __version__, sign)
+        work = _OnWorker(task, sign, __version__, same, same())
         suspects: list[Scan] = []
         for scan, ended in _through(scans, work, client, address):
             if isinstance(ended, Outcome):
                 yield ended
             elif ended > 1:
-                yield set_aside(scan, _why(ended))
+                yield not_graded(scan, "failed", _why(ended))
             else:
                 suspects.append(scan)
         for scan, ended in _through(suspects, work, client, address, alone=True):
-            yield ended if isinstance(ended, Outcome) else set_aside(scan, _why(ended + 1))
+            yield ended if isinstance(ended, Outcome) else not_graded(scan, "failed", _why(ended + 1))
 
 
 def _why(deaths: int) -> str:
@@ -226,8 +233,10 @@ class _OnWorker:
     """The task as a worker does it: one scan at a time, after a look whether it is fit for the work."""
 
     task: Callable[[Scan], Outcome]
-    version: str
     sign: Path
+    version: str
+    same: Callable[[], dict[str, str]]
+    hashes: dict[str, str]
 
     def __call__(self, scan: Scan) -> Outcome:
         with _ONE_AT_A_TIME:
@@ -248,4 +257,9 @@ class _OnWorker:
             raise ClusterError(
                 f"The worker {name} does not see the output folder {self.sign.parent}, or cannot write there; "
                 "name a folder that all machines share under the same path."
+            )
+        other = [name for name, sha256 in self.same().items() if sha256 != self.hashes[name]]
+        if other:
+            raise ClusterError(
+                f"The worker {name} has another model for {' and '.join(other)} than this command; install the same."
             )

@@ -99,7 +99,7 @@ class Journal:
         A record whose rows are lost is forgotten; `records` tells.
         """
         shutil.rmtree(self.work_folder, ignore_errors=True)
-        self.work_folder.mkdir()
+        self.work_folder.mkdir(exist_ok=True)  # what a killed run left may still write there
         self.records = {record.identifier: record for record in records}
         self._others = [outcome.scan_row for outcome in skipped]
         rows = self._disc_rows()

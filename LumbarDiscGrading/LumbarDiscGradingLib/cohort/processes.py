@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,8 +15,8 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 
 from ..errors import UserError
+from .rows import not_graded
 from .scan import Outcome, Scan
-from .set_aside import set_aside
 
 MOST_DEATHS_IN_A_ROW = 20
 """Where so many workers die and no scan between them is done, it is not the scans."""
@@ -70,13 +69,17 @@ def outcomes(scans: Iterable[Scan], task: Callable[[Scan], Outcome], jobs: int) 
         else:
             suspects.append(scan)
     for scan, ended in _through(suspects, task, 1, threads, alone=True):
-        yield ended if isinstance(ended, Outcome) else set_aside(scan, ended.sentence)
+        yield ended if isinstance(ended, Outcome) else not_graded(scan, "failed", ended.sentence)
 
 
 def threads_each(jobs: int) -> int:
     """Return how many threads each of so many workers takes, so that together they fill the cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // jobs)
+    return max(1, usable_cores() // jobs)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
@@ -236,10 +239,10 @@ def _work(connection: Connection, threads: int) -> None:
 
 
 def _end_with_parent() -> None:
+    """End at once where the parent was killed: the next run may do the same scan and not meet this one."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        time.sleep(SECONDS_TO_END)
         os._exit(1)
 
 
