@@ -52,6 +52,9 @@ MISSING_KEY = "White brackets: where a level that was not found may be, estimate
 QUIET: Color = (150, 158, 166)
 RULE: Color = (52, 58, 64)
 
+PNG_COMPRESSION = 3
+"""Half the time of the default of 6, for files that are a twelfth larger."""
+
 _MARGIN, _HEADER, _COLUMN, _GAP = 36, 92, 336, 28
 _LABEL_GAP = 104
 
@@ -96,7 +99,7 @@ def save(result: GradingResult, path: str | os.PathLike[str], footer: bool = Tru
     """Write the overview picture (see `overview_picture`); it appears whole or not at all."""
     picture = overview_picture(result, footer)
     with replacing(path) as temporary:
-        picture.save(temporary)
+        picture.save(temporary, compress_level=PNG_COMPRESSION)
 
 
 class _View(SliceView):
