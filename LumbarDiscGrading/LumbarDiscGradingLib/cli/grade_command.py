@@ -16,6 +16,7 @@ from .complaint import complain
 from .grading.graders import add_model_option
 from .grading.summary import print_summary
 from .grading.task import GradeTask, graded_into, put_away_tools, told_of_scan, tools
+from .grading.workers import add_worker_options, wrong_usage
 from .progress import files_seen
 from .series_command import add_series_option
 
@@ -85,15 +86,19 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "inputs only, with the identity of the patient and the study; needs highdicom",
     )
     add_model_option(parser)
+    add_worker_options(parser)
     parser.set_defaults(func=_grade)
 
 
 def _grade(arguments: argparse.Namespace) -> int:
     if arguments.list is not None and arguments.inputs:
         return complain("Give INPUTs or --list, not both.", 2)
+    if wrong := wrong_usage(arguments):
+        return complain(wrong, 2)
     from ..cohort.journal import JOURNAL_FOLDER, WORK_FOLDER
     from ..cohort.scan_list import read_scan_list, with_identifiers
-    from .grading.cohort import grade_cohort, one_by_one
+    from .grading.cohort import grade_cohort
+    from .grading.workers import who_grades
 
     if arguments.dicom:
         from ..report.dicom.coding import require_highdicom
@@ -105,9 +110,12 @@ def _grade(arguments: argparse.Namespace) -> int:
     one = one or not (listed or arguments.inputs)
     if one and arguments.inputs and not found.candidates:
         return complain(f"{arguments.inputs[0]}: There is nothing to grade in it. {found.skipped[0][1]}")
+    with_workers = arguments.jobs or arguments.cluster
+    one = one and not with_workers
     workplace = arguments.output if one else arguments.output / JOURNAL_FOLDER / WORK_FOLDER
-    task = _task(arguments, workplace, summaries=listed is None and _all_named(arguments.inputs, found))
-    tools(task)  # what cannot be used is said before anything is written
+    summaries = listed is None and _all_named(arguments.inputs, found) and not with_workers
+    task = _task(arguments, workplace, summaries)
+    outcomes = who_grades(task, arguments.jobs, arguments.cluster)  # what cannot be used is said before any writing
     try:
         arguments.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -118,17 +126,19 @@ def _grade(arguments: argparse.Namespace) -> int:
         if one:
             return _grade_one(arguments, found, task)
         if listed is not None:
-            return grade_cohort(task, lambda earlier: (with_identifiers(listed, earlier), []), one_by_one(task))
+            return grade_cohort(task, lambda earlier: (with_identifiers(listed, earlier), []), outcomes)
         if found.others:
             print(f"{found.others} files are no images, by their names or their content.")
-        return grade_cohort(task, partial(_named, arguments, found), one_by_one(task))
+        return grade_cohort(task, partial(_named, arguments, found), outcomes)
     finally:
         put_away_tools(task)
 
 
 def _task(arguments: argparse.Namespace, workplace: Path, summaries: bool) -> GradeTask:
     options = arguments.scene, arguments.evidence, arguments.dicom
-    folders = str(arguments.output), str(workplace)
+    folders = (str(arguments.output), str(workplace))
+    if arguments.cluster:  # other machines and processes start in folders of their own
+        folders = (os.path.abspath(arguments.output), os.path.abspath(workplace))
     return GradeTask(*folders, arguments.device, tuple(arguments.model), *options, summaries)
 
 

@@ -95,7 +95,10 @@ def contour_alpha(field: NDArray[np.float32], width_px: float) -> tuple[NDArray[
 
 def blend(pixels: NDArray[np.float32], alpha: NDArray[np.float32], color: Color) -> None:
     """Lay a color over RGB pixels, in place, as far as alpha says."""
-    pixels += alpha[..., None] * (np.asarray(color, dtype=np.float32) - pixels)
+    rows, columns = (np.flatnonzero(alpha.any(axis=axis)) for axis in (1, 0))
+    if rows.size:
+        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        pixels[box] += alpha[box][..., None] * (np.asarray(color, dtype=np.float32) - pixels[box])
 
 
 def draw_line(

@@ -56,6 +56,9 @@ MISSING_KEY = "White brackets: where a level that was not found may be, estimate
 QUIET: Color = (150, 158, 166)
 RULE: Color = (52, 58, 64)
 
+PNG_COMPRESSION = 3
+"""Half the time of the default of 6, for files that are a twelfth larger."""
+
 _MARGIN, _HEADER, _COLUMN, _GAP = 36, 92, 336, 28
 _LABEL_GAP = 104
 
@@ -103,7 +106,7 @@ def save(result: GradingResult, path: str | os.PathLike[str], footer: bool = Tru
     told = PngInfo()
     told.add_text(ANNOTATED_SLICE, picture.info[ANNOTATED_SLICE])
     with replacing(path) as temporary:
-        picture.save(temporary, pnginfo=told)
+        picture.save(temporary, pnginfo=told, compress_level=PNG_COMPRESSION)
 
 
 def annotated_slice(path: str | os.PathLike[str]) -> Image.Image:

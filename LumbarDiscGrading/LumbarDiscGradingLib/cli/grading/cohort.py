@@ -43,11 +43,6 @@ def grade_cohort(task: GradeTask, name_scans: NameScans, outcomes: Outcomes) -> 
     return 1 if summary.failed else 0
 
 
-def one_by_one(task: GradeTask) -> Outcomes:
-    """Run a task in this process."""
-    return lambda scans: map(task, scans)
-
-
 def _shown(outcomes: Outcomes) -> Outcomes:
     """Show on standard error how far it has got, and a line for each scan that failed."""
 

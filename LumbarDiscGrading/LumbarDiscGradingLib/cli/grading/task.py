@@ -75,9 +75,10 @@ def tools(task: GradeTask) -> tuple[DiscGrader, ResultFiles]:
 
 
 def put_away_tools(task: GradeTask) -> None:
-    """Let go of what `tools` made for a task in this process."""
-    tools(task)[1].close()
-    tools.cache_clear()
+    """Let go of what `tools` made for a task in this process, if it did."""
+    if tools.cache_info().currsize:
+        tools(task)[1].close()
+        tools.cache_clear()
 
 
 def _volume(scan: Scan) -> SagittalVolume:

@@ -1,0 +1,79 @@
+"""Who grades the scans of a cohort: this process, worker processes, or a cluster."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+from ...cohort.running import Outcomes
+from .graders import model_hashes
+from .task import GradeTask, tools
+
+
+def add_worker_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `who_grades` takes."""
+    parser.add_argument(
+        "--jobs",
+        type=_count,
+        metavar="N",
+        help="worker processes on this machine, which share its cores (default: none, the command grades itself)",
+    )
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Dask cluster that grades: address of its scheduler (tcp://host:8786), its scheduler file, or 'local' for "
+        "one on this machine of --jobs processes; INPUTs and --output lie on a folder that all its machines share; "
+        "needs the extra 'cohort'",
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
+
+
+def wrong_usage(arguments: argparse.Namespace) -> str | None:
+    """Return what is wrong with the options, as a sentence."""
+    if arguments.jobs and arguments.cluster not in (None, "local"):
+        return "--jobs is for this machine; the cluster itself says how many workers it has: leave --jobs out."
+    if (arguments.jobs or arguments.cluster) and not (arguments.inputs or arguments.list):
+        return "--jobs and --cluster are for many scans; name INPUTs or a --list."
+    return None
+
+
+def who_grades(task: GradeTask, jobs: int | None, cluster: str | None) -> Outcomes:
+    """Return what runs a task on scans.
+
+    Parameters
+    ----------
+    task : GradeTask
+        With absolute paths, where a cluster gets it.
+    jobs, cluster
+        As the options say.
+
+    Raises
+    ------
+    UserError
+        If a device or model cannot be used.
+    """
+    if cluster is not None:
+        from ...cohort.cluster import outcomes as by_cluster
+        from ...cohort.processes import usable_cores
+
+        hashes = partial(model_hashes, task.models)
+        hashes()
+        jobs = jobs or usable_cores()
+        return partial(by_cluster, task=task, address=cluster, jobs=jobs, folder=Path(task.output), same=hashes)
+    if jobs is not None:
+        from ...cohort.processes import outcomes as by_processes
+
+        if task.device not in ("auto", "cpu"):  # which can always be used
+            from ...grading.device import choose_device
+
+            choose_device(task.device)
+        model_hashes(task.models)
+        return partial(by_processes, task=task, jobs=jobs)
+    tools(task)
+    return lambda scans: map(task, scans)
