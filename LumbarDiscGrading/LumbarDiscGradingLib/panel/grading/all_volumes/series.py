@@ -1,0 +1,202 @@
+"""`AllVolumes`: grades the loaded T2 volumes one after the other in the background and says what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from ....errors import UserError
+from ....grading.result import GradingResult
+from ....scene.graded_case import GradedCase, result_nodes
+from ....scene.loaded_volumes import Became, LoadedVolume, LoadedVolumes
+from ....scene.table_of_all import table_of_all
+from ...shared.run_section import RunSection
+from ..input_section import InputSection
+from ..jobs import GradingJobs
+from .volume_list import VolumeList
+
+NAMED = 4
+"""So many volumes are named in a sentence; the list has them all."""
+
+
+class AllVolumes:
+    """A series of gradings (see `run_section.Series`), and the list of its volumes.
+
+    Parameters
+    ----------
+    ui : object
+        The panel's widgets by name.
+    run : RunSection
+    jobs : GradingJobs
+    choices : InputSection
+        Tells the models.
+    graded : callable
+        Called with each case that was graded.
+    choose : callable
+        Called with the volume node that the user chose in the list.
+    ended : callable
+        Called with the table of all when the last volume was graded.
+    """
+
+    def __init__(
+        self,
+        ui: Any,
+        run: RunSection,
+        jobs: GradingJobs,
+        choices: InputSection,
+        graded: Callable[[GradedCase], None],
+        choose: Callable[[Any], None],
+        ended: Callable[[Any], None],
+    ) -> None:
+        self._run, self._jobs, self._choices = run, jobs, choices
+        self._graded, self._ended = graded, ended
+        self._list = VolumeList(ui, choose)
+        self._scene: Any = None
+        self._loaded: LoadedVolumes | None = None
+        self._waiting: list[LoadedVolume] = []
+        self._begun = 0
+
+    def begin(self, scene: Any) -> None:
+        """Begin to grade all volumes of a scene that are taken for sagittal T2.
+
+        Raises
+        ------
+        ModelError
+            If a selected model cannot be used; nothing is begun then.
+        """
+        self._loaded = LoadedVolumes(scene, *self._choices.models)
+        self._scene, self._waiting, self._begun = scene, self._loaded.waiting, 0
+        if self._waiting:
+            self._run.run_series(self)
+            self.show()
+        else:
+            self._end()
+
+    def forget(self) -> None:
+        """Let go of the volumes of a scene that goes."""
+        self._loaded, self._waiting, self._scene = None, [], None
+        self._list.clear()
+
+    # -- the series
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Which volume is graded, counted from 1, and how many are."""
+        return max(self._begun, 1), len(self._waiting)
+
+    def go_on(self) -> None:
+        """Grade the next volume, or end with the last."""
+        if self._scene.IsBatchProcessing():
+            return
+        if self._begun and self._current.became is Became.WAITING:
+            self._current.lose(_("The program failed; the error log says how."))
+        if self._begun == len(self._waiting):
+            self._end()
+            return
+        self._begun += 1
+        self._loaded.look_at(self._current)
+        if self._current.became is Became.WAITING:
+            place, count = self.place
+            text = _("Grading {place} of {count}: {name}.").format(place=place, count=count, name=self._current.name)
+            try:
+                self._jobs.grade(self._current.volumeNode, partial(self._done, self._current), text)
+            except UserError as error:
+                self._current.lose(str(error))
+        self.show()
+
+    def failed(self, why: str) -> None:
+        """Take note of why a volume was not graded."""
+        self._current.lose(why)
+        self.show()
+
+    def canceled(self) -> str:
+        """Take note that the others are not graded, and return how many were."""
+        if self._scene.IsClosing():
+            return ""
+        left = [volume for volume in self._waiting if volume.became is Became.WAITING]
+        for volume in left:
+            volume.lose(_("It was canceled."))
+        self.show()
+        text = _("{count} of {all} volumes were graded and stay so; grade all again to go on with the others.")
+        graded = sum(volume.became is Became.GRADED for volume in self._waiting)
+        return text.format(count=graded, all=len(self._waiting))
+
+    @property
+    def _current(self) -> LoadedVolume:
+        return self._waiting[self._begun - 1]
+
+    def _done(self, volume: LoadedVolume, result: GradingResult) -> None:
+        self._graded(self._loaded.write(volume, result))
+
+    def _end(self) -> None:
+        table = self._loaded.write_table()
+        self._run.end_series(self._summary())
+        self.show()
+        if table is not None:
+            self._ended(table)
+
+    # -- what is shown
+
+    def show(self) -> None:
+        """Show what became of the volumes, and which of them is chosen."""
+        if self._loaded is not None:
+            current = self._current if self._run.running and self._begun else None
+            self._list.show(self._loaded.volumes, current, self._run.running, self._choices.volumeNode)
+
+    def look_again(self) -> None:
+        """Follow what was deleted, renamed or corrected since."""
+        if self._loaded is not None and not self._run.running:
+            self._loaded.look_again()
+            self.show()
+
+    def follow(self, case: GradedCase | None) -> None:
+        """Follow the case that is shown, with its corrections; one that was made since counts for its volume."""
+        volume = self._loaded.of(case.volumeNode) if self._loaded is not None and case is not None else None
+        if volume is not None and not self._run.running:
+            if volume.segmentationNode is case.segmentationNode:
+                volume.follow(case)
+            elif result_nodes(case.volumeNode)[-1] is case.segmentationNode:
+                volume.became, volume.note = Became.GRADED, ""
+                volume.follow(case)
+                if table_of_all(self._scene) is not None:
+                    self._loaded.write_table()
+        if not self._run.running:
+            self.show()
+
+    def _summary(self) -> str:
+        """Return what is to be known when all are graded, doubts first."""
+        volumes = self._loaded.volumes
+
+        def count(became: Became) -> int:
+            return sum(volume.became is became for volume in volumes)
+
+        if not any(volume.became is not Became.LEFT_OUT for volume in volumes):
+            return (
+                _("No loaded volume is taken for a sagittal T2; the list says why.")
+                if volumes
+                else _("No volume is loaded: load sagittal T2 series first.")
+            )
+        said = [
+            _("Graded: {now}, before that: {before}.").format(now=count(Became.GRADED), before=count(Became.AS_BEFORE))
+        ]
+        failed = [volume.name for volume in volumes if volume.became is Became.FAILED]
+        warned = [volume.name for volume in volumes if volume.doubts]
+        unsure = [volume.name for volume in volumes if volume.unsure and not volume.doubts]
+        for text, names in (
+            (_("Not graded: {names}."), failed),
+            (_("With warnings: {names}."), warned),
+            (_("With discs of low confidence alone: {names}."), unsure),
+        ):
+            if names:
+                said.append(text.format(names=_some_of(names)))
+        if count(Became.LEFT_OUT):
+            said.append(_("Left out: {count}; the list says why.").format(count=count(Became.LEFT_OUT)))
+        return " ".join(said)
+
+
+def _some_of(names: list[str]) -> str:
+    text = ", ".join(names[:NAMED])
+    return text if len(names) <= NAMED else _("{names} and {count} more").format(names=text, count=len(names) - NAMED)
