@@ -206,10 +206,13 @@ class GradingPanel(VTKObservationMixin):
             self.menu.show_table(table)
 
     def _choose_volume(self, volumeNode: Any) -> None:
-        """Choose a volume of the list."""
-        if not self.run.running and self.input.choose(volumeNode):
+        """Choose a volume of the list, also while others are graded."""
+        free = self.run.in_series or not self.run.running
+        if free and not self.correct.finish_first() and self.input.choose(volumeNode):
             self._acted = True
             self._input_chosen()
+        else:
+            self.all.show()
 
     def regrade(self, case: GradedCase, levels: tuple[str, ...]) -> bool:
         """Grade some discs again with their masks as they are drawn in the scene; return whether that has begun."""

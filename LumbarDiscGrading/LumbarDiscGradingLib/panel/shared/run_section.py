@@ -75,6 +75,11 @@ class RunSection:
         return self._run is not None or self._series is not None
 
     @property
+    def in_series(self) -> bool:
+        """Whether pieces of a series run, one after the other."""
+        return self._series is not None
+
+    @property
     def idle(self) -> bool:
         """Whether no thread works any more, not even one that was cancelled or that the user does not see."""
         return not self.running and not self._silent

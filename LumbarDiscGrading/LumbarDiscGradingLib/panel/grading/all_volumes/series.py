@@ -56,11 +56,12 @@ class AllVolumes:
         self._list = VolumeList(ui, choose)
         self._scene: Any = None
         self._loaded: LoadedVolumes | None = None
+        self._listed: list[LoadedVolume] = []
         self._waiting: list[LoadedVolume] = []
         self._begun = 0
 
     def begin(self, scene: Any) -> None:
-        """Begin to grade all volumes of a scene that are taken for sagittal T2.
+        """Begin to grade all volumes of a scene that are taken for sagittal T2, first the one that is looked at.
 
         Raises
         ------
@@ -68,16 +69,19 @@ class AllVolumes:
             If a selected model cannot be used; nothing is begun then.
         """
         self._loaded = LoadedVolumes(scene, *self._choices.models)
-        self._scene, self._waiting, self._begun = scene, self._loaded.waiting, 0
+        self._scene, self._begun = scene, 0
+        chosen = self._choices.volumeNode
+        self._waiting = sorted(self._loaded.waiting, key=lambda volume: volume.volumeNode is not chosen)
+        self._listed = list(self._loaded.volumes)
         if self._waiting:
             self._run.run_series(self)
-            self.show()
+            self.go_on()
         else:
             self._end()
 
     def forget(self) -> None:
         """Let go of the volumes of a scene that goes."""
-        self._loaded, self._waiting, self._scene = None, [], None
+        self._loaded, self._waiting, self._listed, self._scene = None, [], [], None
         self._list.clear()
 
     # -- the series
@@ -119,7 +123,7 @@ class AllVolumes:
         left = [volume for volume in self._waiting if volume.became is Became.WAITING]
         for volume in left:
             volume.lose(_("It was canceled."))
-        self.show()
+        self._list_urgent_first()
         text = _("{count} of {all} volumes were graded and stay so; grade all again to go on with the others.")
         graded = sum(volume.became is Became.GRADED for volume in self._waiting)
         return text.format(count=graded, all=len(self._waiting))
@@ -134,7 +138,7 @@ class AllVolumes:
     def _end(self) -> None:
         table = self._loaded.write_table()
         self._run.end_series(self._summary())
-        self.show()
+        self._list_urgent_first()
         if table is not None:
             self._ended(table)
 
@@ -143,19 +147,24 @@ class AllVolumes:
     def show(self) -> None:
         """Show what became of the volumes, and which of them is chosen."""
         if self._loaded is not None:
-            current = self._current if self._run.running and self._begun else None
-            self._list.show(self._loaded.volumes, current, self._run.running, self._choices.volumeNode)
+            current = self._current if self._run.in_series and self._begun else None
+            self._list.show(self._listed, current, self._choices.volumeNode)
+
+    def _list_urgent_first(self) -> None:
+        """List what is to be read first on top; that order stays while it is read and corrected."""
+        self._listed.sort(key=_urgency)
+        self.show()
 
     def look_again(self) -> None:
         """Follow what was deleted, renamed or corrected since."""
-        if self._loaded is not None and not self._run.running:
+        if self._loaded is not None and not self._run.in_series:
             self._loaded.look_again()
             self.show()
 
     def follow(self, case: GradedCase | None) -> None:
         """Follow the case that is shown, with its corrections; one that was made since counts for its volume."""
         volume = self._loaded.of(case.volumeNode) if self._loaded is not None and case is not None else None
-        if volume is not None and not self._run.running:
+        if volume is not None and not self._run.in_series:
             if volume.segmentationNode is case.segmentationNode:
                 volume.follow(case)
             elif result_nodes(case.volumeNode)[-1] is case.segmentationNode:
@@ -163,40 +172,44 @@ class AllVolumes:
                 volume.follow(case)
                 if table_of_all(self._scene) is not None:
                     self._loaded.write_table()
-        if not self._run.running:
-            self.show()
+        self.show()
 
     def _summary(self) -> str:
         """Return what is to be known when all are graded, doubts first."""
         volumes = self._loaded.volumes
-
-        def count(became: Became) -> int:
-            return sum(volume.became is became for volume in volumes)
-
-        if not any(volume.became is not Became.LEFT_OUT for volume in volumes):
-            return (
-                _("No loaded volume is taken for a sagittal T2; the list says why.")
-                if volumes
-                else _("No volume is loaded: load sagittal T2 series first.")
-            )
-        said = [
-            _("Graded: {now}, before that: {before}.").format(now=count(Became.GRADED), before=count(Became.AS_BEFORE))
-        ]
-        failed = [volume.name for volume in volumes if volume.became is Became.FAILED]
-        warned = [volume.name for volume in volumes if volume.doubts]
-        unsure = [volume.name for volume in volumes if volume.unsure and not volume.doubts]
-        for text, names in (
-            (_("Not graded: {names}."), failed),
-            (_("With warnings: {names}."), warned),
-            (_("With discs of low confidence alone: {names}."), unsure),
-        ):
-            if names:
-                said.append(text.format(names=_some_of(names)))
-        if count(Became.LEFT_OUT):
-            said.append(_("Left out: {count}; the list says why.").format(count=count(Became.LEFT_OUT)))
+        by_fate = {became: [volume for volume in volumes if volume.became is became] for became in Became}
+        if not volumes:
+            return _("No volume is loaded: load sagittal T2 series first.")
+        if len(by_fate[Became.LEFT_OUT]) == len(volumes):
+            return _("No loaded volume is taken for a sagittal T2; the list says why.")
+        lines = (
+            (_("Volumes graded: {count}."), by_fate[Became.GRADED]),
+            (_("Graded before and left as they were: {count}."), by_fate[Became.AS_BEFORE]),
+            (_("Not graded: {names}."), by_fate[Became.FAILED]),
+            (_("With warnings: {names}."), [volume for volume in volumes if volume.doubts]),
+            (
+                _("Discs of low confidence, without a warning: {names}."),
+                [volume for volume in volumes if volume.unsure and not volume.doubts],
+            ),
+            (_("Left out: {count}, the list says why."), by_fate[Became.LEFT_OUT]),
+        )
+        said = [text.format(count=len(found), names=_some_of(found)) for text, found in lines if found]
         return " ".join(said)
 
 
-def _some_of(names: list[str]) -> str:
+def _urgency(volume: LoadedVolume) -> int:
+    """Return how soon a volume is to be looked at; the smaller, the sooner."""
+    ranks = (
+        volume.became is Became.FAILED,
+        volume.questioned,
+        bool(volume.doubts),
+        bool(volume.unsure),
+        volume.became is not Became.LEFT_OUT,
+    )
+    return ranks.index(True) if True in ranks else len(ranks)
+
+
+def _some_of(volumes: list[LoadedVolume]) -> str:
+    names = [volume.name for volume in volumes]
     text = ", ".join(names[:NAMED])
     return text if len(names) <= NAMED else _("{names} and {count} more").format(names=text, count=len(names) - NAMED)

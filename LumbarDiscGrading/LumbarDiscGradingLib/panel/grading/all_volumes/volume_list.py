@@ -44,8 +44,8 @@ class VolumeList:
         self._table.rowCount = 0
         self._box.visible = self._showing = False
 
-    def show(self, volumes: Sequence[LoadedVolume], current: LoadedVolume | None, running: bool, chosen: Any) -> None:
-        """List volumes: while they are graded in the order of the scene, then what is to be read first on top.
+    def show(self, volumes: Sequence[LoadedVolume], current: LoadedVolume | None, chosen: Any) -> None:
+        """List volumes in this order.
 
         Parameters
         ----------
@@ -54,9 +54,8 @@ class VolumeList:
         chosen : vtkMRMLScalarVolumeNode or None
             The one that the panel shows.
         """
-        self._volumes = list(volumes) if running else sorted(volumes, key=_urgency)
+        self._volumes = list(volumes)
         self._showing = True
-        self._table.enabled = not running
         self._table.rowCount = len(self._volumes)
         for row, volume in enumerate(self._volumes):
             self._fill(row, volume, volume is current)
@@ -68,15 +67,15 @@ class VolumeList:
 
     def _fill(self, row: int, volume: LoadedVolume, is_current: bool) -> None:
         note = _("grading …") if is_current and volume.became is Became.WAITING else _note(volume)
+        grades = " ".join(grade or MISSING for grade in volume.grades.values())
         tip = "\n".join([volume.name, *_told(volume)])
-        for column, text in (
-            (NAME, volume.name),
-            (GRADES, " ".join(grade or MISSING for grade in volume.grades.values())),
-            (NOTE, note),
-        ):
-            item = qt.QTableWidgetItem(text)
+        for column, text in ((NAME, volume.name), (GRADES, grades), (NOTE, note)):
+            item = self._table.item(row, column)
+            if item is None:
+                item = qt.QTableWidgetItem()
+                self._table.setItem(row, column, item)
+            item.setText(text)
             item.setToolTip(tip)
-            self._table.setItem(row, column, item)
 
     def _fit_height(self) -> None:
         table, rows = self._table, min(len(self._volumes), MOST_ROWS)
@@ -100,18 +99,6 @@ class VolumeList:
         volume = self._volumes[rows.pop()]
         if volume.is_there:
             self._choose(volume.volumeNode)
-
-
-def _urgency(volume: LoadedVolume) -> int:
-    """Return how soon a volume is to be looked at; the smaller, the sooner."""
-    ranks = (
-        volume.became is Became.FAILED,
-        volume.questioned,
-        bool(volume.doubts),
-        bool(volume.unsure),
-        volume.became is not Became.LEFT_OUT,
-    )
-    return ranks.index(True) if True in ranks else len(ranks)
 
 
 def _told(volume: LoadedVolume) -> list[str]:
