@@ -174,16 +174,18 @@ class LoadedVolumes:
         ImagingError
             If the volume was changed while it was graded; nothing is written then.
         """
-        former = _newest_case(volume.volumeNode)
-        kept = former if former is not None and _is_of_reader(former) else None
-        case = GradedCase.write_new(volume.volumeNode, result, None if kept else former)
+        before, former = result_nodes(volume.volumeNode), _newest_case(volume.volumeNode)
+        replaced = former is not None and not _is_of_reader(former)
+        case = GradedCase.write_new(volume.volumeNode, result, former if replaced else None)
         volume.became = Became.GRADED
         volume.follow(case)
         case.segmentationNode.GetDisplayNode().SetVisibility(True)  # also where the discs of before were hidden
-        hide_until_shown(case.segmentationNode)
-        if kept is not None:
-            hide_until_shown(kept.segmentationNode)
-            volume.note = f"The result that was corrected meanwhile is kept as {kept.segmentationNode.GetName()}."
+        for node in (*before, case.segmentationNode):
+            hide_until_shown(node)
+        if before and not replaced:
+            volume.note = (
+                f"The result of before is kept as {before[-1].GetName()}: it was corrected, or the image changed."
+            )
         return case
 
     def look_again(self) -> None:
