@@ -14,6 +14,8 @@ from ...shared.disc_table import set_up_columns
 NAME, GRADES, NOTE = range(3)
 MISSING = "\N{MIDDLE DOT}"
 """Stands for the grade of a level that has none."""
+LONGEST_NAME = 24
+"""Longer names are shortened in the middle: what is to be read first needs the room."""
 MOST_ROWS = 5
 """So many are seen at once; the others are scrolled to."""
 
@@ -69,7 +71,7 @@ class VolumeList:
         note = _("grading …") if is_current and volume.became is Became.WAITING else _note(volume)
         grades = " ".join(grade or MISSING for grade in volume.grades.values())
         tip = "\n".join([volume.name, *_told(volume)])
-        for column, text in ((NAME, volume.name), (GRADES, grades), (NOTE, note)):
+        for column, text in ((NAME, _shortened(volume.name)), (GRADES, grades), (NOTE, note)):
             item = self._table.item(row, column)
             if item is None:
                 item = qt.QTableWidgetItem()
@@ -134,3 +136,8 @@ def _title(volumes: Sequence[LoadedVolume]) -> str:
         if count:
             text += ", " + words.format(count=count)
     return text
+
+
+def _shortened(name: str) -> str:
+    half = LONGEST_NAME // 2
+    return name if len(name) <= LONGEST_NAME else f"{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[1 - half :]}"
