@@ -51,7 +51,7 @@ OF_A_ROOM = {
         "test_training::test_the_paper_preset_trains_an_epoch_of_whole_slices_on_the_disc_alone",
     ),
     "headless": ("test_graded_case",),
-    "scene": ("test_scene", "test_scene_files", "test_earlier_files"),
+    "scene": ("test_scene", "test_scene_files", "test_loaded_volumes", "test_earlier_files"),
     "panel": (
         "test_adjudication_section",
         "test_agreement_section",
