@@ -220,9 +220,11 @@ def test_volumes_that_are_deleted_meanwhile_stop_no_other(host: Any, sample: Any
     grade_all(host)
     wait_for_piece(host, 2)
     (graded,) = cases_of(nodes[0])
+    host.scene.StartState(host.scene.BatchProcessState)  # as the module Data does when a study is deleted
     for node in (nodes[2], nodes[1], nodes[0], graded.segmentationNode, graded.tableNode):
         host.scene.RemoveNode(node)
-    host.process_events()
+        host.process_events()
+    host.scene.EndState(host.scene.BatchProcessState)
     assert host.widget.panel.run.running
     finish(host)
     host.wait_until(lambda: host.widget.panel.run.idle)

@@ -35,7 +35,8 @@ class LoadedVolume:
 
     Attributes
     ----------
-    volumeNode : vtkMRMLScalarVolumeNode
+    volumeNode : vtkMRMLScalarVolumeNode or None
+        None once it is known that it was deleted: nothing here keeps its voxels.
     name : str
         Of the node when it was looked at last.
     became : Became
@@ -75,7 +76,7 @@ class LoadedVolume:
     @property
     def is_there(self) -> bool:
         """Whether the volume is still in its scene."""
-        scene = self.volumeNode.GetScene()
+        scene = self.volumeNode.GetScene() if self.volumeNode is not None else None
         return scene is not None and bool(scene.IsNodePresent(self.volumeNode))
 
     def follow(self, case: GradedCase) -> None:
@@ -104,6 +105,11 @@ class LoadedVolume:
             self.lose("Its result was deleted.")
         else:
             self.follow(case)
+
+    def let_go(self) -> None:
+        """Let go of a volume that was deleted."""
+        self.lose("The volume was deleted.")
+        self.volumeNode = None
 
     def lose(self, why: str) -> None:
         """Say why it has no result."""
@@ -192,14 +198,14 @@ class LoadedVolumes:
         """Follow what was deleted, renamed or corrected since."""
         for volume in self.volumes:
             if not volume.is_there:
-                volume.lose("The volume was deleted.")
+                volume.let_go()
             elif volume.has_result:
                 volume.look_again()
 
     def look_at(self, volume: LoadedVolume) -> None:
         """Look at a waiting volume before it is graded: it may be gone by now, or have a result."""
         if not volume.is_there:
-            volume.lose("The volume was deleted.")
+            volume.let_go()
         else:
             self._look_for_result(volume)
 

@@ -188,11 +188,12 @@ class GradingPanel(VTKObservationMixin):
 
     def grade_all(self) -> None:
         """Grade all volumes of the scene that are taken for sagittal T2, one after the other in the background."""
-        if self.run.running or self.correct.finish_first():
+        if self.run.running or self.input.parameters is None or self.correct.finish_first():
             return
         self.correct.stop_editing()
         self._acted = True
-        if self.jobs.can_begin():
+        if self._slice_is_still_chosen():
+            self.input.accept_automatic()
             with refusals_told(self.run.say):
                 self.all.begin(slicer.mrmlScene)
 

@@ -68,8 +68,10 @@ class AllVolumes:
         ModelError
             If a selected model cannot be used; nothing is begun then.
         """
-        self._loaded = LoadedVolumes(scene, *self._choices.models)
-        self._scene, self._begun = scene, 0
+        loaded = LoadedVolumes(scene, *self._choices.models)
+        if loaded.waiting and not self._jobs.can_begin():
+            return
+        self._loaded, self._scene, self._begun = loaded, scene, 0
         chosen = self._choices.volumeNode
         self._waiting = sorted(self._loaded.waiting, key=lambda volume: volume.volumeNode is not chosen)
         self._listed = list(self._loaded.volumes)

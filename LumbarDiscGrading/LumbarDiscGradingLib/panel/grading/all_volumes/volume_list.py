@@ -88,11 +88,11 @@ class VolumeList:
         )
 
     def _select(self, chosen: Any) -> None:
-        row = next((n for n, volume in enumerate(self._volumes) if volume.volumeNode is chosen), None)
-        if row is None:
-            self._table.clearSelection()
+        nodes = [volume.volumeNode for volume in self._volumes]
+        if chosen is not None and chosen in nodes:
+            self._table.selectRow(nodes.index(chosen))
         else:
-            self._table.selectRow(row)
+            self._table.clearSelection()
 
     def _selected(self) -> None:
         rows = {item.row() for item in self._table.selectedItems()}
