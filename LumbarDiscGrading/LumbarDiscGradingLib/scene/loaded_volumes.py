@@ -163,7 +163,8 @@ class LoadedVolumes:
 
     def of(self, volumeNode: Any) -> LoadedVolume | None:
         """Return what is known of a volume node, None of one that was loaded later."""
-        return next((volume for volume in self.volumes if volume.volumeNode is volumeNode), None)
+        there = (volume for volume in self.volumes if volume.volumeNode is not None)
+        return next((volume for volume in there if volume.volumeNode is volumeNode), None)
 
     def grade(self, volume: LoadedVolume, make: Callable[[Any], GradingResult]) -> None:
         """Make the result of a volume node and write it into the scene; what is refused is noted, nothing written."""

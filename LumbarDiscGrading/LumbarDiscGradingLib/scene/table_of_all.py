@@ -8,7 +8,6 @@ from typing import Any
 from ..cohort.tables import COHORT_COLUMNS
 from ..grading.result import GradingResult
 from ..pfirrmann import TASKS
-from ..report.doubts import warnings_of
 from ..report.tables import grade_rows
 from ..research_use import RESEARCH_USE
 from .nodes import TAG_PREFIX, nodes_of_class
@@ -32,12 +31,11 @@ def table_of_all(scene: Any) -> Any:
 
 def rows_of_all(identifier: str, result: GradingResult) -> list[dict[str, str]]:
     """Return one row of text cells for each listed disc of a volume; keys are `cohort.tables.COHORT_COLUMNS`."""
-    of_discs = {warning for disc in result.discs for warning in disc.warnings}
     confidence = result.naming_confidence
     of_volume = {
         "identifier": identifier,
         "naming_confidence": "" if confidence is None else f"{confidence:.4f}",
-        "doubts": " ".join(text for text in warnings_of(result) if text not in of_discs),
+        "doubts": " ".join(result.doubts),
         "input_sha256": result.volume.source.sha256,
     }
     for model in result.models:
