@@ -122,11 +122,10 @@ class RunSection:
         self._show()
         self._changed()
 
-    def end_series(self, text: str) -> None:
-        """End the series whose last piece has run, and tell what came of it."""
+    def end_series(self) -> None:
+        """End the series whose last piece has run."""
         self._series = None
         self._end()
-        self.say(text)
 
     def run_silently(self, work: Callable[[Progress], Any], done: Callable[[Any], None]) -> None:
         """Start work that the user need not see; of what goes wrong nothing is told."""

@@ -138,8 +138,9 @@ class AllVolumes:
         self._graded(self._loaded.write(volume, result))
 
     def _end(self) -> None:
+        self._run.end_series()
         table = self._loaded.write_table()
-        self._run.end_series(self._summary())
+        self._run.say(self._summary())
         self._list_urgent_first()
         if table is not None:
             self._ended(table)
