@@ -27,6 +27,14 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module")
+def sample() -> Any:
+    """A spine with few slices: there is much to grade here."""
+    from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
+
+    return lumbar_phantom(slice_count=7).volume
+
+
 def grade_all(host: Any) -> None:
     """Choose *Grade all loaded T2 volumes* in the menu."""
     assert host.ui.gradeMenuButton.isVisible()
@@ -116,17 +124,30 @@ def test_each_volume_gets_what_a_single_grading_gives_it_and_there_is_one_table_
     assert_nothing_half_done(host)
 
 
-def test_the_table_of_all_is_shown_with_the_views_and_goes_with_the_module(host: Any, sample: Any) -> None:
+def test_the_table_of_all_is_shown_below_the_views_until_it_is_hidden_or_the_module_is_left(
+    host: Any, sample: Any
+) -> None:
     from LumbarDiscGradingLib.scene.table_of_all import table_of_all as node_of
 
-    layout = host.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    layout, kinds = host.scene.GetFirstNodeByClass("vtkMRMLLayoutNode"), slicer.vtkMRMLLayoutNode
     before = layout.GetViewArrangement()
+    menu = host.ui.gradeMenuButton.menu()
+    menu.aboutToShow.emit()
+    assert not menu.actions()[1].enabled
     load(host, sample, "A T2 sag")
     grade_all(host)
     finish(host)
-    assert layout.GetViewArrangement() == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpTableView
+    assert layout.GetViewArrangement() == kinds.SlicerLayoutFourUpTableView
     selection = host.scene.GetNodeByID("vtkMRMLSelectionNodeSingleton")
     assert selection.GetActiveTableID() == node_of(host.scene).GetID()
+    for text, arrangement in (
+        ("Hide", kinds.SlicerLayoutOneUpYellowSliceView),
+        ("Show", kinds.SlicerLayoutFourUpTableView),
+    ):
+        menu.aboutToShow.emit()
+        assert menu.actions()[1].text.startswith(text)
+        menu.actions()[1].trigger()
+        assert layout.GetViewArrangement() == arrangement
     host.leave()
     assert layout.GetViewArrangement() == before
 
@@ -171,14 +192,14 @@ def test_the_volume_that_is_looked_at_comes_first_on_the_slice_that_was_chosen(h
     chosen = load(host, sample, "B T2 sag")
     select_volume(host, chosen)
     host.ui.automaticSliceCheckBox.click()
-    host.ui.sliceSlider.value = 6
+    host.ui.sliceSlider.value = 5
     host.process_events()
     grade_all(host)
     assert host.ui.statusLabel.text == "Grading 1 of 2: B T2 sag."
     finish(host)
     slices = {row["identifier"]: row["slice"] for row in table_of_all(host)}
-    assert slices["B T2 sag"] == "6"
-    assert slices["A T2 sag"] != "6"
+    assert slices["B T2 sag"] == "5"
+    assert slices["A T2 sag"] != "5"
     assert names_in(table_of_all(host)) == ["A T2 sag", "B T2 sag"]  # in the order of the scene
 
 
@@ -395,22 +416,6 @@ def test_a_panel_that_is_closed_meanwhile_ends_all_work(host: Any, sample: Any) 
     host.close_panel()
     assert run.idle
     assert host.scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
-
-
-def test_the_menu_shows_and_hides_the_table_of_all(host: Any, sample: Any) -> None:
-    menu, layout = host.ui.gradeMenuButton.menu(), host.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
-    table_action = menu.actions()[1]
-    menu.aboutToShow.emit()
-    assert not table_action.enabled
-    load(host, sample, "A T2 sag")
-    grade_all(host)
-    finish(host)
-    large = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpYellowSliceView
-    for text, arrangement in (("Hide", large), ("Show", slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpTableView)):
-        menu.aboutToShow.emit()
-        assert table_action.text.startswith(text)
-        table_action.trigger()
-        assert layout.GetViewArrangement() == arrangement
 
 
 def test_a_script_grades_all_and_is_told_what_became_of_each(host: Any, sample: Any) -> None:
