@@ -197,6 +197,60 @@ class LumbarDiscGradingLogic(ScriptedLoadableModuleLogic):
             showGradedSlice(result, volumeNode)
         return case
 
+    def gradeAllLoaded(
+        self,
+        device: str = "auto",
+        segmentationModel: str = "",
+        gradingModel: str = "",
+        showTable: bool = True,
+    ) -> Any:
+        """Grade all loaded volumes that are taken for sagittal T2; write one table of all beside those of each.
+
+        A volume that the same models have graded, or whose result a reader has worked on, is left as it is; one that
+        fails does not stop the others. The discs of each are hidden until the panel shows its volume.
+
+        Parameters
+        ----------
+        device : str
+            ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        segmentationModel, gradingModel : str
+            Name or folder of a model; empty for the built-in default.
+        showTable : bool
+            Show the table of all in the table views that there are.
+
+        Returns
+        -------
+        LoadedVolumes
+            With the table of all as ``tableNode``, and ``volumes``: each with ``became``, ``note``, ``doubts``,
+            ``segmentationNode`` and ``rows``.
+
+        Raises
+        ------
+        ModelError
+            If a model cannot be used; nothing is written then.
+        DependencyError
+            If PyTorch is missing and was not installed.
+        """
+        from LumbarDiscGradingLib.scene.loaded_volumes import LoadedVolumes
+        from LumbarDiscGradingLib.scene.table_of_all import show_table
+        from LumbarDiscGradingLib.scene.volumes import sagittal_volume_from_node
+
+        models = str(segmentationModel), str(gradingModel)
+        loaded = LoadedVolumes(slicer.mrmlScene, *models)
+        if loaded.waiting:
+            self.ensureDependencies()
+        for volume in loaded.waiting:
+            loaded.grade(
+                volume,
+                lambda node: self.graders.run(
+                    lambda grader: grader.grade(sagittal_volume_from_node(node)), device, *models
+                ),
+            )
+        table = loaded.write_table()
+        if showTable and table is not None:
+            show_table(table)
+        return loaded
+
 
 class LumbarDiscGradingTest(SelfTest, ScriptedLoadableModuleTest):
     """Self-test inside Slicer, from the first volume to the signed consensus; it clears the scene."""

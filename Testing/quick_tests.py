@@ -55,7 +55,7 @@ OF_A_ROOM = {
         "test_cohort_page::test_reasons_that_differ_only_by_their_scan_are_one_line",
     ),
     "headless": ("test_graded_case",),
-    "scene": ("test_scene", "test_scene_files", "test_earlier_files"),
+    "scene": ("test_scene", "test_scene_files", "test_loaded_volumes", "test_earlier_files"),
     "panel": (
         "test_adjudication_section",
         "test_agreement_section",

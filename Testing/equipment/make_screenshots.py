@@ -106,6 +106,28 @@ class Photographer:
         host.widget.panel.run.say("")
         self.open_only("input")
         self.take("panel_doubt")
+        self.all_volumes()
+
+    def all_volumes(self) -> None:
+        """Pictures of *Grade all loaded T2 volumes*: three patients, one of them with half of the spine, and a T1."""
+        from dataclasses import replace
+
+        from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
+
+        host, ui = self.host, self.ui
+        host.scene.Clear(0)
+        host.process_events()
+        first, second = (lumbar_phantom(seed).volume for seed in (0, 5))
+        upper = replace(first, voxels=first.voxels[:, : 2 * first.voxels.shape[1] // 3])
+        volumes = {"Case 1 T2 sag": first, "Case 1 T1 sag": first, "Case 2 T2 sag": second, "Case 3 T2 sag": upper}
+        for name, volume in volumes.items():
+            host.load_volume(volume, name)
+        self.open_only("input")
+        ui.gradeMenuButton.menu().actions()[0].trigger()
+        host.wait_until(lambda: host.widget.panel.all.place[0] == 2 and ui.progressBar.value >= 50)
+        self.take("panel_all_running")
+        self.finish()
+        self.take("panel_all")
 
     def review_states(self) -> None:
         """Pictures of the mode Annotation Review, on a study of sample images."""

@@ -75,7 +75,7 @@ class Mine:
 def broken_rules(host: Any, mine: Mine | None = None) -> list[str]:
     """Return a sentence for each rule that does not hold now."""
     mine = mine or Mine()
-    found = [*_foreign_segments_are_untouched(host, mine)]
+    found = [*_foreign_segments_are_untouched(host, mine), *_the_table_of_all_is_that_of_the_results(host)]
     if not host.representation.isEntered:
         return [*found, *_another_module_is_left_alone(host, mine)]
     found += [*_the_button_tells_what_it_does(host), *_keys_belong_to_one(host)]
@@ -153,6 +153,29 @@ def _foreign_segments_are_untouched(host: Any, mine: Mine) -> Iterator[str]:
             yield f"Somebody's segment {known.name} of {known.node} is gone."
         elif not known.equals(ForeignSegment.of(node, known.segment_id)):
             yield f"Somebody's segment {known.name} of {known.node} was changed."
+
+
+def _the_table_of_all_is_that_of_the_results(host: Any) -> Iterator[str]:
+    from LumbarDiscGradingLib.cohort.tables import COHORT_COLUMNS
+    from LumbarDiscGradingLib.imaging.volume import ImagingError
+    from LumbarDiscGradingLib.scene.graded_case import GradedCase
+    from LumbarDiscGradingLib.scene.table_of_all import rows_of_all, table_of_all
+    from LumbarDiscGradingLib.scene.text_table import read_text_table
+
+    table_node = table_of_all(host.scene)
+    rows = read_text_table(table_node, COHORT_COLUMNS) if table_node is not None else []
+    for node in segmentations(host):
+        identifier = node.GetAttribute(TAG + "Identifier")
+        if table_node is None or node.GetNodeReference(TAG + "tableOfAll") is not table_node:
+            continue
+        try:
+            case = GradedCase.from_segmentation(node)
+        except ImagingError:  # its volume was changed: the rows tell of the image before
+            continue
+        if case is not None and [row for row in rows if row["identifier"] == identifier] != rows_of_all(
+            identifier, case.result
+        ):
+            yield f"The table of all does not tell of {node.GetName()} what its result does."
 
 
 def _another_module_is_left_alone(host: Any, mine: Mine) -> Iterator[str]:

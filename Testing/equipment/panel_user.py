@@ -234,6 +234,11 @@ class RandomUser:
         return len(self._volumes()) > 1
 
     @property
+    def listed(self) -> bool:
+        """Whether the list of all volumes is shown."""
+        return self.host.ui.allVolumesTable.isVisible() and self.host.ui.allVolumesTable.rowCount > 0
+
+    @property
     def results(self) -> bool:
         return self.settled and self.host.ui.resultComboBox.visible
 
@@ -371,6 +376,35 @@ class RandomUser:
         self._wait()
         self.check()
         self.reached["a run ended while away"] += self.panel.case is not before
+
+    @act("ready", weight=0.2)
+    def grade_all(self) -> None:
+        """Grade all loaded volumes, and do something meanwhile."""
+        self.host.ui.gradeMenuButton.menu().actions()[0].trigger()
+        if not self.panel.run.running:  # something has to be finished first, or all are graded
+            return
+        what = self.random.choice(["", "cancel", "delete_a_volume", "click_a_volume_in_the_list", "press_a_key"])
+        self.done.append(f"({what})")
+        if what == "cancel":
+            self._click(self.host.ui.gradeDiscsButton)
+        elif what and (what != "press_a_key" or self.graded):
+            getattr(self, what)()
+        self.host.qt.QTest.qWait(300)
+        self.check()
+        self._wait()
+        self.reached["all graded"] += what != "cancel"
+
+    @act("here", "free", "listed", weight=0.5)
+    def click_a_volume_in_the_list(self) -> None:
+        widget = self.host.ui.allVolumesTable
+        row = self.random.randrange(widget.rowCount)
+        widget.scrollToItem(widget.item(row, 0))
+        place = widget.visualItemRect(widget.item(row, 0)).center()
+        before = self._chosen()
+        self.host.qt.QTest.mouseClick(widget.viewport(), self.host.qt.Qt.LeftButton, pos=place)
+        self.host.process_events()
+        if self._chosen() is not before:
+            self.mine.chosen = self._chosen().GetID()
 
     @act("stale", weight=4)
     def grade_again(self) -> None:

@@ -68,7 +68,7 @@ def test_the_button_test_runs_all_and_names_what_failed(host: Any, monkeypatch: 
         monkeypatch.setattr(cls, name, lambda self: None)
     cls().runTest()
     monkeypatch.setattr(cls, "test_12_a_study_is_read", lambda self: self.fail("it is not"))
-    with pytest.raises(AssertionError, match="1 of 14 tests failed: test_12_a_study_is_read"):
+    with pytest.raises(AssertionError, match="1 of 15 tests failed: test_12_a_study_is_read"):
         cls().runTest()
     assert "it is not" in capsys.readouterr().out
 

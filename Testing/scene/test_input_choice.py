@@ -148,6 +148,28 @@ def test_panel_and_command_line_choose_the_same_series(host: Any, tmp_path: Path
     assert "series 7: sagittal, T2, 9 images" in read_volume(tmp_path).notes[0]
 
 
+def test_of_all_loaded_series_only_those_are_taken_together_whose_headers_say_t2(host: Any, tmp_path: Path) -> None:
+    """One that states no contrast is taken where its study has no T2, as when it is chosen by itself."""
+    from LumbarDiscGradingLib.scene.input_choice import loaded_volumes
+
+    parts = [
+        series(times, number=number)
+        for number, times in enumerate(
+            (T1_TIMES, T2_TIMES, STIR_TIMES, {}, T2_TIMES | {"BodyPartExamined": "CSPINE"}), 1
+        )
+    ]
+    nodes = load_study(tmp_path, *parts)
+    reasons = dict(loaded_volumes(host.scene))
+    assert [bool(reasons[node]) for node in nodes] == [True, False, True, True, True]
+    for node, words in zip(
+        nodes, ("echo time", "", "inversion time", "its study has a T2", "another region"), strict=True
+    ):
+        assert words in reasons[node]
+    host.scene.RemoveNode(nodes[1])
+    reasons = dict(loaded_volumes(host.scene))
+    assert [bool(reasons[node]) for node in (nodes[0], *nodes[2:])] == [True, True, False, True]
+
+
 def test_of_equals_without_a_header_the_one_loaded_last_is_picked(host: Any, sample: Any) -> None:
     host.leave()
     load(host, sample, "sag 1")

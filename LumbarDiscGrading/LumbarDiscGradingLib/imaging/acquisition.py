@@ -85,6 +85,7 @@ LATER_BY = (
 )
 """What decides between equally suitable images, in the order of `order_in_study`."""
 
+CONTRAST_NOT_STATED = "The DICOM header does not state the contrast; the series was taken for T2-weighted."
 NEEDS_T2 = "Pfirrmann grades need a T2-weighted image."
 WITHOUT_FAT_SUPPRESSION = "the models were made for T2 without it."
 LOAD_DIAGNOSTIC = "load the diagnostic sagittal T2 series."
@@ -317,7 +318,7 @@ def _contrast_doubt(acquisition: Acquisition) -> str:
     if contrast is Contrast.OTHER:
         return _other_contrast_doubt(acquisition)
     if contrast is Contrast.UNKNOWN and not acquisition.only_named:
-        return "The DICOM header does not state the contrast; the series was taken for T2-weighted."
+        return CONTRAST_NOT_STATED
     if (acquisition.echo_time_ms or 0) >= MYELOGRAPHIC_ECHO_TIME_MS:
         return (
             f"The echo time ({acquisition.echo_time_ms:.0f} ms) is that of a myelographic image, on which little but "

@@ -344,9 +344,31 @@ class SelfTest(_WithSlicersTestCase):
             self.assertIsNone(section.work)
             user.open()
 
+    def test_14_all_loaded_volumes_are_graded(self) -> None:
+        """Two patients are graded by one click in the menu, a T1 is left out, and one table of all is shown."""
+        from ..scene.table_of_all import table_of_all
+
+        user = self._open_panel(networks=True)
+        for seed, name in enumerate((FIRST, SECOND)):
+            user.load(self._sample(seed), name)
+        user.load(self._sample(), "A T1 sag")
+        self._step("choose Grade all loaded T2 volumes in the menu")
+        user.ui.gradeMenuButton.menu().actions()[0].trigger()
+        self.assertEqual(user.ui.gradeDiscsButton.text, "Cancel")
+        user.finish()
+        table = table_of_all(slicer.mrmlScene).GetTable()
+        names = [table.GetValueByName(row, "identifier").ToString() for row in range(table.GetNumberOfRows())]
+        self.assertEqual(list(dict.fromkeys(names)), [FIRST, SECOND])
+        self.assertEqual(user.ui.allVolumesTable.rowCount, 3)
+        for name in (FIRST, SECOND):
+            self._step(f"click {name} in the list")
+            rows = [user.ui.allVolumesTable.item(row, 0).text() for row in range(3)]
+            user.ui.allVolumesTable.selectRow(rows.index(name))
+            self._belongs_together(name, graded=True)
+
     # -- last: the classes of the module are replaced
 
-    def test_14_the_module_is_reloaded(self) -> None:
+    def test_15_the_module_is_reloaded(self) -> None:
         """After a reload the panel shows the same and works."""
         user = self._open_panel(networks=True)
         self._graded(FIRST)

@@ -6,7 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ..imaging.acquisition import Acquisition, doubts, order_in_study, suitability
+from ..imaging.acquisition import (
+    CONTRAST_NOT_STATED,
+    Acquisition,
+    Contrast,
+    contrast_of,
+    doubts,
+    order_in_study,
+    suitability,
+)
 from ..imaging.admission import require_mr_modality
 from ..imaging.volume import ImagingError, SagittalVolume
 from .dicom_headers import header_of_node
@@ -98,6 +106,41 @@ def input_doubts(volumeNode: Any) -> tuple[str, ...]:
     acquisition = header_of_node(volumeNode).acquisition
     require_mr_modality(acquisition.modality)
     return (*doubts(acquisition, volume.slice_count, volume.spacing_mm[0]), *_geometry_doubts(volume))
+
+
+def loaded_volumes(scene: Any) -> list[tuple[Any, str]]:
+    """Return the images of a scene, each with why it is not taken for a sagittal T2 of the lumbar spine.
+
+    Where nobody chooses among them, only what neither header nor name speaks against is taken: no fat suppression, no
+    other region, and of a study that has a T2 no series that does not state its contrast.
+
+    Returns
+    -------
+    list of (vtkMRMLScalarVolumeNode, str)
+        In the order of the scene; the reason is one sentence, empty where the volume is taken.
+    """
+    nodes = [node for node in nodes_of_class(scene, "vtkMRMLScalarVolumeNode") if is_offered(node)]
+    reasons = [_spoken_against(node) for node in nodes]
+    acquisitions = [header_of_node(node).acquisition for node in nodes]
+    with_t2 = {
+        acquisition.study_uid
+        for acquisition, reason in zip(acquisitions, reasons, strict=True)
+        if not reason and acquisition.study_uid and contrast_of(acquisition) is Contrast.T2
+    }
+    for place, acquisition in enumerate(acquisitions):
+        if acquisition.study_uid in with_t2 and contrast_of(acquisition) is Contrast.UNKNOWN:
+            reasons[place] = reasons[place] or "The DICOM header does not state the contrast, and its study has a T2."
+    return list(zip(nodes, reasons, strict=True))
+
+
+def _spoken_against(volumeNode: Any) -> str:
+    try:
+        volume, acquisition = sagittal_geometry_of_node(volumeNode), header_of_node(volumeNode).acquisition
+        require_mr_modality(acquisition.modality)
+    except ImagingError as error:
+        return str(error)
+    said = doubts(acquisition, volume.slice_count, volume.spacing_mm[0])
+    return next((doubt for doubt in said if doubt != CONTRAST_NOT_STATED), "")
 
 
 def _candidate(volumeNode: Any) -> _Candidate | None:

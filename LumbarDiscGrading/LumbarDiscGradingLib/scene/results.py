@@ -17,6 +17,8 @@ from ..segment_tags import TAG_PREFIX, disc_terminology_entry, tag_value
 from .evidence import evidence_node, fits, follow_result, hide_evidence, show_evidence_of, write_evidence
 from .nodes import SEGMENTATION_REFERENCE_ROLE, TABLE_REFERENCE_ROLE, VOLUME_REFERENCE_ROLE, place_beside
 from .segments import SEGMENT_ID_TAG, free_id, oriented_image, own_segments, show_as_discs
+from .table_of_all import follow_in_table_of_all
+from .text_table import write_text_table
 from .volumes import array_on_node
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ class LumbarDiscGradingResults:
             )
         ids = own_segments(segmentationNode) if segmentIds is None else dict(segmentIds)
         _write_segments(self.result, volumeNode, segmentationNode, labels, ids, keepMasks)
-        _write_table(self.result, tableNode)
+        write_text_table(tableNode, GRADE_COLUMNS, grade_rows(self.result))
         for node in (segmentationNode, tableNode):
             _write_attributes(self.result, node)
             place_beside(volumeNode, node)
@@ -104,6 +106,7 @@ class LumbarDiscGradingResults:
         tableNode.SetNodeReferenceID(SEGMENTATION_REFERENCE_ROLE, segmentationNode.GetID())
         tableNode.SetNodeReferenceID(VOLUME_REFERENCE_ROLE, volumeNode.GetID())
         follow_result(segmentationNode, self.result, volumeNode)
+        follow_in_table_of_all(segmentationNode, self.result)
         self.segmentationNode, self.tableNode = segmentationNode, tableNode
         return segmentationNode, tableNode
 
@@ -240,22 +243,6 @@ def _segment_tags(result: GradingResult, disc: DiscGrade) -> dict[str, str]:
         facts["".join(part.capitalize() for part in name.split("_"))] = f"{value:.4g}" if known else ""
     tags = {TAG_PREFIX + name: tag_value(value) for name, value in facts.items()}
     return {slicer.vtkSegment.GetTerminologyEntryTagName(): disc_terminology_entry(), **tags}
-
-
-def _write_table(result: GradingResult, tableNode: Any) -> None:
-    import vtk
-
-    table = vtk.vtkTable()
-    rows = grade_rows(result)
-    for name in GRADE_COLUMNS:
-        column = vtk.vtkStringArray()
-        column.SetName(name)
-        for row in rows:
-            column.InsertNextValue(row[name])
-        table.AddColumn(column)
-    tableNode.SetAndObserveTable(table)
-    tableNode.SetUseColumnTitleAsColumnHeader(True)
-    tableNode.SetLocked(True)
 
 
 def _write_attributes(result: GradingResult, node: Any) -> None:

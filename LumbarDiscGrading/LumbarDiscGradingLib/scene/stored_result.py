@@ -107,7 +107,8 @@ def from_text(text: str, volume: SagittalVolume) -> tuple[GradingResult, tuple[C
             "grade the volume again."
         )
     place = np.array(stored.get("index_to_lps", volume.index_to_lps), dtype=float)
-    return placed_on(result, replace(volume, index_to_lps=place)), corrections
+    source = replace(volume.source, sha256=stored.get("input_sha256", volume.source.sha256))  # of what was graded
+    return placed_on(result, replace(volume, index_to_lps=place, source=source)), corrections
 
 
 def placed_on(result: GradingResult, volume: SagittalVolume) -> GradingResult:

@@ -209,14 +209,19 @@ def _rule_objects() -> None:
     )
     cls.className = lambda self: self.metaObject().className()
     # QObject.connect is a static function in PySide6; a class attribute would not be asked for
+    for each in (cls, QtWidgets.QMenu):  # a menu looks its attributes up in its own way
+        _look_up_connect_first(each)
+    for dialog in (QtWidgets.QDialog, QtWidgets.QMenu, QtCore.QEventLoop):
+        if not hasattr(dialog, "exec_"):
+            dialog.exec_ = dialog.exec
+
+
+def _look_up_connect_first(cls: type) -> None:
     original = cls.__getattribute__
     own = {"connect": _connect, "disconnect": _disconnect}
     cls.__getattribute__ = lambda self, name: (
         functools.partial(own[name], self) if name in own else original(self, name)
     )
-    for dialog in (QtWidgets.QDialog, QtWidgets.QMenu, QtCore.QEventLoop):
-        if not hasattr(dialog, "exec_"):
-            dialog.exec_ = dialog.exec
 
 
 def _collect_exceptions() -> None:

@@ -69,15 +69,21 @@ class GradingJobs:
             self._installing = False
         return False
 
-    def grade(self, volumeNode: Any, done: Callable[[GradingResult], None]) -> None:
-        """Grade a volume.
+    def grade(self, volumeNode: Any, done: Callable[[GradingResult], None], text: str = "") -> None:
+        """Grade a volume, the selected one on the slice that the user chose.
+
+        Parameters
+        ----------
+        text : str
+            What is told meanwhile, if not that it is graded.
 
         Raises
         ------
         ImagingError
             If the node holds nothing that can be graded; nothing is begun then.
         """
-        voxels, slice_index = copy_of_node(volumeNode), self._choices.slice_index
+        voxels, is_selected = copy_of_node(volumeNode), volumeNode is self._choices.volumeNode
+        slice_index = self._choices.slice_index if is_selected else None
         graders, device, models = self._logic.graders, self._choices.device, self._choices.models
 
         def work(progress: Progress) -> GradingResult:
@@ -86,7 +92,8 @@ class GradingJobs:
             progress("load the networks")
             return graders.run(lambda grader: grader.grade(volume, slice_index, progress), device, *models)
 
-        self._run.run(work, done, volumeNode, _("Grading {name}.").format(name=volumeNode.GetName()))
+        text = text or _("Grading {name}.").format(name=volumeNode.GetName())
+        self._run.run(work, done, volumeNode, text)
 
     def grade_masks(
         self, case: GradedCase, masks: dict[str, Any], done: Callable[[tuple[DiscGrade, ...]], None]

@@ -37,6 +37,17 @@ class LayoutSection:
         return self._layout.shows_planes
 
     @property
+    def shows_table(self) -> bool:
+        """Whether a table is shown below the views on demand."""
+        return self._layout.shows_table
+
+    def show_table(self, shown: bool) -> None:
+        """Show a table below the views, or what was shown before."""
+        self._layout.show_table(shown)
+        self._show()
+        self._changed()
+
+    @property
     def was_told(self) -> bool:
         """Whether the user knows that the image is shown large; he does from now on."""
         settings = qt.QSettings()

@@ -28,6 +28,8 @@ from ..shared.run_section import RunSection
 from ..shared.timers import every, once_after
 from ..shared.view_note import ViewNote
 from ..shared.wrapped_labels import WrappedLabels
+from .all_volumes.menu import AllVolumesMenu
+from .all_volumes.series import AllVolumes
 from .arrivals import Arrivals
 from .correct_section import CorrectSection
 from .evidence_section import EvidenceSection
@@ -81,6 +83,9 @@ class GradingPanel(VTKObservationMixin):
         self.run = RunSection(ui, self.grade, self._run_changed)
         self.input = InputSection(ui, self._input_chosen, lambda: logic.graders.forget())
         self.jobs = GradingJobs(self.run, self.input, logic)
+        self.all = AllVolumes(
+            ui, self.run, self.jobs, self.input, self._graded_one_of_all, self._choose_volume, self._all_graded
+        )
         self.result = ResultSection(ui, self._disc_selected, self._result_chosen)
         self.notices = NoticesSection(ui, self.grade, self._regrade_drawn, self._take_masks_back, self._take_disc)
         self.evidence = EvidenceSection(ui, self.compute_evidence)
@@ -91,6 +96,7 @@ class GradingPanel(VTKObservationMixin):
         self.note = ViewNote()
         self.on_image = OnImage(self._back_to_slice)
         self.layout = LayoutSection(ui, slicer.mrmlScene, self._layout_changed)
+        self.menu = AllVolumesMenu(ui, self.grade_all, self.layout)
         self._labels = WrappedLabels(
             *(ui.inputDoubtsLabel, ui.statusLabel, ui.resultWarningsLabel),
             *(ui.summaryLabel, ui.selectedDiscLabel, ui.changesLabel, ui.researchUseLabel),
@@ -179,6 +185,35 @@ class GradingPanel(VTKObservationMixin):
             return True
         self.run.say(self.input.let_go)
         return False
+
+    def grade_all(self) -> None:
+        """Grade all volumes of the scene that are taken for sagittal T2, one after the other in the background."""
+        if self.run.running or self.input.parameters is None or self.correct.finish_first():
+            return
+        self.correct.stop_editing()
+        self._acted = True
+        if self._slice_is_still_chosen():
+            self.input.accept_automatic()
+            with refusals_told(self.run.say):
+                self.all.begin(slicer.mrmlScene)
+
+    def _graded_one_of_all(self, case: GradedCase) -> None:
+        if case.volumeNode is self.input.volumeNode:
+            self._show_graded(case)
+        self.jobs.warm = True
+
+    def _all_graded(self, table: Any) -> None:
+        if self.entered:
+            self.menu.show_table(table)
+
+    def _choose_volume(self, volumeNode: Any) -> None:
+        """Choose a volume of the list, also while others are graded."""
+        free = self.run.in_series or not self.run.running
+        if free and not self.correct.finish_first() and self.input.choose(volumeNode):
+            self._acted = True
+            self._input_chosen()
+        else:
+            self.all.show()
 
     def regrade(self, case: GradedCase, levels: tuple[str, ...]) -> bool:
         """Grade some discs again with their masks as they are drawn in the scene; return whether that has begun."""
@@ -305,6 +340,7 @@ class GradingPanel(VTKObservationMixin):
 
     def _run_changed(self) -> None:
         self.input.set_enabled(not self.run.running)
+        self.menu.allow(not self.run.running)
         if not self.run.running:
             self._drawn = None
             self._look_soon.start()
@@ -319,27 +355,31 @@ class GradingPanel(VTKObservationMixin):
         else:
             kept = former if former is not None and former.corrections else None  # a reader's work stays
         case = GradedCase.write_new(volumeNode, result, None if kept else former)
+        if kept is not None:
+            hide_until_shown(kept.segmentationNode)
+        self._show_graded(case)
+        self.run.say(
+            _("The corrected result of before is kept as {name}.").format(name=kept.segmentationNode.GetName())
+            if kept is not None
+            else ""
+        )
+
+    def _show_graded(self, case: GradedCase) -> None:
+        """Show a case that was just graded of the selected volume."""
         self.jobs.warm = True
         self.arrivals.end()  # what was loaded before is chosen from; what comes now is the next
         if self.input.parameters is not None:
             self.input.parameters.segmentation = case.segmentationNode
-        if kept is not None:
-            hide_until_shown(kept.segmentationNode)
         if self.entered:
             self._show_discs(case)
             self._show_large()
-            showGradedSlice(case.result, volumeNode)
+            showGradedSlice(case.result, case.volumeNode)
         else:  # the views are those of another module
             hide_until_shown(case.segmentationNode)
         self._show_case(case)
         focus = qt.QApplication.focusWidget()
         if self.entered and focus is not None and self.ui.gradingPage.isAncestorOf(focus):
             self.ui.resultTable.setFocus()  # whose keys go on from here
-        self.run.say(
-            _("The corrected result of before is kept as {name}.").format(name=kept.segmentationNode.GetName())
-            if kept is not None
-            else ""
-        )
 
     @staticmethod
     def _show_discs(case: GradedCase) -> None:
@@ -409,6 +449,7 @@ class GradingPanel(VTKObservationMixin):
         self._folded_for = case
         if case is not None:
             self.input.show_graded_slice(case.result.stored_slice_index)
+        self.all.follow(case)
         self._show_in_views()
 
     @staticmethod
@@ -562,6 +603,7 @@ class GradingPanel(VTKObservationMixin):
         if self.case is not None:
             self.case.abandon()
         self.arrivals.end()
+        self.all.forget()
         self._forget_case()
 
     def _forget_case(self) -> None:
@@ -615,12 +657,13 @@ class GradingPanel(VTKObservationMixin):
             return
         keep_visible(visible)
         if self.run.about is not None and not scene.IsNodePresent(self.run.about):
-            self.run.cancel(_("Canceled: the volume was deleted."))
+            self.run.cancel_piece(_("Canceled: the volume was deleted."))
         if self.case is not None and not self.case.is_alive():
             self.case.abandon()
             self._forget_case()
         if not scene.IsBatchProcessing():
             remove_orphans(scene)
+            self.all.look_again()
         self._show_selected()
         if self.entered and self.input.parameters is not None:
             self.input.update()
