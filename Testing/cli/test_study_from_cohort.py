@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from example_cohorts import graded_cohort, read_rows, write_phantom, write_rows
-from example_studies import read_grades
+from example_studies import read_grades, read_masks
 
+from LumbarDiscGradingLib.annotation.protocol import Task
 from LumbarDiscGradingLib.annotation.storage.segmentation_files import parse_segmentation
 from LumbarDiscGradingLib.annotation.study.study import Study
 from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.cli.main import main
+from LumbarDiscGradingLib.evaluation.scores import read_scores
 from LumbarDiscGradingLib.file_hash import file_sha256
+from LumbarDiscGradingLib.imaging.volume import SagittalVolume
+from LumbarDiscGradingLib.pfirrmann import LUMBAR_LEVELS
 
 NAMES = tuple(f"meier{number}" for number in range(6))
 READERS = ["--reader", "anna:annotator:3", "--reader", "carl:grader:5", "--single-grades", "--no-peer-review"]
@@ -355,3 +362,262 @@ def test_a_table_that_a_person_edited_is_refused_in_one_sentence(edit, message, 
     assert create(tmp_path / "study", cohort, "--cases", "2") == 1
     assert message in error_line(capsys)
     assert not (tmp_path / "study").exists()
+
+
+# -- the cohort against the consensus
+
+
+def evaluate(cohort: Path, study: Path, output: Path, *options: str) -> int:
+    return main(["evaluate", "--cohort", str(cohort), "--study", str(study), "--output", str(output), *options])
+
+
+def read_all(study: Path, grades: list[int], cases: list[str] | None = None) -> None:
+    """Sign the drafts of the masks as they are, and the same grades for each case."""
+    for case in cases or Study.open(study).case_ids:
+        with ReaderSession.open(study, "anna").open_case(case) as opened:
+            opened.sign(Task.MASKS, without=opened.missing_levels(Task.MASKS))
+        read_grades(study, "carl", case, grades)
+
+
+def facts_of(output: Path) -> dict:
+    return json.loads((output / "metrics.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def study(graded, tmp_path) -> Path:
+    """A study of three cases that began with the model's masks."""
+    assert create(tmp_path / "study", graded / "cohort", "--allow-prefill", "--cases", "3", "--choose", "doubt") == 0
+    return tmp_path / "study"
+
+
+def test_the_grades_of_the_cohort_are_compared_with_the_consensus_by_case_and_level(graded, study, tmp_path, capsys):
+    cases = list(Study.open(study).case_ids)
+    read_all(study, [1, 2, 3, 4, 5], cases[:2])
+    capsys.readouterr()
+    assert evaluate(graded / "cohort", study, tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    rows = {(row["identifier"], row["level"]): row for row in read_rows(graded / "cohort" / "cohort.csv")}
+    scores = read_scores(tmp_path / "out" / "discs.csv")
+    names = sources(study)
+    assert {score.patient for score in scores} == set(cases[:2])
+    lumbar = [score for score in scores if score.level in LUMBAR_LEVELS]
+    assert len(lumbar) == 2 * 5
+    for score in lumbar:
+        row = rows[names[score.patient], score.level]
+        assert score.grade == LUMBAR_LEVELS.index(score.level) + 1
+        assert str(score.predicted_grade) == row["pfirrmann"]
+        assert f"{score.p_mild:.4f} {score.p_serious:.4f}" == f"{row['p_mild']} {row['p_serious']}"
+        assert (score.dice, score.named_level, score.all_named) == (1.0, score.level, True)
+    facts = facts_of(tmp_path / "out")
+    assert {metric["data"] for metric in facts["metrics"]} == {"study, 2 doubt-chosen patients"}
+    first = next(iter(rows.values()))
+    assert [(model["name"], model["sha256"]) for model in facts["models"]] == [
+        (first[f"{task}_model"], first[f"{task}_sha256"]) for task in ("segmentation", "grading")
+    ]
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    for remark in (
+        "do not estimate those in the cohort",
+        f"In 2 cases, annotators began with the masks that are measured here, so Dice is higher than of drawn masks: "
+        f"{cases[0]}, {cases[1]}.",
+        f"Left out, not finished: {cases[2]}.",
+    ):
+        assert remark in said and remark in page
+    assert len(list((tmp_path / "out" / "contact_sheets").iterdir())) == 1
+    written = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert b"meier" not in written
+
+
+def test_no_network_runs_and_the_rows_are_those_of_an_evaluation_that_runs_them(graded, study, tmp_path, capsys):
+    read_all(study, [2, 2, 3, 3, 4])
+    assert main(["study", "export", str(study), str(tmp_path / "export")]) == 0
+    data = ["evaluate", "--data", str(tmp_path / "export"), "--split", "all", "--output", str(tmp_path / "again")]
+    assert main([*data, "--device", "cpu"]) == 0
+    program = "import sys; from LumbarDiscGradingLib.cli.main import main; assert main(sys.argv[1:]) == 0; "
+    program += "assert not [name for name in sys.modules if name.startswith('LumbarDiscGradingLib.networks.')]"
+    arguments = ["evaluate", "--cohort", graded / "cohort", "--study", study, "--output", tmp_path / "out"]
+    subprocess.run([sys.executable, "-c", program, *map(str, arguments)], check=True, capture_output=True)
+    one, two = (
+        {(score.patient, score.level): score for score in read_scores(tmp_path / name / "discs.csv")}
+        for name in ("out", "again")
+    )
+    assert set(one) == set(two)
+    for key, score in one.items():
+        for name, value in vars(score).items():
+            other = getattr(two[key], name)
+            if name in ("split", "p_1", "p_2", "p_3", "p_4", "p_5") or key[1] == "T11-T12":
+                continue
+            assert value == (pytest.approx(other, abs=1e-4) if isinstance(value, float) else other), (key, name)
+    figures = [
+        {figure["name"]: figure["value"] for figure in facts_of(tmp_path / folder)["figures"]}
+        for folder in ("out", "again")
+    ]
+    for name in ("quadratic kappa of the groups", "median disc Dice", "accuracy of the grades"):
+        assert figures[0][name] == pytest.approx(figures[1][name], abs=1e-3)
+
+
+def models_masks(cohort: Path, study: Path, case: str) -> np.ndarray:
+    """What the model drew, in canonical order."""
+    volume = Study.open(study).case(case).volume()
+    content = (cohort / f"{sources(study)[case]}_discs.seg.nrrd").read_bytes()
+    shape, matrix = volume.to_stored(volume.voxels).shape, volume.stored_index_to_lps
+    return SagittalVolume.from_stored(parse_segmentation(content, "", shape, matrix), matrix).voxels
+
+
+def test_drawn_masks_are_compared_on_the_graded_slice_and_it_is_told_where_they_lie_on_another(
+    graded, tmp_path, capsys
+):
+    study = tmp_path / "study"
+    assert create(study, graded / "cohort", "--cases", "2", "--tasks", "masks") == 0
+    here, elsewhere = Study.open(study).case_ids
+    read_masks(study, "anna", here, np.roll(models_masks(graded / "cohort", study, here), 2, axis=1))
+    read_masks(study, "anna", elsewhere, np.roll(models_masks(graded / "cohort", study, elsewhere), 1, axis=0))
+    capsys.readouterr()
+    assert evaluate(graded / "cohort", study, tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    told = "In 1 case, the reader drew on another slice than was graded, so nothing is said of masks and names: "
+    assert f"{told}{elsewhere}." in said
+    assert "began with the masks" not in said and "do not estimate" not in said
+    scores = read_scores(tmp_path / "out" / "discs.csv")
+    assert {score.patient for score in scores} == {here}
+    for score in scores:
+        assert 0.6 < score.dice < 0.95 and score.above_mm > 0.8 and score.below_mm < -0.8, (
+            score
+        )  # 2 rows of 0.7 mm lower
+
+
+def test_without_the_masks_of_the_cohort_grades_are_compared_by_level(cohort, tmp_path, capsys):
+    study = tmp_path / "study"
+    assert create(study, cohort, "--allow-prefill", "--cases", "2") == 0
+    read_all(study, [1, 2, 3, 4, 5])
+    for path in (*cohort.glob("*_discs.seg.nrrd"), *cohort.glob("*_result.json")):
+        path.unlink()
+    shutil.rmtree(cohort.parent / "scans")  # nothing but the tables is left
+    capsys.readouterr()
+    assert evaluate(cohort, study, tmp_path / "out") == 0
+    assert "In 2 cases, the cohort's masks are not there" in capsys.readouterr().out
+    scores = read_scores(tmp_path / "out" / "discs.csv")
+    assert len(scores) == 10 and all(score.dice is None and score.predicted_grade for score in scores)
+
+
+def test_a_disc_that_is_not_assessable_to_the_program_has_no_grade(cohort, tmp_path, capsys):
+    study = tmp_path / "study"
+    assert create(study, cohort, "--cases", "1", "--tasks", "grades") == 0
+    ((case, name),) = sources(study).items()
+    read_grades(study, "carl", case, [1, 2, 3, 4, 5])
+    rows = read_rows(cohort / "cohort.csv")
+    for row in rows:
+        if (row["identifier"], row["level"]) == (name, "L4-L5"):
+            row.update(group="not assessable", pfirrmann="")
+    write_rows(cohort / "cohort.csv", rows[0], rows)
+    (cohort / f"{name}_result.json").unlink()
+    assert evaluate(cohort, study, tmp_path / "out") == 0
+    assert "without a grade here: 1 discs." in capsys.readouterr().out
+    by_level = {score.level: score for score in read_scores(tmp_path / "out" / "discs.csv")}
+    assert (by_level["L4-L5"].grade, by_level["L4-L5"].predicted_grade, by_level["L4-L5"].p_serious) == (4, None, None)
+    assert by_level["L5-S1"].predicted_grade
+
+
+def test_a_study_that_was_imported_is_joined_by_the_voxels(cohort, tmp_path, capsys):
+    study, scans = tmp_path / "study", cohort.parent / "scans"
+    assert main(["study", "create", str(study), *READERS, "--tasks", "grades"]) == 0
+    write_phantom(scans / "stranger.nrrd", 50)
+    copies = tmp_path / "elsewhere"
+    copies.mkdir()
+    for name in ("meier1", "meier4", "stranger"):
+        shutil.copy(scans / f"{name}.nrrd", copies / f"{name}.nrrd")
+    assert main(["study", "import", str(study), str(copies)]) == 0
+    for case in Study.open(study).case_ids:
+        read_grades(study, "carl", case, [1, 2, 3, 4, 5])
+    (scans / "meier0.nrrd").unlink()  # one that is not asked for
+    names = sources(study)
+    (tmp_path / "study-mapping.csv").unlink()
+    capsys.readouterr()
+    assert evaluate(cohort, study, tmp_path / "out") == 0
+    stranger = next(case for case, name in names.items() if name == "stranger")
+    said = capsys.readouterr().out
+    assert f"Left out, finished, but not among the graded scans of the cohort: {stranger}." in said
+    rows = {(row["identifier"], row["level"]): row for row in read_rows(cohort / "cohort.csv")}
+    scores = read_scores(tmp_path / "out" / "discs.csv")
+    assert {names[score.patient] for score in scores} == {"meier1", "meier4"}
+    for score in scores:
+        assert str(score.predicted_grade) == rows[names[score.patient], score.level]["pfirrmann"]
+    assert {metric["data"] for metric in facts_of(tmp_path / "out")["metrics"]} == {"study, 2 study patients"}
+
+
+def use_two_models(cohort: Path, name: str) -> None:
+    for table in ("cohort.csv", "cohort_scans.csv"):
+        change(cohort / table, name, grading_model="another", grading_sha256="c" * 64)
+    stored = json.loads((cohort / f"{name}_result.json").read_text())
+    stored["models"][1].update(name="another", sha256="c" * 64)
+    (cohort / f"{name}_result.json").write_text(json.dumps(stored))
+
+
+def raise_grades(cohort: Path, name: str) -> None:
+    change(cohort / "cohort.csv", name, pfirrmann="5", group="serious")
+
+
+def rename_to_another_level(cohort: Path, name: str) -> None:
+    text = (cohort / "cohort.csv").read_text()
+    (cohort / "cohort.csv").write_text(text.replace(f"{name},L4-L5", f"{name},L5-L6"))
+
+
+def edit_masks(cohort: Path, name: str) -> None:
+    image = sitk.ReadImage(str(cohort / f"{name}_discs.seg.nrrd"))
+    array = sitk.GetArrayFromImage(image)
+    array[array == array.max()] = 0
+    changed = sitk.GetImageFromArray(array)
+    changed.CopyInformation(image)
+    for key in image.GetMetaDataKeys():
+        changed.SetMetaData(key, image.GetMetaData(key))
+    sitk.WriteImage(changed, str(cohort / f"{name}_discs.seg.nrrd"))
+
+
+def empty_the_tables(cohort: Path, name: str) -> None:
+    for table in ("cohort.csv", "cohort_scans.csv"):
+        rows = read_rows(cohort / table)
+        write_rows(cohort / table, rows[0], [])
+
+
+def correct_by_hand(cohort: Path, name: str) -> None:
+    change(cohort / "cohort.csv", name, manual_changes="grade set to 5 by a reader")
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (use_two_models, "several models (unet-lumbar-t2"),
+        (raise_grades, "do not say the same"),
+        (rename_to_another_level, "do not say the same"),
+        (edit_masks, "has been changed since it was graded"),
+        (empty_the_tables, "None of the 1 finished cases"),
+        (correct_by_hand, "a reader has changed this disc"),
+        (lambda cohort, name: rename_level(cohort), "'L4/L5' is no disc level"),
+        (lambda cohort, name: lose_a_row(cohort), "discs of this scan, not"),
+    ],
+)
+def test_a_cohort_that_does_not_say_what_one_model_found_is_not_evaluated(edit, message, cohort, tmp_path, capsys):
+    study = tmp_path / "study"
+    assert create(study, cohort, "--cases", "1") == 0
+    ((case, name),) = sources(study).items()
+    read_masks(study, "anna", case, models_masks(cohort, study, case))
+    edit(cohort, name)
+    capsys.readouterr()
+    assert evaluate(cohort, study, tmp_path / "out") == 1
+    assert message in error_line(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_study_without_a_finished_case_is_not_evaluated(graded, study, tmp_path, capsys):
+    capsys.readouterr()
+    assert evaluate(graded / "cohort", study, tmp_path / "out") == 1
+    assert "None of the 0 finished cases" in error_line(capsys)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--study", "s", "--model", "m"], ["--study", "s", "--degrade", "1mm"], ["--study", "s", "--write-cards"]],
+)
+def test_what_does_not_go_with_a_cohort_is_wrong_usage(options, tmp_path, capsys):
+    with pytest.raises(SystemExit) as refused:
+        main(["evaluate", "--cohort", "c", "--output", str(tmp_path / "out"), *options])
+    assert refused.value.code == 2

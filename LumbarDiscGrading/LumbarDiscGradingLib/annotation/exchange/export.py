@@ -161,15 +161,13 @@ def split_cases(
 
 def _case_to_write(reference: ReferenceCase) -> CaseToWrite:
     case, masks = reference.case, reference.masks
-    around = case.surroundings() if masks is not None else None
-    labels = masks if around is None else np.where(masks == 0, around, masks).astype(np.uint8)
     there = set() if masks is None else {LEVELS_BY_LABEL[v] for v in np.unique(masks).tolist() if v}
     missing = [level for level in reference.grades if masks is not None and level not in there]
     notes = (f"Graded but without a mask: {', '.join(missing)}.",) if missing else ()
     return CaseToWrite(
         case.id,
         case.volume(),
-        labels,
+        reference.labels(),
         reference.grades,
         reference.readings,
         case.kind,

@@ -23,6 +23,12 @@ class Rule(str, Enum):
     DOUBT = "doubt"
 
 
+_PATIENTS_ARE = {
+    Rule.ALL: "cohort",
+    Rule.RANDOM: "randomly chosen",
+    Rule.GRADE: "grade-balanced",
+    Rule.DOUBT: "doubt-chosen",
+}
 _IN_WORDS = {
     Rule.ALL: "all of them",
     Rule.RANDOM: "drawn at random",
@@ -64,6 +70,11 @@ class Selection:
     def is_representative(self) -> bool:
         """Whether figures of these cases estimate those of the cohort."""
         return self.rule in (Rule.ALL, Rule.RANDOM)
+
+    @property
+    def patients_are(self) -> str:
+        """What the patients are called beside a figure."""
+        return _PATIENTS_ARE[self.rule]
 
     def sentences(self) -> tuple[str, ...]:
         """Return what whoever reads figures of the study must know."""
