@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -208,6 +209,14 @@ def remove_masks(cohort: Path) -> None:
     (cohort / "meier1_discs.seg.nrrd").unlink()
 
 
+def name_wrongly(cohort: Path) -> None:
+    """A file name that is not UTF-8, as the table writes it; another scan fails."""
+    scans = cohort.parent / "scans"
+    os.rename(scans / "meier2.nrrd", os.fsencode(scans) + b"/m\xfcller.nrrd")
+    change(cohort / "cohort_scans.csv", "meier2", input=f"{scans}/m%FCller.nrrd")
+    move(cohort)
+
+
 def exchange_masks(cohort: Path) -> None:
     shutil.copy(cohort / "meier3_discs.seg.nrrd", cohort / "meier1_discs.seg.nrrd")
 
@@ -232,6 +241,7 @@ def copy_input(cohort: Path) -> None:
     [
         (move, "not where it was"),
         (replace_input, "changed since it was graded"),
+        (name_wrongly, "not where it was"),
         (spoil, "not an image that can be read"),
         (remove_masks, "meier1_discs.seg.nrrd is not there"),
         (exchange_masks, "meier1_discs.seg.nrrd has been changed"),
@@ -410,6 +420,7 @@ def test_the_grades_of_the_cohort_are_compared_with_the_consensus_by_case_and_le
         assert (score.dice, score.named_level, score.all_named) == (1.0, score.level, True)
     facts = facts_of(tmp_path / "out")
     assert {metric["data"] for metric in facts["metrics"]} == {"study, 2 doubt-chosen patients"}
+    assert all(model["version"] for model in facts["models"])
     first = next(iter(rows.values()))
     assert [(model["name"], model["sha256"]) for model in facts["models"]] == [
         (first[f"{task}_model"], first[f"{task}_sha256"]) for task in ("segmentation", "grading")

@@ -98,7 +98,10 @@ def evaluate_against_consensus(
     return Evaluation.of(
         comparison.scores,
         split=comparison.patients_are,
-        models=[{"name": m.name, "version": "", "task": m.task, "sha256": m.sha256} for m in cohort.models],
+        models=[
+            {"name": m.name, "version": comparison.versions.get(m.sha256, ""), "task": m.task, "sha256": m.sha256}
+            for m in cohort.models
+        ],
         data=[{"name": study.protocol.name, "patients": person_count(comparison.scores)}],
         remarks=remarks,
     )
@@ -136,6 +139,7 @@ class _Comparison:
         self._selection = selection_of(study.folder)
         self.patients_are = self._selection.patients_are if self._selection else STUDY_PATIENTS
         self.scores: list[DiscScore] = []
+        self.versions: dict[str, str] = {}
         self._told: dict[str, list[str]] = {OWN_PREFILL: [], NO_MASKS: [], OTHER_SLICE: []}
         self._not_assessable = 0
 
@@ -147,6 +151,8 @@ class _Comparison:
         reference, labels = reference_case(self._states, case_id), None
         volume = reference.case.volume()
         masks = scan_masks(scan, volume)
+        if stored := scan.stored_result():  # which raises where it says something else than the tables
+            self.versions |= {model["sha256"]: model.get("version", "") for model in stored["models"]}
         result = _result(scan, volume, masks)
         if reference.masks is not None:
             labels = reference.labels() if self._has_place(reference, result, masks) else None
@@ -214,7 +220,6 @@ def _result(scan: GradedScan, volume: SagittalVolume, masks: NDArray[np.uint8] |
     """Return the result that the tables and the masks of a scan tell; None for a scan without a listed disc."""
     if not scan.discs:
         return None
-    scan.stored_result()  # raises where it says something else than the tables
     first = scan.discs[0]
     index = volume.canonical_slice_index(first.slice_index)
     apart = np.subtract(volume.slice_center_lps_mm(index), first.slice_center_lps_mm)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ...annotation.errors import StudyError
 from ...annotation.exchange.sources import ImportSource, find_sources
 from ...annotation.storage.segmentation_files import parse_segmentation
+from ...imaging.file_names import as_on_disk
 from ...imaging.reading import read_volume
 from ...imaging.volume import ImagingError, SagittalVolume
 from ...pfirrmann import DISC_LABELS
@@ -37,10 +38,8 @@ class ScanReader:
         ImagingError
             If it cannot be read.
         """
-        path = Path(scan.input)
-        if not path.exists():
-            path = scan.folder / path
-        if not scan.input or not path.exists():
+        path = next((path for path in map(Path, (scan.input, as_on_disk(scan.input))) if path.exists()), None)
+        if path is None or not scan.input:
             raise CohortError("Its input is not where it was when it was graded; move it back, or grade it again.")
         refused: CohortError | ImagingError | None = None
         for source in self._sources_in(path):
