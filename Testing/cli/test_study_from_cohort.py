@@ -107,11 +107,12 @@ def test_cases_chosen_by_doubt_are_the_least_sure_and_every_figure_of_them_says_
     study = tmp_path / "study"
     assert create(study, cohort, "--cases", "3", "--choose", "doubt") == 0
     assert set(sources(study).values()) == {"meier0", "meier3", "meier4"}
-    caution = "Agreement and accuracy in cases chosen so do not estimate those in the cohort."
+    caution = "Agreement and accuracy in such cases do not estimate those of the whole cohort."
     assert caution in capsys.readouterr().out
-    for command in ("status", "agreement"):
-        assert main(["study", command, str(study)]) == 0
+    for command in (["status", str(study)], ["agreement", str(study), "--output", str(tmp_path / "agreement")]):
+        assert main(["study", *command]) == 0
         assert caution in capsys.readouterr().out
+    assert caution in (tmp_path / "agreement" / "remarks.csv").read_text()
     for case in Study.open(study).case_ids:
         read_grades(study, "carl", case, [1, 2, 3, 4, 5])
     assert main(["study", "export", str(study), str(tmp_path / "export")]) == 0
@@ -176,7 +177,7 @@ def test_the_models_masks_are_drafts_of_the_annotator_where_the_protocol_allows_
         stored = volume.to_stored(volume.voxels).shape
         path = graded / "cohort" / f"{name}_discs.seg.nrrd"
         expected = parse_segmentation(path.read_bytes(), "", stored, volume.stored_index_to_lps)
-        assert np.array_equal(volume.to_stored(masks), expected) and masks[index].any()
+        assert np.array_equal(volume.to_stored(masks), expected) and masks[int(index)].any()
     record = Study.open(study).histories["anna"].reading(case, Study.open(study).protocol.tasks[0])
     assert record.model_sha256 == json.loads((study / "selection.json").read_text())["models"][0]["sha256"]
     assert not record.signed
@@ -427,7 +428,7 @@ def test_the_grades_of_the_cohort_are_compared_with_the_consensus_by_case_and_le
     ]
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     for remark in (
-        "do not estimate those in the cohort",
+        "do not estimate those of the whole cohort",
         f"In 2 cases, annotators began with the masks that are measured here, so Dice is higher than of drawn masks: "
         f"{cases[0]}, {cases[1]}.",
         f"Left out, not finished: {cases[2]}.",

@@ -338,7 +338,8 @@ def _agreement(arguments: argparse.Namespace) -> int:
               f"{time.seconds.count})")  # fmt: skip
     if not any((agreement.grades, agreement.masks, agreement.repeated_grades, agreement.repeated_masks)):
         print("No case has two signed readings yet.")
-    print_selection(study.folder)
+    for remark in agreement.remarks:
+        print(remark)
     if arguments.output is not None:
         from ..report.agreement_picture import save_agreement_picture
 

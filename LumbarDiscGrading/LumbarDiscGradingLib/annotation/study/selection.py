@@ -83,7 +83,7 @@ class Selection:
         of = f"{len(self.inputs)} cases of a cohort of {self.graded} graded scans"
         said = [f"{of}: {_IN_WORDS[self.rule]}{seed}{out}."]
         if not self.is_representative:
-            said.append("Agreement and accuracy in cases chosen so do not estimate those in the cohort.")
+            said.append("Agreement and accuracy in such cases do not estimate those of the whole cohort.")
         if self.prefilled:
             said.append("Masks began as the model's, so they agree more with it, and with each other, than drawn ones.")
         return tuple(said)
