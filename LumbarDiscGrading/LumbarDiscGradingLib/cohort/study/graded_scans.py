@@ -16,6 +16,8 @@ from ..scan import State
 from ..tables import COHORT_COLUMNS, COHORT_FILE, SCAN_COLUMNS, SCANS_FILE
 
 SEGMENTATION_ENDING, RESULT_ENDING = "_discs.seg.nrrd", "_result.json"
+GRADE_CELLS: dict[str, int | None] = {"": None, **{str(grade): grade for grade in GRADES}}
+FLAG_CELLS = {"true": True, "false": False}
 P_TOLERANCE = 1e-3
 """Probabilities in tables have four decimals."""
 
@@ -242,7 +244,7 @@ def _disc(row: Mapping[str, str]) -> CohortDisc:
     p_mild, p_moderate, p_serious = (_probability(row[f"p_{group.value}"]) for group in GROUPS)
     if abs(p_mild + p_moderate + p_serious - 1) > P_TOLERANCE:
         raise ValueError("the probabilities of the groups do not sum to 1")
-    grade = _one_of(row["pfirrmann"], {"": None, **{str(number): number for number in GRADES}}, "Pfirrmann grade")
+    grade = _one_of(row["pfirrmann"], GRADE_CELLS, "Pfirrmann grade")
     if row["group"] != (NOT_ASSESSABLE if grade is None else group_of_grade(grade).value):
         raise ValueError(f"the group {row['group'][:40]!r} and the grade {row['pfirrmann']!r} do not go together")
     x, y, z = _numbers(row["slice_center_lps_mm"], float, 3)
@@ -252,7 +254,7 @@ def _disc(row: Mapping[str, str]) -> CohortDisc:
         grade,
         _numbers(row["slice"], int, 1)[0],
         (x, y, z),
-        _one_of(row["confident"], {"true": True, "false": False}, "true or false"),
+        _one_of(row["confident"], FLAG_CELLS, "true or false"),
         tuple(number for number in _numbers(row["pfirrmann_set"], int) if group_of_grade(number)),
         row["warnings"],
     )

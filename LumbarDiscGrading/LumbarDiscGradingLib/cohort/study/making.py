@@ -13,12 +13,12 @@ from ...annotation.errors import NotSavedError, StudyError
 from ...annotation.exchange.deidentification import IdentifierMapping
 from ...annotation.exchange.importing import ImportReport, import_image
 from ...annotation.protocol import Protocol, Task
-from ...annotation.storage.durable_files import not_saved
+from ...annotation.storage.durable_files import make_folder, not_saved
 from ...annotation.study.selection import MOST_CASES, Rule, Selection
 from ...annotation.study.states import StudyStates
 from ...annotation.study.study import Study, require_unused
 from ...annotation.work.session import ReaderSession
-from ...atomic import building
+from ...atomic import building, replacing
 from ...imaging.volume import ImagingError, SagittalVolume
 from ...progress import ListProgress, unwatched
 from .case_choice import taken_scans
@@ -109,7 +109,7 @@ def study_from_cohort(
                 {case: scan.input_sha256 for case, scan in filling.scans.items()},
             )
             selection.write(partial)
-            _write_identities(identities, filling.table)
+            _write_identities(filling.table, identities.path)
     except OSError as error:
         raise not_saved(folder, error) from None
     return CohortStudyReport(selection, tuple(filling.left_out), tuple(filling.report.notes))
@@ -168,10 +168,11 @@ def _masks(scan: GradedScan, volume: SagittalVolume) -> NDArray[np.uint8]:
     return masks
 
 
-def _write_identities(final: IdentifierMapping, table: IdentifierMapping) -> None:
+def _write_identities(table: IdentifierMapping, path: Path) -> None:
+    make_folder(path.parent)
     try:
-        for row in table.rows:
-            final.add(row)
-    except StudyError:
-        final.path.unlink(missing_ok=True)
-        raise
+        with replacing(path) as temporary:
+            temporary.touch(0o600)
+            temporary.write_bytes(table.path.read_bytes())
+    except OSError as error:
+        raise not_saved(path, error) from None
