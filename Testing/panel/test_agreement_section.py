@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import random
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image
 from LumbarDiscGradingLib.annotation.agreement.agreement import ALL_LEVELS, require_agreement_sight, study_agreement
 from LumbarDiscGradingLib.annotation.errors import BlindedError
 from LumbarDiscGradingLib.annotation.protocol import Reader, Role
+from LumbarDiscGradingLib.annotation.study.selection import Rule, Selection
 from LumbarDiscGradingLib.annotation.study.study import Study
 from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.pfirrmann import LUMBAR_LEVELS
@@ -156,6 +158,17 @@ def test_the_tables_hold_the_numbers_of_the_library(desk, study):
     times = {(row[0], row[1]): row[2:] for row in cells(section.ui.timesTable)}
     assert times["anna", "masks"] == [str(CASES), "30 s (30 s, 30 s)"]
     assert times["carl", "grades"][0] == str(CASES + 1)
+
+
+def test_cases_that_do_not_stand_for_their_cohort_are_told_beside_each_pair(desk, study, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(study.folder, folder)
+    Selection(Rule.DOUBT, 0, 90, 0, False, (), {case: "a" * 64 for case in study.case_ids}).write(folder)
+    section = desk.show(Study.open(folder))
+    for text in ("Grades: carl and dora", "Masks: anna and bert"):
+        choose(desk, text)
+        assert section.ui.agreementPairComboBox.currentText == text
+        assert "do not estimate those of the whole cohort" in section.ui.agreementSummaryLabel.text
 
 
 def test_masks_and_repeats_are_chosen_from_the_list(desk, study):

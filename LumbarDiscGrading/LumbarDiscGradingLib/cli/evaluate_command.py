@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import UserError
 from .complaint import missing_extra
 from .grading.graders import make_grader
+from .progress import with_progress
 
 if TYPE_CHECKING:
     from ..dataset.labelled import LabelledCase, LabelledDataset
@@ -45,6 +46,19 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="CSV",
         help="discs.csv of earlier evaluations, each patient in one of them: puts their tables together without "
         "running a network, such as those of a cross-validation; pictures of patients are left out",
+    )
+    source.add_argument(
+        "--cohort",
+        type=Path,
+        metavar="FOLDER",
+        help="output folder of 'grade' for a cohort: its grades and masks against the consensus of --study, without "
+        "running a network",
+    )
+    parser.add_argument(
+        "--study", type=Path, metavar="STUDY", help="with --cohort: annotation study whose finished cases are compared"
+    )
+    parser.add_argument(
+        "--mapping", type=Path, metavar="FILE", help="with --cohort: mapping file (default: STUDY-mapping.csv)"
     )
     parser.add_argument("--split", choices=SPLIT_CHOICES, default="test", help="patients (default: test)")
     parser.add_argument(
@@ -156,22 +170,28 @@ def _cases_of(dataset: LabelledDataset, split: str) -> tuple[LabelledCase, ...]:
 
 
 def _evaluate(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    if arguments.predictions and (arguments.model or arguments.write_cards or arguments.degrade):
-        parser.error("--predictions runs no network: --model, --write-cards and --degrade do not go with it")
+    if not arguments.data and (arguments.model or arguments.write_cards or arguments.degrade):
+        parser.error(
+            "--predictions and --cohort run no network: --model, --write-cards and --degrade do not go with them"
+        )
+    if (arguments.cohort is None) != (arguments.study is None) or (arguments.mapping and not arguments.study):
+        parser.error("--cohort and --study go together, and --mapping with them")
     from ..evaluation.files import STORED_ROWS, Evaluation, read_stored
     from ..evaluation.pictures import PictureStore
     from ..evaluation.report import write_report
     from ..training.model_export import record_metrics
 
     measured = _own_models(arguments.model) if arguments.write_cards else []
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    if arguments.predictions:
+    if arguments.cohort:
+        evaluation, report = _against_consensus(arguments)
+    elif arguments.predictions:
         scores, models = read_stored(arguments.predictions)
         evaluation = Evaluation.of(scores, split=STORED_ROWS, models=models)
         report = write_report(evaluation, arguments.output)
     else:
         datasets = open_datasets(arguments.data)
         grader = make_grader(arguments.device, arguments.model)
+        arguments.output.mkdir(parents=True, exist_ok=True)
         with PictureStore() as pictures:
             evaluation = run_evaluation(grader, datasets, arguments.split, arguments.degrade, pictures)
             report = write_report(evaluation, arguments.output, pictures)
@@ -181,8 +201,24 @@ def _evaluate(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
         interval = metric["interval"]
         between = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
         print(f"{metric['data']}: {metric['name']} {metric['value']:.3f}{between}, n = {metric['n']}")
+    for remark in evaluation.remarks:
+        print(remark)
     print(f"Written to {arguments.output}: {report.name} and its tables")
     return 0
+
+
+def _against_consensus(arguments: argparse.Namespace) -> tuple[Evaluation, Path]:
+    from ..annotation.study.study import Study
+    from ..cohort.study.against_consensus import evaluate_against_consensus
+    from ..cohort.study.graded_scans import read_cohort
+    from ..evaluation.pictures import PictureStore
+    from ..evaluation.report import write_report
+
+    cohort, study = read_cohort(arguments.cohort), Study.open(arguments.study)
+    with PictureStore() as pictures:
+        progress = with_progress("Comparing")
+        evaluation = evaluate_against_consensus(cohort, study, pictures, arguments.mapping, progress)
+        return evaluation, write_report(evaluation, arguments.output, pictures)
 
 
 def _own_models(names: Sequence[str]) -> list[TrainedModel]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..annotation.errors import StudyError
 from ..pfirrmann import DISC_LABELS
+from .cohort_study import add_cohort_options, create_from_cohort, print_selection, require_cohort_for_its_options
 from .progress import with_progress
 from .rank_command import add_rank
 from .series_command import add_series_option
@@ -40,7 +41,9 @@ def _add_create(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "create",
         help="make a new study",
-        description="Make a study folder with its protocol (study.json).",
+        description="Make a study folder with its protocol (study.json). With --from-cohort its cases come from a "
+        "cohort that 'grade' made: de-identified as 'import' does it, without the model's grades, and with its masks "
+        "to start from only where the protocol allows it (--allow-prefill).",
         epilog="Example: study create spine --reader anna:annotator:3 --reader ben:reviewer:8 --reader carl:grader:5 "
         "--reader dora:grader:15 --reader emil:adjudicator:20",
     )
@@ -66,7 +69,8 @@ def _add_create(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--allow-prefill", action="store_true", help="annotators may start from a model's masks")
     parser.add_argument("--allow-active-learning", action="store_true", help="a model may order the unread cases")
     parser.add_argument("--graders-see-masks", action="store_true", help="show graders the finished masks")
-    parser.set_defaults(func=_create)
+    add_cohort_options(parser)
+    parser.set_defaults(func=lambda arguments: _create(arguments, parser))
 
 
 def _add_import(commands: argparse._SubParsersAction) -> None:
@@ -167,9 +171,12 @@ def _add_verify(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(func=_verify)
 
 
-def _create(arguments: argparse.Namespace) -> int:
+def _create(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     from ..annotation.study.study import Study
 
+    require_cohort_for_its_options(arguments, parser)
+    if arguments.from_cohort is not None:
+        return create_from_cohort(arguments, _protocol(arguments))
     study = Study.create(arguments.study, _protocol(arguments))
     print(f"{study.protocol.name}: made in {arguments.study} for {len(study.protocol.readers)} readers; import images.")
     return 0
@@ -274,6 +281,7 @@ def _status(arguments: argparse.Namespace) -> int:
     states = StudyStates(study)
     found = {(c, t): states.state(c, t) for c in study.case_ids for t in study.protocol.tasks}
     print(f"{study.protocol.name}: {len(study.case_ids)} cases, {len(study.protocol.readers)} readers")
+    print_selection(study.folder)
     for task in study.protocol.tasks:
         counts = Counter(state for (_, t), state in found.items() if t is task)
         print(f"  {task.value}: " + ", ".join(f"{counts[state]} {state.value}" for state in CaseState if counts[state]))
@@ -330,6 +338,8 @@ def _agreement(arguments: argparse.Namespace) -> int:
               f"{time.seconds.count})")  # fmt: skip
     if not any((agreement.grades, agreement.masks, agreement.repeated_grades, agreement.repeated_masks)):
         print("No case has two signed readings yet.")
+    for remark in agreement.remarks:
+        print(remark)
     if arguments.output is not None:
         from ..report.agreement_picture import save_agreement_picture
 

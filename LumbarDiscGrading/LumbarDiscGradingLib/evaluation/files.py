@@ -48,6 +48,8 @@ class Evaluation:
         What was done to the volumes first; empty for nothing.
     problems : tuple of str
         Patients in whom no disc was found, and why.
+    remarks : tuple of str
+        What whoever reads the figures must know, one sentence each.
     """
 
     scores: tuple[DiscScore, ...]
@@ -59,6 +61,7 @@ class Evaluation:
     split: str = ""
     degradation: str = ""
     problems: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -70,6 +73,7 @@ class Evaluation:
         data: Sequence[Mapping[str, Any]] = (),
         degradation: str = "",
         problems: Sequence[str] = (),
+        remarks: Sequence[str] = (),
     ) -> Evaluation:
         """Work out all figures.
 
@@ -97,6 +101,7 @@ class Evaluation:
             split,
             degradation,
             tuple(problems),
+            tuple(remarks),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -118,6 +123,7 @@ class Evaluation:
             "confusion": tables,
             "failures": [failure.row() for failure in self.failures],
             "problems": list(self.problems),
+            "remarks": list(self.remarks),
             "study": {**PAPER_FIGURES, "quartiles": PAPER_QUARTILES, "table 2": PAPER_TABLE_2},
         }
 

@@ -141,6 +141,8 @@ class _Page:
             rows.append(("Changed first", [e.degradation]))
         if e.problems:
             rows.append(("Not graded", list(e.problems)))
+        if e.remarks:
+            rows.append(("To know", list(e.remarks)))
         rows.append(("In brackets", ["95 % bootstrap interval by patient"]))
         items = "".join(
             f"<dt>{escape(name)}</dt><dd>{'<br>'.join(map(escape, lines))}</dd>" for name, lines in rows if lines

@@ -187,24 +187,64 @@ def score_case(grader: DiscGrader, case: LabelledCase, degrade: Degradation | No
     volume, mask = case.volume(), case.mask()
     if degrade is not None:
         volume, mask = degrade(volume, mask)
-    middle = None if mask is None else reference_mid_slice(mask)
     result, problem = _graded(grader, volume, None)
-    error_mm = None
-    if result is not None and middle is not None and volume.slice_count > 1:
-        error_mm = abs(result.slice_index - middle) * volume.spacing_mm[0]
+    error_mm = _slice_error_mm(result, mask, volume)
     drawn = np.zeros(0) if mask is None else slices_with_discs(mask)
     if drawn.size == 1 and volume.slice_count > 1 and (result is None or result.slice_index != drawn[0]):
         result, problem = _graded(grader, volume, int(drawn[0]))
+    return _compared(case, volume, mask, result, error_mm, problem, points_lie=degrade is None)
+
+
+def score_stored(
+    case: LabelledCase, volume: SagittalVolume, mask: NDArray[np.uint8] | None, result: GradingResult | None
+) -> ScoredCase:
+    """Compare a result that was made before with the reference of its case, without running a network.
+
+    Masks are compared on the graded slice alone; discs that the reference has on other slices only are compared by
+    their level.
+
+    Parameters
+    ----------
+    case : LabelledCase
+        Its files are not read.
+    volume : SagittalVolume
+    mask : ndarray of uint8, shape (slices, rows, columns), or None
+        Reference mask.
+    result : GradingResult or None
+        Of `volume`; None where no disc was found.
+    """
+    return _compared(case, volume, mask, result, _slice_error_mm(result, mask, volume))
+
+
+def _slice_error_mm(
+    result: GradingResult | None, mask: NDArray[np.uint8] | None, volume: SagittalVolume
+) -> float | None:
+    middle = None if mask is None else reference_mid_slice(mask)
+    if result is None or middle is None or volume.slice_count == 1:
+        return None
+    return abs(result.slice_index - middle) * volume.spacing_mm[0]
+
+
+def _compared(
+    case: LabelledCase,
+    volume: SagittalVolume,
+    mask: NDArray[np.uint8] | None,
+    result: GradingResult | None,
+    slice_error_mm: float | None,
+    problem: str = "",
+    points_lie: bool = True,
+) -> ScoredCase:
+    middle = None if mask is None else reference_mid_slice(mask)
     if result is not None:
         slice_index = result.slice_index
     else:
         slice_index = volume.middle_slice_index if middle is None else round(middle)
     reference = None if mask is None else mask[slice_index]
     scores = _scores_by_mask(case, reference, result, volume) if reference is not None else []
-    if reference is None and case.level_points and degrade is None:
+    if reference is None and case.level_points and points_lie:
         scores = _scores_by_point(case, result)
     scores += _scores_by_level(case, result, {score.level for score in scores})
-    of_patient: dict[str, Any] = {"split": case.split, "subject": case.subject, "slice_error_mm": error_mm}
+    of_patient: dict[str, Any] = {"split": case.split, "subject": case.subject, "slice_error_mm": slice_error_mm}
     scores = [replace(score, **of_patient, **_naming(scores, result)) for score in scores]
     return ScoredCase(case, volume, slice_index, reference, result, tuple(scores), problem)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 UNDECODABLE = re.compile("[\ud800-\udfff]")
 """What Python puts for a byte of a file name that is not UTF-8."""
+ESCAPED = re.compile("%([89A-F][0-9A-F])")
 
 
 def is_plain(name: str) -> bool:
@@ -20,6 +21,11 @@ def is_plain(name: str) -> bool:
 def printable(name: str) -> str:
     """Return a name with bytes that are not UTF-8 as ``%E4``; other names stay as they are."""
     return UNDECODABLE.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", name)
+
+
+def as_on_disk(name: str) -> str:
+    """Return what `printable` made printable as the file system has it."""
+    return ESCAPED.sub(lambda found: chr(0xDC00 + int(found[1], 16)), name)
 
 
 @contextmanager

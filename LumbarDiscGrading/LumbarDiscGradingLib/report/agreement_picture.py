@@ -31,6 +31,7 @@ RULE: Color = (214, 219, 224)
 
 _MARGIN, _HEADER, _TITLE, _CELL, _ROW = 48, 96, 74, 64, 52
 _AXIS_LEFT, _AXIS_WIDTH = 690, 460
+_REMARK = 32
 _BODY = 6 * _ROW + 120
 
 
@@ -39,13 +40,16 @@ def agreement_picture(agreement: StudyAgreement) -> Image.Image:
     pairs = sorted(agreement.pairs(), key=lambda pair: isinstance(pair[0], MaskAgreement))
     times = agreement.known_times()
     heights = [_TITLE + max(_BODY, _ROW * (len(pair) + 1) + 40) for pair in pairs]
-    height = _HEADER + sum(heights) + (64 + 34 * len(times) if times else 0) + _MARGIN
+    header = _HEADER + _REMARK * len(agreement.remarks)
+    height = header + sum(heights) + (64 + 34 * len(times) if times else 0) + _MARGIN
     canvas = Image.new("RGB", (WIDTH_PX, max(height, 220)), PAPER)
     title = shortened(f"Reader agreement: {agreement.study}", 34, WIDTH_PX - 2 * _MARGIN)
     draw_text(canvas, (_MARGIN, 62), title, 34, INK)
+    for row, remark in enumerate(agreement.remarks):
+        draw_text(canvas, (_MARGIN, _HEADER + _REMARK * row), shortened(remark, 22, WIDTH_PX - 2 * _MARGIN), 22, INK)
     if not pairs:
-        draw_text(canvas, (_MARGIN, 130), "No case has two signed readings yet.", 24, QUIET)
-    top = _HEADER
+        draw_text(canvas, (_MARGIN, header + 34), "No case has two signed readings yet.", 24, QUIET)
+    top = header
     for pair, pair_height in zip(pairs, heights, strict=True):
         ImageDraw.Draw(canvas).line((_MARGIN, top, WIDTH_PX - _MARGIN, top), fill=RULE, width=2)
         every = pair[0]

@@ -18,6 +18,7 @@ from ..disc_grading import NOT_ASSESSABLE
 from ..errors import BlindedError
 from ..log.comparison import Overlap
 from ..protocol import READING_ROLE, Role, Task
+from ..study.selection import selection_of
 from ..study.states import SignedReading, StudyStates
 from ..study.study import Study
 
@@ -174,6 +175,8 @@ class StudyAgreement:
         Of two readers, before any adjudication; all levels together first.
     repeated_grades, repeated_masks : tuple
         Of a reader with the own first reading.
+    remarks : tuple of str
+        How the cases were chosen from a cohort, and what that means for these figures; empty for other studies.
     """
 
     study: str
@@ -182,6 +185,7 @@ class StudyAgreement:
     masks: tuple[MaskAgreement, ...]
     repeated_masks: tuple[MaskAgreement, ...]
     times: tuple[ReadingTime, ...]
+    remarks: tuple[str, ...] = ()
 
     def pairs(self) -> list[Pair]:
         """Return the pairs of readings of which anything was compared: grades, masks, then repeats."""
@@ -248,6 +252,7 @@ def study_agreement(
                 for a, b in _repeats(study, case, task):
                     repeated_masks.add(a, b, states.overlaps(case, a, b))
     levels = study.protocol.levels
+    selection = selection_of(study.folder)
 
     def of_grades(pairs: _Pairs[GradePair]) -> tuple[GradeAgreement, ...]:
         return tuple(_grade_agreement(*found, resamples, seed) for found in pairs.by_level(levels))
@@ -262,6 +267,7 @@ def study_agreement(
         of_masks(masks),
         of_masks(repeated_masks),
         _times(study),
+        selection.sentences() if selection else (),
     )
 
 

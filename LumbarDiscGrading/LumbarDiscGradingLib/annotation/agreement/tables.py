@@ -31,7 +31,8 @@ def write_agreement_tables(agreement: StudyAgreement, folder: Path) -> tuple[Pat
     Returns
     -------
     tuple of Path
-        ``grade_agreement.csv``, ``grade_confusion.csv``, ``mask_agreement.csv``, ``reading_times.csv``.
+        ``grade_agreement.csv``, ``grade_confusion.csv``, ``mask_agreement.csv``, ``reading_times.csv``, and
+        ``remarks.csv`` where there are any.
     """
     make_folder(folder)
     tables = {
@@ -40,6 +41,8 @@ def write_agreement_tables(agreement: StudyAgreement, folder: Path) -> tuple[Pat
         "mask_agreement.csv": csv_bytes(_MASK_COLUMNS, _mask_rows(agreement)),
         "reading_times.csv": csv_bytes(_TIME_COLUMNS, _time_rows(agreement)),
     }
+    if agreement.remarks:
+        tables["remarks.csv"] = csv_bytes(("remark",), ([remark] for remark in agreement.remarks))
     for name, content in tables.items():
         write_durable(folder / name, content)
     return tuple(folder / name for name in tables)

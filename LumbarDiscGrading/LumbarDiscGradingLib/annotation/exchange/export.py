@@ -21,6 +21,7 @@ from ..storage.documents import read_document, write_document
 from ..storage.durable_files import make_folder, not_saved, read_limited, write_durable
 from ..study.cases import CASE_NAME, LARGEST_IMAGE_BYTES, SURROUNDINGS_NAME
 from ..study.reference import ReferenceCase, reference_case
+from ..study.selection import Selection, selection_of
 from ..study.states import StudyStates
 from ..study.study import LARGEST_READING_BYTES, STUDY_NAME, Study
 from .deidentification import IdentifierMapping
@@ -96,6 +97,8 @@ def export_study(
         raise StudyError("No case is finished yet, so there is nothing to export; see 'study status'.")
     splits = split_cases(study, finished, proportions, seed)
     table = IdentifierMapping(mapping, study.folder) if mapping else IdentifierMapping.beside(study.folder)
+    selection = selection_of(study.folder)
+    selection = selection and selection.of_cases(finished)
     counts = {"masks": 0, "grades": 0}
 
     def references() -> Iterator[ReferenceCase]:
@@ -118,10 +121,10 @@ def export_study(
                     attribution=attribution,
                     provenance={"exported_from": "annotation study", "splits": "seeded", "seed": seed},
                 )
-                _write_readings(study, partial / READINGS_FOLDER, finished)
+                _write_readings(study, partial / READINGS_FOLDER, finished, selection)
             else:
                 (write_nnunet if layout is Layout.NNUNET else write_monai)(partial, content)
-            text = card(study.protocol, layout.value, splits, counts, licence, attribution)
+            text = card(study.protocol, layout.value, splits, counts, licence, attribution, selection)
             write_durable(partial / "README.md", text.encode("utf-8"))
             problems = identity_problems(partial, table.identifiers())
             if problems:
@@ -158,15 +161,13 @@ def split_cases(
 
 def _case_to_write(reference: ReferenceCase) -> CaseToWrite:
     case, masks = reference.case, reference.masks
-    around = case.surroundings() if masks is not None else None
-    labels = masks if around is None else np.where(masks == 0, around, masks).astype(np.uint8)
     there = set() if masks is None else {LEVELS_BY_LABEL[v] for v in np.unique(masks).tolist() if v}
     missing = [level for level in reference.grades if masks is not None and level not in there]
     notes = (f"Graded but without a mask: {', '.join(missing)}.",) if missing else ()
     return CaseToWrite(
         case.id,
         case.volume(),
-        labels,
+        reference.labels(),
         reference.grades,
         reference.readings,
         case.kind,
@@ -176,11 +177,13 @@ def _case_to_write(reference: ReferenceCase) -> CaseToWrite:
     )
 
 
-def _write_readings(study: Study, folder: Path, cases: Sequence[str]) -> None:
+def _write_readings(study: Study, folder: Path, cases: Sequence[str], selection: Selection | None) -> None:
     """Copy what readers signed and decided, as files and events, so that the study can be made again from it."""
     kept = set(cases)
     make_folder(folder / "cases")
     write_document(folder / STUDY_NAME, "study", study.protocol.to_json())
+    if selection is not None:
+        selection.write(folder)
     for case in cases:
         document = read_document(study.case(case).folder / CASE_NAME, "case")
         write_document(folder / "cases" / f"{case}.json", "case", document)

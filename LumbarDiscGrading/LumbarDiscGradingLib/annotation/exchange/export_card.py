@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ... import __version__
 from ..protocol import READING_ROLE, Protocol
+from ..study.selection import Selection
 
 
 def card(
@@ -15,6 +16,7 @@ def card(
     counts: Mapping[str, int],
     licence: str,
     attribution: str,
+    selection: Selection | None,
 ) -> str:
     """Return the text of ``README.md``."""
     lines = [
@@ -33,6 +35,7 @@ def card(
         years = ", ".join(f"{reader.id} ({reader.years_of_experience:g} years)" for reader in readers)
         each = "two readers" if protocol.readings_of(task) == 2 else "one reader"
         lines.append(f"- {task.value.capitalize()} read by {years}; each case by {each}.")
+    lines += [f"- {sentence}" for sentence in selection.sentences()] if selection else []
     lines += [
         f"- Masks {'peer-reviewed before they counted' if protocol.peer_review else 'not peer-reviewed'}"
         f"{'; pre-filled by a model where the event log says so' if protocol.model_prefill else ''}.",

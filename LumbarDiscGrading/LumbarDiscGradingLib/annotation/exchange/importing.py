@@ -103,7 +103,7 @@ def import_sources(
             read = read_volume(source.path, pixel_size_mm if source.kind == "picture" else None, series, source.study)
             source = _with_segmentation(source, read, report)
             came_along |= bool(source.labels or source.grades)
-            case = _import_image(study, source, read, table, known, report)
+            case = import_image(study, source, read, table, known, report)
             if reader is not None:
                 report.readings += _import_readings(study, case, source, reader, report)
         except (ImagingError, DatasetError) as error:
@@ -113,16 +113,34 @@ def import_sources(
     return report
 
 
-def _import_image(
+def import_image(
     study: Study,
     source: ImportSource,
     read: SagittalVolume,
     table: IdentifierMapping,
     known: dict[str, str],
     report: ImportReport,
+    case_id: str | None = None,
 ) -> StudyCase:
-    """Add an image, or return the case that has the same voxels."""
-    volume = replace(read, voxels=_storable(read.voxels), notes=())
+    """Add an image de-identified, or return the case that has the same voxels.
+
+    Parameters
+    ----------
+    read : SagittalVolume
+        The image as `read_volume` gives it.
+    known : dict of str to str
+        Case by hash of its voxels; a new one is added.
+    report : ImportReport
+        Takes the case, as new or as duplicate, and what is to be said of it.
+    case_id : str, optional
+        By default the next free number.
+
+    Raises
+    ------
+    NotSavedError
+        If nothing can be written.
+    """
+    volume = replace(read, voxels=storable(read.voxels), notes=())
     content = content_sha256(volume)
     if content in known:
         case = study.case(known[content])
@@ -136,6 +154,7 @@ def _import_image(
         patient=table.patient_of(source.source_patient),
         acquisition=source.acquisitions.get(next(iter(read.source.dicom_files), source.path), {}),
         source_kind=source.kind,
+        case_id=case_id,
         surroundings=_surroundings(source, volume),
     )
     table.add(MappingRow(case.id, case.patient, source.source_patient, str(source.path)))
@@ -181,7 +200,7 @@ def _labels_on(path: Path, shape: tuple[int, ...], index_to_lps: NDArray[np.floa
     return SagittalVolume.from_stored(read_labels(path, shape, index_to_lps, whose), index_to_lps).voxels
 
 
-def _storable(voxels: NDArray) -> NDArray:
+def storable(voxels: NDArray) -> NDArray:
     """Return voxels as integers where that loses nothing, else as 32-bit floats."""
     if voxels.dtype.kind in "iu" and voxels.dtype.itemsize <= 4:
         return voxels

@@ -20,6 +20,7 @@ from ..storage.documents import read_document
 from ..storage.durable_files import append_line, make_folder, read_limited, write_durable
 from ..storage.nrrd_files import parse_nrrd
 from ..study.cases import LARGEST_IMAGE_BYTES, StudyCase
+from ..study.selection import selection_of
 from ..study.study import LARGEST_READING_BYTES, STUDY_NAME, Study
 from .export_check import MANIFEST_NAME, READINGS_FOLDER, verify_export
 from .importing import ImportReport
@@ -68,6 +69,11 @@ def import_export(study: Study, folder: Path, progress: ListProgress = unwatched
         raise StudyError(str(error)) from None
     except FileNotFoundError as error:
         raise StudyError(f"{error.filename} is missing from the export; export the study again.") from None
+    if selection := selection_of(readings):
+        if {case.patient for case in dataset.cases} >= set(study.case_ids):
+            selection.write(study.folder)
+        else:  # of some cases only
+            report.notes += selection.sentences()
     for reader in readers:
         report.readings += _import_reader(study, readings / "readers" / reader, reader, cases, report)
     study.refresh()

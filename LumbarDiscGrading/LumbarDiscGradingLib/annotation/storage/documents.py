@@ -18,7 +18,7 @@ LARGEST_DOCUMENT_BYTES = 4 << 20
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 """Takes a document of one version and returns it as the next version has it."""
 
-VERSIONS = {"study": 1, "case": 1, "grades": 1, "event": 1, "export": 1, "ranking": 1}
+VERSIONS = {"study": 1, "case": 1, "grades": 1, "event": 1, "export": 1, "ranking": 1, "selection": 1}
 """Current version of each kind of document."""
 
 MIGRATIONS: dict[str, dict[int, Migration]] = {kind: {} for kind in VERSIONS}

@@ -25,6 +25,13 @@ class ReferenceCase:
     grades: dict[str, int]
     readings: tuple[Reading, ...]
 
+    def labels(self) -> NDArray[np.uint8] | None:
+        """Return the masks with the vertebrae and the canal that came with the image, None where there are no masks."""
+        around = self.case.surroundings() if self.masks is not None else None
+        if self.masks is None or around is None:
+            return self.masks
+        return np.where(self.masks == 0, around, self.masks).astype(np.uint8)
+
 
 def consensus_grades(states: StudyStates, case_id: str) -> dict[str, int]:
     """Return the reference Pfirrmann grade by level; discs that could not be assessed or settled are left out.

@@ -65,8 +65,7 @@ class Study:
             If the folder holds something, the protocol is not valid, or nothing can be written there.
         """
         folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise StudyError(f"{folder} exists already and is not empty; choose another folder for the study.")
+        require_unused(folder)
         make_folder(folder)
         for name in (CASES_FOLDER, READERS_FOLDER):
             make_folder(folder / name)
@@ -205,6 +204,12 @@ class Study:
         if not is_case_name(case_id):
             raise StudyError(f"{case_id[:64]!r} cannot name a case; use letters, digits, - and _ only.")
         return self.folder / READERS_FOLDER / self.protocol.reader(reader).id / "cases" / case_id
+
+
+def require_unused(folder: Path) -> None:
+    """Raise `StudyError` unless a folder for a new study is not there yet, or empty."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StudyError(f"{folder} exists already and is not empty; choose another folder for the study.")
 
 
 def _case_names(folder: Path) -> tuple[str, ...]:

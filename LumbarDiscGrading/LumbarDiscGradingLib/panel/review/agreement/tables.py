@@ -38,6 +38,7 @@ def show_pair(ui: Any, pair: Pair, agreement: StudyAgreement) -> None:
         ui.agreementSummaryLabel.text = _mask_summary(masks[0])
         titles = (_("Level"), _("Discs"), _("Dice (quartiles)"), _("Distance mm"))
         rows = [_mask_row(found) for found in masks]
+    ui.agreementSummaryLabel.text = "\n".join((ui.agreementSummaryLabel.text, *agreement.remarks))
     _fill(ui.agreementTable, titles, rows)
     tips = _grade_tips(grades) if grades else [_("Average symmetric surface distance: median and quartiles.")]
     for row in range(len(rows)):
