@@ -332,7 +332,7 @@ def _with_mask(result: GradingResult, disc: DiscGrade, correction: MaskEdited) -
     labels[labels == disc.label_value] = 0
     labels[correction.mask] = disc.label_value
     kept = tuple(change for change in disc.changes if change.startswith(("level", ADDED_MARK)))
-    graded = replace(correction.disc, changes=(*kept, "mask edited by reader, graded again"))
+    graded = replace(correction.disc.within(result.slice_index), changes=(*kept, "mask edited by reader, graded again"))
     return _with_disc(replace(result, label_slice=labels), graded)
 
 
@@ -346,7 +346,7 @@ def _with_added(result: GradingResult, correction: DiscAdded) -> GradingResult:
     labels[correction.mask] = DISC_LABELS[level]
     found_on = correction.found_on_slice
     how = "mask drawn by reader" if found_on is None else f"found on slice {result.volume.stored_slice_index(found_on)}"
-    added = replace(correction.disc, changes=(f"{ADDED_MARK}, {how}",))
+    added = replace(correction.disc.within(result.slice_index), changes=(f"{ADDED_MARK}, {how}",))
     discs = sorted((*result.discs, added), key=lambda disc: list(DISC_LABELS).index(disc.level))
     return _renumbered(replace(result, discs=tuple(discs), label_slice=labels))
 

@@ -51,6 +51,11 @@ class SliceSegmentation:
         """Return the expected area of a tissue in mm2."""
         return float(self.probabilities[tissue].sum()) * self.grid.pixel_size_mm**2
 
+    def covers(self, slice_shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """Return which pixels of the slice lie on the canvas, shape (rows, columns)."""
+        everywhere = np.ones(self.grid.shape, dtype=np.float32)
+        return self.grid.sample_back(everywhere, slice_shape, self.spacing_mm, nearest=True) > 0
+
     def on_slice(
         self, slice_shape: tuple[int, int]
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32] | None]:
@@ -131,17 +136,40 @@ class Segmenter:
         rotation_degrees : float
             How far the canvas is turned so that the spine stands upright on it.
         """
+        spacing = (volume.spacing_mm[1] * scale, volume.spacing_mm[2] * scale)
+        grid = Grid.fitting(volume.voxels.shape[1:], spacing, self.pixel_size_mm, rotation_degrees)
+        return self._segment(volume, [(index, grid) for index in slice_indices], spacing, sees_levels=True)
+
+    def segment_parts(self, volume: SagittalVolume, parts: Sequence[tuple[int, Grid]]) -> list[SliceSegmentation]:
+        """Segment parts of slices in one batch, without looking for the levels.
+
+        Parameters
+        ----------
+        volume : SagittalVolume
+        parts : sequence of (int, Grid)
+            Canonical index of the slice, and the grid on it; all grids are of one shape.
+        """
+        return self._segment(volume, parts, (volume.spacing_mm[1], volume.spacing_mm[2]), sees_levels=False)
+
+    def _segment(
+        self,
+        volume: SagittalVolume,
+        grids: Sequence[tuple[int, Grid]],
+        spacing: tuple[float, float],
+        sees_levels: bool,
+    ) -> list[SliceSegmentation]:
+        """Segment grids of one shape, each on a slice, in one batch; levels are looked for on one and the same grid."""
         import torch
 
-        spacing = (volume.spacing_mm[1] * scale, volume.spacing_mm[2] * scale)
-        shape = volume.voxels.shape[1:]
-        grid = Grid.fitting(shape, spacing, self.pixel_size_mm, rotation_degrees)
-        images = np.stack([grid.sample(normalized_slice(volume.voxels[i]), spacing) for i in slice_indices])
+        windowed = {index: normalized_slice(volume.voxels[index]) for index, _ in grids}
+        images = np.stack([grid.sample(windowed[index], spacing) for index, grid in grids])
         batch = torch.from_numpy(images)[:, None].to(self.device)
         with torch.inference_mode(), reduced_precision(self.device):
             logits = self.network(batch.contiguous(memory_format=torch.channels_last)).float()
             maps_on_device = self.tissue_maps(logits)
-            sights = self._sights(batch, maps_on_device, grid)
+            sights: Sequence[LevelSight | None] = [None] * len(grids)
+            if sees_levels:
+                sights = self._sights(batch, maps_on_device, grids[0][1])
             maps = maps_on_device.cpu().numpy()
         tissues = len(Tissue)
         return [
@@ -153,7 +181,7 @@ class Segmenter:
                 maps[i, tissues] if maps.shape[1] > tissues else None,
                 sights[i],
             )
-            for i, index in enumerate(slice_indices)
+            for i, (index, grid) in enumerate(grids)
         ]
 
     def _sights(self, images: torch.Tensor, maps: torch.Tensor, grid: Grid) -> Sequence[LevelSight | None]:

@@ -50,7 +50,7 @@ class OnImage:
         shown = ShownSlice.of(case.volumeNode, result.volume)
         self.names.show(name_marks(result, drawn, drawing) if visible else (), shown, chosen)
         text = _("Graded on slice {slice}: click here to go back.").format(slice=result.stored_slice_index)
-        self.note.show("" if viewed in (None, result.slice_index) else text, case.volumeNode, READING_VIEW)
+        self.note.show("" if viewed is None or viewed in result.slices else text, case.volumeNode, READING_VIEW)
 
     def clear(self) -> None:
         """Take everything away."""

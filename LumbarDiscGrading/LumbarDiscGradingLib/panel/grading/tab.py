@@ -173,7 +173,7 @@ class GradingPanel(VTKObservationMixin):
         if self.run.running or not case.is_alive():
             return False
         masks = {level: case.drawn_mask(level) for level in levels}
-        return self._grade_masks(case, masks, MaskEdited)
+        return self._grade_masks(case, masks, {level: case.drawn_slice(level) for level in levels}, MaskEdited)
 
     def find(self, level: str) -> None:
         """Look again for a level that was not found, and take what is seen best for that disc."""
@@ -201,9 +201,10 @@ class GradingPanel(VTKObservationMixin):
 
     def _add_drawn(self, case: GradedCase, level: str, segment_id: str) -> bool:
         """Grade a missing disc that was drawn; what cannot be graded now stays drawn and is offered."""
-        return self._grade_masks(case, {level: case.foreign_mask(segment_id)}, DiscAdded)
+        slices = {level: case.foreign_slice(segment_id)}
+        return self._grade_masks(case, {level: case.foreign_mask(segment_id)}, slices, DiscAdded)
 
-    def _grade_masks(self, case: GradedCase, masks: dict[str, Any], correction: Any) -> bool:
+    def _grade_masks(self, case: GradedCase, masks: dict[str, Any], slices: dict[str, int], correction: Any) -> bool:
         """Grade masks and correct the case by them; return whether that has begun."""
         empty = [level for level, mask in masks.items() if not mask.any()]
         if empty:
@@ -227,7 +228,7 @@ class GradingPanel(VTKObservationMixin):
             if self.case is case:
                 self._show_case(case)
 
-        self.jobs.grade_masks(case, masks, done)
+        self.jobs.grade_masks(case, masks, slices, done)
         self._drawn = case
         return True
 
@@ -261,7 +262,9 @@ class GradingPanel(VTKObservationMixin):
         if case is None or not case.is_alive() or self.run.running or self.correct.finish_first():
             return
         offered = case.offered_discs()
-        self._grade_masks(case, {level: case.foreign_mask(name) for level, name in offered.items()}, DiscAdded)
+        masks = {level: case.foreign_mask(name) for level, name in offered.items()}
+        slices = {level: case.foreign_slice(name) for level, name in offered.items()}
+        self._grade_masks(case, masks, slices, DiscAdded)
 
     def compute_evidence(self, case: GradedCase) -> bool:
         """Compute in the background where the network looked; return whether that has begun."""
