@@ -51,11 +51,6 @@ class SliceSegmentation:
         """Return the expected area of a tissue in mm2."""
         return float(self.probabilities[tissue].sum()) * self.grid.pixel_size_mm**2
 
-    def covers(self, slice_shape: tuple[int, int]) -> NDArray[np.bool_]:
-        """Return which pixels of the slice lie on the canvas, shape (rows, columns)."""
-        everywhere = np.ones(self.grid.shape, dtype=np.float32)
-        return self.grid.sample_back(everywhere, slice_shape, self.spacing_mm, nearest=True) > 0
-
     def on_slice(
         self, slice_shape: tuple[int, int]
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32] | None]:
@@ -183,6 +178,17 @@ class Segmenter:
             )
             for i, (index, grid) in enumerate(grids)
         ]
+
+    def sight_of(self, picture: NDArray[np.float32], segmentation: SliceSegmentation) -> LevelSight | None:
+        """Return where the levels are seen on a picture whose segmentation is known; both are on one canvas."""
+        import torch
+
+        if self.locator is None or segmentation.lumbosacral is None:
+            return None
+        maps = np.concatenate([segmentation.probabilities, segmentation.lumbosacral[None]])
+        with torch.inference_mode(), reduced_precision(self.device):
+            image, tensor = (torch.from_numpy(values)[None].to(self.device) for values in (picture[None], maps))
+            return self._sights(image, tensor, segmentation.grid)[0]
 
     def _sights(self, images: torch.Tensor, maps: torch.Tensor, grid: Grid) -> Sequence[LevelSight | None]:
         """Return where the levels are seen on each image of a batch."""

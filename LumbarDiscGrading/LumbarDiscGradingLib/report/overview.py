@@ -14,7 +14,6 @@ from PIL import Image, ImageDraw
 from ..atomic import replacing
 from ..grading.missing_places import is_in_image, missing_places
 from ..grading.result import DiscGrade, GradingResult
-from ..grading.spine.of_result import curved_picture
 from ..pfirrmann import GROUPS, ROMAN_GRADES
 from ..research_use import RESEARCH_USE
 from .display_window import display_window
@@ -116,6 +115,8 @@ class _View(SliceView):
         return cls(*box, size, px_per_mm)
 
     def grey_picture(self, result: GradingResult) -> Image.Image:
+        from ..grading.spine.of_result import curved_picture  # loads SimpleITK, which an open panel need not wait for
+
         low, high = display_window(result)
         plane = resized(self.crop(curved_picture(result)), self.size)
         grey = compress_highlights(np.maximum((plane - low) / (high - low), 0)) * 255

@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 
 from ...imaging.canvas import Grid
 from ...imaging.volume import SagittalVolume
-from ...pfirrmann import Tissue
 from ..segmenter import Segmenter, SliceSegmentation
+from .canvas_parts import CanvasParts
 
 LOOK_STEP_MM = 5.0
 """A lumbar canal is about 20 mm wide: slices so far apart resolve its middle (on 176 discs of patients within 2.5 mm in
 99 of 100; at half the network's resolution, which would be cheaper, the canal is not found well enough)."""
-BESIDE_SPINE_MM = 20.0
-"""What is looked at reaches so far in front of and behind the discs and the canal of the first slice."""
 OPEN_LENGTH_MM = 10.0
 """Where the outermost slice shows most of the canal over this length, the canal goes on beyond it."""
 LEAST_DEPTH_MM = 4.0
@@ -54,7 +52,7 @@ def find_curve(
     segmenter: Segmenter,
     first: SliceSegmentation,
     before_batch: Callable[[], None] = lambda: None,
-) -> tuple[SpineCurve, dict[int, SliceSegmentation]] | None:
+) -> tuple[SpineCurve, CanvasParts] | None:
     """Follow the canal through the slices of a volume.
 
     On the slices about 5 mm beside the first, the part around the spine is segmented as one batch, and on further ones
@@ -72,19 +70,17 @@ def find_curve(
 
     Returns
     -------
-    tuple of SpineCurve and dict, or None
-        The curve, and what was segmented on the way by slice index; None where the first slice shows no canal.
+    tuple of SpineCurve and CanvasParts, or None
+        The curve, and what was segmented on the way; None where the first slice shows no canal.
     """
-    seen = {first.slice_index: first}
+    seen = CanvasParts.of(first)
     step = max(1, round(LOOK_STEP_MM / volume.spacing_mm[0]))
-    columns = spine_columns(first)
-    if columns is None:
+    if seen.columns(first.slice_index) is None:
         return None
-    part = first.grid.part((0, columns[0]), (first.grid.shape[0], columns[1]))
-    further = [first.slice_index - step, first.slice_index + step]
-    while further := [index for index in further if 0 <= index < volume.slice_count]:
+    further = [(first.slice_index, -step), (first.slice_index, step)]
+    while further := [(index, side) for index, side in further if 0 <= index + side < volume.slice_count]:
         before_batch()
-        seen.update(zip(further, segmenter.segment_parts(volume, [(i, part) for i in further]), strict=True))
+        _look_beside(volume, segmenter, seen, further)
         further = _further(seen, step)
     depth = _depths(seen)
     greatest = depth.max(axis=0)
@@ -92,46 +88,48 @@ def find_curve(
     if not known.any():
         return None
     weights = np.clip(depth - BASE_SHARE * greatest, 0.0, None)
-    offsets = (np.array(sorted(seen)) - volume.middle_slice_index) * volume.spacing_mm[0]
+    offsets = (np.array(seen.indices) - volume.middle_slice_index) * volume.spacing_mm[0]
     rows = np.arange(first.grid.shape[0])
     across = np.interp(rows, rows[known], (offsets @ weights)[known] / weights.sum(axis=0)[known])
     return SpineCurve(first.grid, across), seen
 
 
-def spine_columns(segmentation: SliceSegmentation) -> tuple[int, int] | None:
-    """Return first column and width, on the canvas, of the part around canal and discs; None where there is no canal.
+def _look_beside(
+    volume: SagittalVolume, segmenter: Segmenter, seen: CanvasParts, further: list[tuple[int, int]]
+) -> None:
+    """Segment slices, each where its neighbour shows the spine, in one batch where the parts are of one size."""
+    rows = seen.grid.shape[0]
+    columns = [seen.columns(index) or (0, seen.grid.shape[1]) for index, _ in further]
+    width = max(size for _, size in columns)
+    corners = [(0, first - (width - size) // 2) for first, size in columns]
+    parts = [
+        (index + side, seen.grid.part(corner, (rows, width)))
+        for (index, side), corner in zip(further, corners, strict=True)
+    ]
+    for corner, segmentation in zip(corners, segmenter.segment_parts(volume, parts), strict=True):
+        seen.parts[segmentation.slice_index] = corner, segmentation
 
-    The width is a multiple of 16 pixels, as the network needs it.
-    """
-    maps, size = segmentation.probabilities, segmentation.grid.pixel_size_mm
-    if not (maps[Tissue.CANAL] > 0.5).any():
-        return None
-    shown = (maps[Tissue.CANAL] > 0.5) | (maps[Tissue.DISC] > 0.5)
-    by_column = np.flatnonzero(shown.sum(axis=0) * size >= LEAST_DEPTH_MM)
-    if not len(by_column):
-        return None
-    first, last = by_column[0] - BESIDE_SPINE_MM / size, by_column[-1] + BESIDE_SPINE_MM / size
-    width = int(16 * np.ceil((last - first) / 16))
-    return round((first + last - width) / 2), width
 
-
-def _depths(seen: dict[int, SliceSegmentation]) -> NDArray[np.float64]:
+def _depths(seen: CanvasParts) -> NDArray[np.float64]:
     """Return the canal's depth in mm, shape (slices, rows of the canvas), smoothed along the spine."""
-    size = next(iter(seen.values())).grid.pixel_size_mm
-    depth = np.stack([seen[i].probabilities[Tissue.CANAL].sum(axis=1) for i in sorted(seen)]).astype(float) * size
+    size, depth = seen.grid.pixel_size_mm, seen.canal_depths()
     half = round(3 * SMOOTHING_MM / size)
     kernel = np.exp(-0.5 * (np.arange(-half, half + 1) * size / SMOOTHING_MM) ** 2)
     kernel /= kernel.sum()
     return np.stack([np.convolve(row, kernel, mode="full")[half : half + len(row)] for row in depth])
 
 
-def _further(seen: dict[int, SliceSegmentation], step: int) -> list[int]:
-    """Return the slices to look at next: beyond an outermost one that shows the canal better than those inside."""
-    depth, size = _depths(seen), next(iter(seen.values())).grid.pixel_size_mm
+def _further(seen: CanvasParts, step: int) -> list[tuple[int, int]]:
+    """Return, with the way on, the outermost slices that show the canal better over a length than those inside."""
+    depth = _depths(seen)
     best = depth.argmax(axis=0)
     known = depth.max(axis=0) >= LEAST_DEPTH_MM
-    beyond = {0: min(seen) - step, len(depth) - 1: max(seen) + step}
-    return [index for outermost, index in beyond.items() if (known & (best == outermost)).sum() * size > OPEN_LENGTH_MM]
+    ends = ((0, seen.indices[0], -step), (len(depth) - 1, seen.indices[-1], step))
+    return [
+        (index, side)
+        for place, index, side in ends
+        if (known & (best == place)).sum() * seen.grid.pixel_size_mm > OPEN_LENGTH_MM
+    ]
 
 
 def shared_slices(across_mm: Sequence[float], volume: SagittalVolume, first: int) -> list[int]:

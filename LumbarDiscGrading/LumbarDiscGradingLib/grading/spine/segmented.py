@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ...imaging.canvas import Grid
+from ...imaging.canvas import Grid, normalized_slice
 from ...imaging.stated_geometry import TYPICAL_FIELD_OF_VIEW_MM
 from ...imaging.volume import ImagingError, SagittalVolume
 from ...pfirrmann import Tissue
 from ..discs import DiscRegion, SpineRegions, find_regions
 from ..segmenter import Segmenter, SliceSegmentation
-from .curve import SpineCurve, find_curve, shared_slices, spine_columns
+from .canvas_parts import CanvasParts
+from .curve import SpineCurve, find_curve, shared_slices
 from .zones import DiscZones
 
 UPRIGHT_DEGREES = 15.0
@@ -31,6 +32,8 @@ LEAST_CANAL_MM2 = 300.0
 """Less canal than this on the best slice (10 mm by 30 mm) is no lumbar canal."""
 SEARCH_STEP_MM = 8.0
 """A lumbar canal is about 20 mm wide: slices so far apart cannot miss it."""
+MOST_ROUNDS = 2
+"""Discs that are seen once their neighbours are taken from their own slices get theirs in the second round."""
 DISC_MARGIN_MM = 55.0
 """Above and below the centre of a disc: the disc and both vertebrae beside it."""
 
@@ -42,7 +45,7 @@ class SegmentedSpine:
     Attributes
     ----------
     segmentation : SliceSegmentation
-        Of the first slice looked at, as a whole; it tells where the levels are seen.
+        Of the curved picture, on the canvas of the first slice looked at, whose index it has.
     regions : SpineRegions
         On the curved picture (`zones.DiscZones.picture`), which is one slice where the spine is straight.
     tissues : ndarray of uint8, shape (rows, columns)
@@ -165,102 +168,64 @@ def _along_curve(
     volume: SagittalVolume,
     first: SegmentedSpine,
     curve: SpineCurve,
-    seen: dict[int, SliceSegmentation],
+    seen: CanvasParts,
     before_batch: Callable[[], None],
 ) -> SegmentedSpine:
     """Find the discs along the curve, choose the slice of each, and lay the parts of these slices into one picture."""
-    shape, spacing = volume.voxels.shape[1:], first.spacing_mm
-    pictures = _Pictures(shape, first.segmentation, seen)
-    discs = pictures.discs(_nearest_seen(curve, volume, pictures, sorted(seen)), spacing)
-    if not discs:
-        return first
-    wanted = [curve.across_at(disc.center_mm) for disc in discs]
-    slices = shared_slices(wanted, volume, first.segmentation.slice_index)
-    zones = DiscZones.of_discs([(disc.axis, index) for disc, index in zip(discs, slices, strict=True)])
-    unseen = sorted({index for index in slices if index not in seen})
-    for index in unseen:
-        before_batch()
-        of_slice = [disc for disc, its in zip(discs, slices, strict=True) if its == index]
-        part = _part_around(first.segmentation, of_slice)
-        pictures.add(segmenter.segment_parts(volume, [(index, part)])[0])
-    if zones.is_curved or zones.main_slice != first.segmentation.slice_index:
-        tissues, disc_probability, landmark = pictures.mixed(zones.slice_map(shape, spacing))
-        everywhere = np.ones(shape, dtype=bool)
-        regions = find_regions(tissues, disc_probability, landmark, everywhere, spacing)
-    else:
-        regions, tissues = first.regions, first.tissues
-    return SegmentedSpine(
-        first.segmentation, regions, tissues, zones, curve, _reason(volume, zones.main_slice), first.scale
-    )
+    shape, main = volume.voxels.shape[1:], first.segmentation.slice_index
+    segmentation, zones = seen.mixed(_nearest_seen(curve, volume, seen)), DiscZones.of_one(main)
+    regions, tissues = regions_of(segmentation, shape)
+    for _ in range(MOST_ROUNDS):
+        if not regions.discs:
+            return first
+        slices = shared_slices([curve.across_at(disc.center_mm) for disc in regions.discs], volume, main)
+        placed = list(zip(regions.discs, slices, strict=True))
+        if zones.is_curved and all(zones.slice_at(disc.center_mm) == index for disc, index in placed):
+            break
+        zones = DiscZones.of_discs([(disc.axis, index) for disc, index in placed])
+        if set(zones.slices) == {main}:
+            return replace(first, curve=curve)
+        for index in sorted(set(slices) - set(seen.indices)):
+            before_batch()
+            _look_at(segmenter, volume, seen, index, [disc for disc, its in placed if its == index])
+        segmentation = seen.mixed(zones.slice_map_on(seen.grid))
+        regions, tissues = regions_of(segmentation, shape)
+    picture = _picture_on(volume, seen.grid, zones.slice_map_on(seen.grid))
+    segmentation = replace(segmentation, sight=segmenter.sight_of(picture, segmentation))
+    return SegmentedSpine(segmentation, regions, tissues, zones, curve, _reason(volume, zones.main_slice), first.scale)
 
 
-Maps = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32] | None]
+def _nearest_seen(curve: SpineCurve, volume: SagittalVolume, seen: CanvasParts) -> NDArray[np.int64]:
+    """Return for each pixel of the canvas the nearest to the curve, at its height, of the slices looked at."""
+    indices = np.array(seen.indices)
+    offsets = (indices - volume.middle_slice_index) * volume.spacing_mm[0]
+    by_row = indices[np.searchsorted((offsets[:-1] + offsets[1:]) / 2, curve.across_mm)]
+    return np.repeat(by_row[:, None], seen.grid.shape[1], axis=1)
 
 
-class _Pictures:
-    """Tissue classes, disc probability and landmark on the pixels of the slices, of those that were looked at."""
-
-    def __init__(self, shape: tuple[int, int], first: SliceSegmentation, seen: dict[int, SliceSegmentation]) -> None:
-        self.shape, self._first = shape, first.on_slice(shape)
-        self._first_index = first.slice_index
-        self._parts: dict[int, tuple[SliceSegmentation, Maps]] = {}
-        for segmentation in seen.values():
-            if segmentation is not first:
-                self.add(segmentation)
-
-    def add(self, segmentation: SliceSegmentation) -> None:
-        """Take in what was segmented of a slice."""
-        self._parts[segmentation.slice_index] = segmentation, segmentation.on_slice(self.shape)
-
-    def mixed(self, slices: NDArray[np.int64]) -> Maps:
-        """Return the picture whose pixels come from the slices given; where those were not looked at, from the first.
-
-        Parameters
-        ----------
-        slices : ndarray of int, shape (rows, columns)
-        """
-        tissues, disc_probability = self._first[0].copy(), self._first[1].copy()
-        landmark = None if self._first[2] is None else self._first[2].copy()
-        for index in np.unique(slices):
-            if int(index) not in self._parts:
-                continue
-            segmentation, maps = self._parts[int(index)]
-            there = (slices == index) & segmentation.covers(self.shape)
-            tissues[there], disc_probability[there] = maps[0][there], maps[1][there]
-            if landmark is not None and maps[2] is not None:
-                landmark[there] = maps[2][there]
-        return tissues, disc_probability, landmark
-
-    def discs(self, slices: NDArray[np.int64], spacing_mm: tuple[float, float]) -> tuple[DiscRegion, ...]:
-        """Return the discs on a mixed picture, from the feet upward."""
-        tissues, disc_probability, landmark = self.mixed(slices)
-        everywhere = np.ones(self.shape, dtype=bool)
-        return find_regions(tissues, disc_probability, landmark, everywhere, spacing_mm).discs
-
-
-def _nearest_seen(
-    curve: SpineCurve, volume: SagittalVolume, pictures: _Pictures, indices: list[int]
-) -> NDArray[np.int64]:
-    """Return for each pixel, of the slices looked at, the one that is nearest to the curve at its height."""
-    rows, columns = np.indices(pictures.shape)
-    spacing = np.array(volume.spacing_mm[1:])
-    corners = curve.grid.from_mm(np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]) * spacing)[:, 0]
-    heights = corners[0] + rows * (corners[1] - corners[0]) + columns * (corners[2] - corners[0])
-    across = curve.across_mm[np.clip(np.round(heights), 0, len(curve.across_mm) - 1).astype(int)]
-    offsets = (np.array(indices) - volume.middle_slice_index) * volume.spacing_mm[0]
-    between = (offsets[:-1] + offsets[1:]) / 2
-    return np.array(indices)[np.searchsorted(between, across)]
-
-
-def _part_around(first: SliceSegmentation, discs: list[DiscRegion]) -> Grid:
-    """Return the part of the canvas around discs: both vertebrae beside each, and the canal behind."""
-    grid = first.grid
-    rows = grid.from_mm(np.array([disc.center_mm for disc in discs]))[:, 0]
+def _look_at(
+    segmenter: Segmenter, volume: SagittalVolume, seen: CanvasParts, index: int, discs: list[DiscRegion]
+) -> None:
+    """Segment the part of a slice around discs: both vertebrae beside each, and the canal behind."""
+    grid = seen.grid
+    places = grid.from_mm(np.array([disc.center_mm for disc in discs]))
     margin = DISC_MARGIN_MM / grid.pixel_size_mm
-    top, bottom = max(0.0, rows.min() - margin), min(float(grid.shape[0]), rows.max() + margin)
+    top, bottom = max(0.0, places[:, 0].min() - margin), min(float(grid.shape[0]), places[:, 0].max() + margin)
     height = int(16 * np.ceil((bottom - top) / 16))
-    columns = spine_columns(first) or (0, grid.shape[1])
-    return grid.part((int(top), columns[0]), (height, columns[1]))
+    nearest = min(seen.indices, key=lambda other: abs(other - index))
+    first, width = seen.columns(nearest) or (0, grid.shape[1])
+    corner = int(top), first
+    (part,) = segmenter.segment_parts(volume, [(index, grid.part(corner, (height, width)))])
+    seen.parts[index] = corner, part
+
+
+def _picture_on(volume: SagittalVolume, grid: Grid, slices: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the curved picture on the canvas, each slice in its own window as the network sees it."""
+    spacing = (volume.spacing_mm[1], volume.spacing_mm[2])
+    picture = np.zeros(grid.shape, dtype=np.float32)
+    for index in np.unique(slices):
+        picture = np.where(slices == index, grid.sample(normalized_slice(volume.voxels[index]), spacing), picture)
+    return picture
 
 
 def _reason(volume: SagittalVolume, index: int) -> str:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from ...imaging.canvas import Grid
 from ...imaging.crop import DiscAxis
 from ...imaging.volume import SagittalVolume
 
@@ -53,20 +54,27 @@ class DiscZones:
         """Whether the discs lie on more than one slice."""
         return len(set(self.slices)) > 1
 
-    def zone_map(self, shape: tuple[int, int], spacing_mm: tuple[float, float]) -> NDArray[np.uint8]:
-        """Return the index of the disc whose zone each pixel is in, shape (rows, columns)."""
-        zones = np.zeros(shape, dtype=np.uint8)
-        rows = np.arange(shape[0])[:, None] * spacing_mm[0]
-        columns = np.arange(shape[1])[None] * spacing_mm[1]
+    def _slices_at(self, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the slice that each place in mm comes from; rows and columns are broadcast."""
+        zones = np.zeros(np.broadcast_shapes(rows.shape, columns.shape), dtype=np.uint8)
         for index, (upper, lower) in enumerate(pairwise(self.axes), start=1):
             row, column = (np.array(upper.center_mm) + np.array(lower.center_mm)) / 2
             down, back = upper.across + lower.across
             zones[(rows - row) * down + (columns - column) * back > 0] = index
-        return zones
+        return np.array(self.slices)[zones]
+
+    def slice_at(self, place_mm: NDArray[np.float64]) -> int:
+        """Return the slice that a place (row, column) in mm comes from."""
+        return int(self._slices_at(place_mm[:1, None], place_mm[None, 1:])[0, 0])
 
     def slice_map(self, shape: tuple[int, int], spacing_mm: tuple[float, float]) -> NDArray[np.int64]:
         """Return the canonical index of the slice that each pixel comes from, shape (rows, columns)."""
-        return np.array(self.slices)[self.zone_map(shape, spacing_mm)]
+        return self._slices_at(np.arange(shape[0])[:, None] * spacing_mm[0], np.arange(shape[1])[None] * spacing_mm[1])
+
+    def slice_map_on(self, grid: Grid) -> NDArray[np.int64]:
+        """Return the canonical index of the slice that each pixel of a canvas comes from."""
+        rows, columns = grid.to_mm(np.indices(grid.shape).reshape(2, -1).T).T.reshape(2, *grid.shape)
+        return self._slices_at(rows, columns)
 
     def picture(self, volume: SagittalVolume, spacing_mm: tuple[float, float], thick: bool = True) -> NDArray:
         """Return the curved picture, shape (rows, columns), of thick slices (`SagittalVolume.thick_slice`) or thin."""
