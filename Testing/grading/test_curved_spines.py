@@ -150,6 +150,19 @@ def test_a_scene_keeps_the_slices_and_corrections_of_discs_on_them(grader, resul
 
 
 @needs_models
+def test_a_disc_is_graded_on_the_slice_that_a_reader_wants_and_back(grader, result):
+    own = result.slice_of(result.disc("L3-L4"))
+    found = grader.disc_on_slice(result, "L3-L4", own + 1)
+    done = [MaskEdited(found.disc, found.mask, found.slice_index)]
+    changed = corrected(*from_text(to_text(result, done), result.volume))
+    assert changed.slice_of(changed.disc("L3-L4")) == own + 1
+    assert changed.disc("L3-L4").changes == (f"slice {own + 1} chosen by reader, graded again",)
+    assert (changed.labels_in_volume()[own + 1] == DISC_LABELS["L3-L4"]).sum() == found.mask.sum()
+    assert not (changed.labels_in_volume()[own] == DISC_LABELS["L3-L4"]).any()
+    assert grader.disc_on_slice(result, "L3-L4", 0) is None
+
+
+@needs_models
 def test_a_result_whose_discs_share_the_slice_is_stored_as_before(result):
     straight = replace(result, discs=tuple(replace(disc, slice_index=None) for disc in result.discs))
     text = to_text(straight, [])

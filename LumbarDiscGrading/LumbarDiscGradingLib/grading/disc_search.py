@@ -229,6 +229,34 @@ class DiscSearch:
         )
 
 
+SAME_PLACE_MM = 12.0
+"""A third of the distance of neighbouring discs: what lies further away in the plane is another disc."""
+
+
+def disc_at(result: GradingResult, level: str, regions: SpineRegions) -> DiscRegion | None:
+    """Return the disc of another slice that lies where a disc of the result does, without what others cover.
+
+    Parameters
+    ----------
+    result : GradingResult
+    level : str
+        Of one of its discs.
+    regions : SpineRegions
+        Of the other slice.
+    """
+    disc = result.disc(level)
+    if disc is None:
+        raise ImagingError(f"There is no disc {level} in the result.")
+    place = np.array(disc.center_row_column) * regions.spacing_mm
+    apart = {id(region): float(np.linalg.norm(region.center_mm - place)) for region in regions.discs}
+    near = [region for region in regions.discs if apart[id(region)] < SAME_PLACE_MM]
+    if not near:
+        return None
+    region = min(near, key=lambda region: apart[id(region)])
+    free = (result.label_slice == 0) | (result.label_slice == disc.label_value)
+    return trimmed(region, free, regions.spacing_mm) if (region.mask & free).any() else None
+
+
 def _lies_in(window: NDArray[np.bool_], disc: DiscRegion, spacing_mm: tuple[float, float]) -> bool:
     row, column = np.round(disc.center_mm / spacing_mm).astype(int)
     return bool(window[row, column])

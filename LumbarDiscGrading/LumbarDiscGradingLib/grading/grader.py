@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..imaging.volume import ImagingError, SagittalVolume
 from ..pfirrmann import DISC_LABELS, GROUPS, LUMBAR_LEVELS, Group, Tissue, group_probabilities
-from .disc_search import DiscSearch, FoundDisc, Look, slices_to_search
+from .disc_search import DiscSearch, FoundDisc, Look, disc_at, slices_to_search
 from .discs import DiscRegion, SpineRegions, region_of_mask
 from .input_checks import contrast_warnings, quality_warnings
 from .likely_cause import orientation_cause, refusal, scale_cause
@@ -252,6 +252,43 @@ class DiscGrader:
         index = seen.segmentation.slice_index
         (disc,) = self._graded(volume, index, seen.regions, seen.tissues, named)
         return FoundDisc(level, index, region.mask, disc)
+
+    def disc_on_slice(
+        self, result: GradingResult, level: str, slice_index: int, progress: Callable[[str], None] | None = None
+    ) -> FoundDisc | None:
+        """Segment, grade and measure a disc of a result on another slice, which a reader prefers for it.
+
+        Parameters
+        ----------
+        result : GradingResult
+            Corrected or not.
+        level : str
+            Of one of its discs.
+        slice_index : int
+            Canonical index.
+        progress : callable, optional
+            As for `grade`.
+
+        Returns
+        -------
+        FoundDisc or None
+            To be taken by `corrections.MaskEdited`; None where that slice shows no disc at the place.
+
+        Raises
+        ------
+        ImagingError
+            If there is no such slice.
+        """
+        watch = _Stopwatch(progress)
+        watch.start("segment")
+        spine = segmented(self.segmenter, result.volume, slice_index, watch.tell)
+        region = disc_at(result, level, spine.regions)
+        if region is None:
+            return None
+        watch.start("grade")
+        named = NamedDiscs((level,), (region,), (), (), True)
+        (disc,) = self._graded(result.volume, slice_index, spine.regions, spine.tissues, named)
+        return FoundDisc(level, slice_index, region.mask, disc)
 
     def _graded(
         self,

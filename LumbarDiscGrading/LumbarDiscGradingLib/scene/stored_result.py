@@ -160,6 +160,8 @@ def _disc_from_dict(stored: dict[str, Any]) -> DiscGrade:
 
 def _layout_of(result: GradingResult, corrections: Sequence[Correction]) -> int:
     drawn = [c.disc for c in corrections if isinstance(c, MaskEdited | DiscAdded)]
+    if any(map(_slice_taken, corrections)):
+        return 3
     if any(disc.slice_index not in (None, result.slice_index) for disc in (*result.discs, *drawn)):
         return 3
     return 2 if result.taken_out or any(map(_is_new_in_layout_2, corrections)) else 1
@@ -179,14 +181,20 @@ def _correction_to_dict(correction: Correction, main_slice: int) -> dict[str, An
             "disc": _disc_to_dict(with_mask.disc, main_slice),
             "mask": _packed(with_mask.mask),
             **({"found_on_slice": correction.found_on_slice} if isinstance(correction, DiscAdded) else {}),
+            **_slice_taken(correction),
         }
     return {"kind": kind, **asdict(correction)}
+
+
+def _slice_taken(correction: Correction) -> dict[str, int]:
+    taken = correction.taken_from_slice if isinstance(correction, MaskEdited) else None
+    return {} if taken is None else {"taken_from_slice": taken}
 
 
 def _correction_from_dict(stored: dict[str, Any]) -> Correction:
     values = dict(stored)
     kind = values.pop("kind")
     if kind in _WITH_MASK:
-        where = (values["found_on_slice"],) if "found_on_slice" in values else ()
+        where = tuple(values[key] for key in ("found_on_slice", "taken_from_slice") if key in values)
         return _WITH_MASK[kind](_disc_from_dict(values["disc"]), _unpacked(values["mask"]).astype(bool), *where)
     return _CORRECTIONS[kind](**values)

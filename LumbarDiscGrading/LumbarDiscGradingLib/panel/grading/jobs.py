@@ -118,6 +118,22 @@ class GradingJobs:
 
         self._run.run(work, done, case.volumeNode, _("Looking for {level} again.").format(level=level))
 
+    def use_slice(
+        self, case: GradedCase, level: str, slice_index: int, done: Callable[[FoundDisc | None], None]
+    ) -> None:
+        """Grade a disc on the slice that the reader wants for it."""
+        result, graders, device, models = case.result, self._logic.graders, self._choices.device, self._choices.models
+
+        def work(progress: Progress) -> FoundDisc | None:
+            progress("load the networks")
+            return graders.run(
+                lambda grader: grader.disc_on_slice(result, level, slice_index, progress), device, *models
+            )
+
+        text = _("Grading {level} on slice {slice}.")
+        number = result.volume.stored_slice_index(slice_index)
+        self._run.run(work, done, case.volumeNode, text.format(level=level, slice=number))
+
     def find_evidence(self, case: GradedCase, done: Callable[[EvidenceMap], None]) -> None:
         """Compute where the network looked on the discs of a case."""
         result, graders, device, models = case.result, self._logic.graders, self._choices.device, self._choices.models
