@@ -1,4 +1,7 @@
-"""The overview picture: the graded slice, plain and with outlined, graded discs, as it goes into a report."""
+"""The overview picture: the graded slice, or the curved reformat of several, as it goes into a report.
+
+It is shown plain, and with outlined, graded discs.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ from .drawing import (
 )
 from .slice_view import BACKGROUND, TEXT, SliceView, compress_highlights
 from .spine_box import spine_box
-from .text import group_probability, model_names, reader_verdict
+from .text import group_probability, model_names, reader_verdict, slices_phrase
 
 SLICE_HEIGHT_PX = 1120
 """Height of a slice in the picture; the width follows from the physical aspect ratio."""
@@ -112,8 +115,10 @@ class _View(SliceView):
         return cls(*box, size, px_per_mm)
 
     def grey_picture(self, result: GradingResult) -> Image.Image:
+        from ..grading.spine.of_result import curved_picture  # loads SimpleITK, which an open panel need not wait for
+
         low, high = display_window(result)
-        plane = resized(self.crop(result.volume.voxels[result.slice_index]), self.size)
+        plane = resized(self.crop(curved_picture(result)), self.size)
         grey = compress_highlights(np.maximum((plane - low) / (high - low), 0)) * 255
         return Image.fromarray(np.round(grey).astype(np.uint8)).convert("RGB")
 
@@ -133,7 +138,9 @@ def _draw_header(canvas: Image.Image, result: GradingResult) -> None:
     draw_text(canvas, (_MARGIN, 76), "Sagittal T2, Pfirrmann grade and group of each disc", 18, QUIET)
     volume = result.volume
     last = volume.slice_count - 1
-    facts = f"slice {result.stored_slice_index} (0 to {last})" if last else "single slice"
+    facts = f"{slices_phrase(result)} (0 to {last})" if last else "single slice"
+    if result.is_curved:
+        facts = f"curved reformat along the canal: {facts}"
     room = canvas.width - 3 * _MARGIN - text_width(title, 30) - 100
     draw_text(canvas, (canvas.width - _MARGIN, 50), shortened(volume.source.name, 24, room), 24, TEXT, "rs")
     draw_text(canvas, (canvas.width - _MARGIN, 76), facts, 18, QUIET, "rs")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...grading.missing_places import is_in_image, missing_places
+from ...grading.missing_places import is_in_image, missing_places, slice_at
 from ...grading.result import DiscGrade, GradingResult
 from ...pfirrmann import ROMAN_GRADES
 from ..shared.disc_names import WHITE, NameMark
@@ -23,10 +23,14 @@ def name_marks(result: GradingResult, drawn: tuple[str, ...] = (), drawing: str 
     """
     marks = [_mark(result, disc, disc.level in drawn) for disc in result.discs]
     return marks + [
-        NameMark(level, f"{level}?", WHITE, result.volume.lps_mm(result.slice_index, *place), missing=True)
+        NameMark(level, f"{level}?", WHITE, _missing_place(result, place), missing=True)
         for level, place in missing_places(result).items()
         if level != drawing and is_in_image(result, place)
     ]
+
+
+def _missing_place(result: GradingResult, place: tuple[float, float]) -> tuple[float, float, float]:
+    return result.volume.lps_mm(slice_at(result, place), *place)
 
 
 def _mark(result: GradingResult, disc: DiscGrade, is_drawn: bool) -> NameMark:
@@ -41,4 +45,4 @@ def _mark(result: GradingResult, disc: DiscGrade, is_drawn: bool) -> NameMark:
     text = f"{disc.level}  {grade}{f' {doubt}' if doubt else ''}{' *' if disc.changes else ''}"
     red, green, blue = disc.color
     color = red / 255, green / 255, blue / 255
-    return NameMark(disc.level, text, color, result.volume.lps_mm(result.slice_index, row, column))
+    return NameMark(disc.level, text, color, result.volume.lps_mm(result.slice_of(disc), row, column))
