@@ -16,6 +16,8 @@ from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
 from LumbarDiscGradingLib.dataset.writing import CaseToWrite, write_dataset
 from LumbarDiscGradingLib.evaluation.scores import DiscScore
+from LumbarDiscGradingLib.grading.classifier import Classifier
+from LumbarDiscGradingLib.grading.device import choose_device
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.models import store
 from LumbarDiscGradingLib.models.folder import TrainedModel, rewrite_manifest
@@ -23,6 +25,7 @@ from LumbarDiscGradingLib.training import ablation, recipes
 from LumbarDiscGradingLib.training.grading import cross_validation
 from LumbarDiscGradingLib.training.grading.disc_crops import DiscCrops
 from LumbarDiscGradingLib.training.grading.export import save_grading_model
+from LumbarDiscGradingLib.training.grading.prediction_sets import with_prediction_sets
 from LumbarDiscGradingLib.training.grading.train import GradingModule, train_grading
 from LumbarDiscGradingLib.training.model_export import model_card, record_metrics
 from LumbarDiscGradingLib.training.run_record import RunOptions
@@ -98,6 +101,17 @@ def test_a_run_goes_on_only_as_what_it_began_as(finished, change, named):
     with pytest.raises(ValueError, match=named):
         train_grading(**asked, options=RunOptions(seed, True, "cpu"))
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_a_model_keeps_its_prediction_sets_and_one_with_few_tuning_patients_has_none(phantoms, tmp_path):
+    datasets = [LabelledDataset.open(phantoms)]
+    model = save_grading_model(GradingModule(RECIPE), tmp_path / "model", "own", "1.0", datasets, 1.0)
+    tuning = [replace(DISCS[0], patient=f"tuning-{number}", subject="") for number in range(20)]
+    with_prediction_sets(model, tuning)
+    kept = TrainedModel.open(tmp_path / "model")
+    assert (kept.manifest["calibration"]["prediction_set"]["patients"], kept.sha256) == (20, model.sha256)
+    assert Classifier(kept, choose_device("cpu")[0]).set_threshold is not None
+    assert "prediction_set" not in with_prediction_sets(kept, tuning[:5]).manifest["calibration"]
 
 
 def test_a_run_does_not_go_on_from_another_start_model(finished, phantoms, tmp_path):

@@ -172,7 +172,8 @@ def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: AN
         start_from=arguments.start_from,
         discs_found_by=found_by,
     )
-    return with_prediction_sets(model, tuning)
+    # discs split at random share patients with the training: their coverage would be too good
+    return with_prediction_sets(model, tuning) if recipe.split_by_patient else model
 
 
 def _train_levels(arguments: argparse.Namespace) -> int:

@@ -1,9 +1,9 @@
 """Sets of neighbouring grades that hold the right one with a stated coverage (split conformal prediction).
 
-A set grows from the most probable grade by the more probable of its two neighbours until it has the threshold's
-probability (ordinal adaptive sets: Lu, Angelopoulos and Pomerantz, MICCAI 2022). Patients, not discs, are exchangeable:
-each patient counts once, whatever its number of discs (Lee, Barber and Willett, Distribution-free inference with
-hierarchical data, 2023).
+A set grows from the most probable grade by the more probable of its two neighbours, as long as it has no more than the
+threshold's probability (after the ordinal adaptive sets of Lu, Angelopoulos and Pomerantz, MICCAI 2022). Patients, not
+discs, are exchangeable: each patient counts once, whatever its number of discs (Lee, Barber and Willett,
+Distribution-free inference with hierarchical data, 2023).
 """
 
 from __future__ import annotations

@@ -24,6 +24,9 @@ def fitted_sets(
 ) -> dict[str, Any] | None:
     """Return what a manifest says of prediction sets, None where there are too few patients for the coverage.
 
+    The coverage is to hold for each data set that has patients enough, not only for all together: a small set of many
+    scanners would else be paid for by a large one of a single scanner.
+
     Parameters
     ----------
     probabilities : ndarray, shape (discs, 5)
@@ -35,9 +38,15 @@ def fitted_sets(
     if not samples:
         return None
     patients = [person_of(sample) for sample in samples]
-    threshold = fit_threshold(set_scores(probabilities, [s.grade - 1 for s in samples]), patients, coverage)
-    if threshold is None:
+    sources = [sample.source for sample in samples]
+    scores = set_scores(probabilities, [sample.grade - 1 for sample in samples])
+    parts = [np.flatnonzero([source == other for other in sources]) for source in sorted(set(sources))]
+    fits = [
+        fit_threshold(scores[part], [patients[i] for i in part], coverage) for part in (range(len(samples)), *parts)
+    ]
+    if fits[0] is None:
         return None
+    threshold = max(fit for fit in fits if fit is not None)
     return {
         "coverage": coverage,
         "threshold": min(1.0, float(np.ceil(threshold * 1e4) / 1e4)),
