@@ -83,9 +83,9 @@ def read_dicom(path: Path, name: str, series_uid: str | None = None) -> tuple[Sa
         raise UnreadableFileError(
             "There is no DICOM image in it; give the folder that holds the DICOM files of the study."
         )
-    stacks = study_stacks(frames)
-    stack, notes = choose_stack(stacks, series_uid, is_single_file=path.is_file())
-    volume = _volume_of(stack, name, (*notes, *_left_out(stack, frames)))
+    people = people_on(frames)
+    stack, notes = choose_stack(study_stacks(frames, people), series_uid, is_single_file=path.is_file())
+    volume = _volume_of(stack, name, (*notes, *_left_out(stack, frames, people)))
     return volume, tuple(dict.fromkeys(frame.path for frame in stack.frames))
 
 
@@ -138,14 +138,18 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def study_stacks(frames: tuple[DicomFrame, ...]) -> tuple[DicomStack, ...]:
-    """Put frames together into stacks, those of each person apart."""
-    numbers = numbered_people([frame.person for frame in frames], [frame.path.parent for frame in frames])
+def people_on(frames: tuple[DicomFrame, ...]) -> list[int]:
+    """Return for each frame the number of the person that it shows, as `numbered_people`."""
+    return numbered_people([frame.person for frame in frames], [frame.path.parent for frame in frames])
+
+
+def study_stacks(frames: tuple[DicomFrame, ...], people: list[int]) -> tuple[DicomStack, ...]:
+    """Put frames together into stacks, those of each person, from `people_on`, apart."""
     return tuple(
         stack
-        for person in sorted(set(numbers))
+        for person in sorted(set(people))
         for stack in stacks_of(
-            (frame for frame, number in zip(frames, numbers, strict=True) if number == person), _same_pixels
+            (frame for frame, number in zip(frames, people, strict=True) if number == person), _same_pixels
         )
     )
 
@@ -162,16 +166,15 @@ def _same_pixels(one: DicomFrame, other: DicomFrame) -> bool:
     return bool(np.array_equal(first, second)) and (one.slope, one.intercept) == (other.slope, other.intercept)
 
 
-def _left_out(stack: DicomStack, frames: tuple[DicomFrame, ...]) -> tuple[str, ...]:
+def _left_out(stack: DicomStack, frames: tuple[DicomFrame, ...], people: list[int]) -> tuple[str, ...]:
     """Say what of a folder was left out that a reader would not expect to be."""
     said = []
-    numbers = numbered_people([frame.person for frame in frames], [frame.path.parent for frame in frames])
-    people = len(set(numbers))
-    if people > 1:
-        person = numbers[frames.index(stack.first)]
-        count = sum(number != person for number in numbers)
+    count = len(set(people))
+    if count > 1:
+        person = people[frames.index(stack.first)]
+        others = sum(number != person for number in people)
         said.append(
-            f"The folder seems to hold images of {people} people; {count} images of the others were left out: give the "
+            f"The folder seems to hold images of {count} people; {others} images of the others were left out: give the "
             f"folder of one person."
         )
     if len(stack.frames) == 1 and len(frames) > 1:

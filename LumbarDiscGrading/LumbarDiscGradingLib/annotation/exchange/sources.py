@@ -12,7 +12,7 @@ import pydicom
 from ...dataset.importing import IMAGE_ENDING, LABELS_ENDING, VOLUME_SUFFIXES
 from ...dataset.labelled import read_grades
 from ...dataset.manifest import GRADES_NAME, DatasetError
-from ...imaging.dicom import SKIPPED_NAMES, header_of, is_dicom_file, study_stacks
+from ...imaging.dicom import SKIPPED_NAMES, header_of, is_dicom_file, people_on, study_stacks
 from ...imaging.dicom_frames import DicomFrame, frames_of
 from ...imaging.dicom_series import choose_stack
 from ...imaging.dicom_study.people import Person
@@ -158,7 +158,7 @@ def _of_dicom(files: list[Path], path: Path, alone: bool = True) -> ImportSource
     named = person.identifier if person.telling_identifier else ""  # a placeholder joins nobody
     patient = named or person.study_uid or str(path.resolve())
     try:
-        stack, _ = choose_stack(study_stacks(tuple(frames)), None, path.is_file())
+        stack, _ = choose_stack(study_stacks(tuple(frames), people_on(tuple(frames))), None, path.is_file())
     except (ImagingError, ValueError):
         return ImportSource(path, "dicom", patient)  # reading it will say what is wrong
     chosen = headers[stack.first.path]

@@ -91,11 +91,7 @@ def _segmentation(result: GradingResult, images: list[pydicom.Dataset], planes: 
         pixel_array=masks.astype(np.uint8),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=segments,
-        series_instance_uid=hd.UID(),
-        series_number=SEGMENTATION_SERIES,
-        sop_instance_uid=hd.UID(),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
+        **_new_object(SEGMENTATION_SERIES),
         manufacturer_model_name=NAME,
         software_versions=__version__,
         device_serial_number=__version__,
@@ -103,6 +99,19 @@ def _segmentation(result: GradingResult, images: list[pydicom.Dataset], planes: 
         content_label="DISCS",
         series_description="Lumbar discs by level (research use only)",
     )
+
+
+def _new_object(series_number: int) -> dict[str, Any]:
+    """Return what tells an object, alone in a series of its own, from all others."""
+    import highdicom as hd
+
+    return {
+        "series_instance_uid": hd.UID(),
+        "series_number": series_number,
+        "sop_instance_uid": hd.UID(),
+        "instance_number": 1,
+        "manufacturer": MANUFACTURER,
+    }
 
 
 def _pixel_measures(result: GradingResult, image: pydicom.Dataset) -> Any:
@@ -143,11 +152,7 @@ def _report(result: GradingResult, images: list[pydicom.Dataset], segmentation: 
     return hd.sr.Comprehensive3DSR(
         evidence=[segmentation, *images],
         content=content[0],
-        series_instance_uid=hd.UID(),
-        series_number=REPORT_SERIES,
-        sop_instance_uid=hd.UID(),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
+        **_new_object(REPORT_SERIES),
         is_complete=True,
         series_description="Lumbar disc grades (research use only)",
     )
