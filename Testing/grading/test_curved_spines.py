@@ -9,8 +9,10 @@ import pytest
 from equipment.curved_phantoms import PaintedSpine
 
 from LumbarDiscGradingLib.grading.corrections import DiscRemoved, MaskEdited, corrected
-from LumbarDiscGradingLib.grading.spine.curve import shared_slices
+from LumbarDiscGradingLib.grading.spine.curve import SpineCurve
 from LumbarDiscGradingLib.grading.spine.of_result import curved_picture, zones_of
+from LumbarDiscGradingLib.grading.spine.slices import SpineSlices
+from LumbarDiscGradingLib.imaging.canvas import Grid
 from LumbarDiscGradingLib.imaging.volume import SagittalVolume
 from LumbarDiscGradingLib.models.store import default_model_names
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS
@@ -46,12 +48,13 @@ def dice(first, second):
 @needs_models
 @pytest.mark.parametrize(
     ("bow_mm", "tilt_degrees", "slice_mm", "off_mm"),
-    [(0, 0, 4, 0), (0, 0, 1, 6), (12, 0, 5, 0), (25, 0, 1, 0), (0, 10, 4, 0), (0, 20, 4, 0), (15, 10, 3, 0)],
+    [(0, 0, 4, 0), (0, 0, 1, 6), (12, 0, 5, 0), (25, 0, 1, 0), (0, 10, 4, 0), (0, 15, 4, 0), (15, 10, 3, 0)],
 )
 def test_each_disc_is_named_and_lies_on_the_slice_that_cuts_it_in_the_middle(
     grader, spine, bow_mm, tilt_degrees, slice_mm, off_mm
 ):
-    phantom = spine.curved(bow_mm, tilt_degrees, slice_mm, off_mm=off_mm)
+    width_mm = 72.0 if tilt_degrees < 15 else 104.0  # the canal lies within the volume at all discs
+    phantom = spine.curved(bow_mm, tilt_degrees, slice_mm, width_mm, off_mm)
     result = grader.grade(phantom.volume)
     assert not result.missing_levels
     for level in LUMBAR_LEVELS:
@@ -179,12 +182,30 @@ def test_evidence_lies_on_the_slice_of_each_disc(grader, result):
         assert volume[result.slice_of(disc)][inside].max() > 0.2
 
 
-def test_the_zones_of_a_straight_result_are_one_slice():
-    volume = SagittalVolume(np.zeros((9, 4, 4)), np.diag([4.0, 1.0, 1.0, 1.0]))
-    assert shared_slices([0.0, 1.0, -2.5], volume, 4) == [4, 4, 4]
-    assert shared_slices([2.0, 2.0, 1.9], volume, 4) == [4, 4, 4]  # between two slices the first one looked at
-    assert shared_slices([-8.0, 0.0, 8.0, 8.5], volume, 4) == [2, 4, 6, 6]
-    assert shared_slices([100.0], volume, 4) == [8]
+def slices_along(across_mm, slice_mm, count=9):
+    """The slices for discs 10 mm apart, given the canal's middle at each, in mm from the middle slice."""
+    volume = SagittalVolume(np.zeros((count, 4, 4)), np.diag([slice_mm, 1.0, 1.0, 1.0]))
+    rows = len(across_mm) * 16
+    canal = np.interp(np.arange(rows), np.arange(len(across_mm)) * 16 + 8, across_mm)
+    grid = Grid((rows, 64), 0.625, (rows / 2 * 0.625, 20.0))
+    curve = SpineCurve(grid, canal, np.full(rows, 32.0), np.ones(rows, dtype=bool))
+    places = grid.to_mm(np.column_stack([np.arange(len(across_mm)) * 16 + 8, np.full(len(across_mm), 32)]))
+    return SpineSlices.along(curve, volume).with_others(volume, places).at(places).tolist()
+
+
+def test_discs_within_the_distance_of_the_slices_share_the_middle_one():
+    assert slices_along([0.0, 1.0, -2.4], 0.9) == [4, 4, 4]
+    assert slices_along([2.0, 3.9, -3.9], 4.0) == [4, 4, 4]
+
+
+def test_a_disc_clearly_beside_the_shared_slice_gets_its_own():
+    assert slices_along([0.0, 0.0, 0.0, 0.0, 3.0], 1.0) == [4, 4, 4, 4, 6]  # as near as the curve is known
+    assert slices_along([-8.0, 0.0, 0.0, 0.0, 8.5], 4.0) == [2, 4, 4, 4, 6]
+    assert slices_along([0.0, 0.0, 0.0, 0.0, 100.0], 4.0) == [4, 4, 4, 4, 8]
+
+
+def test_a_straight_spine_beside_the_middle_shares_the_slice_that_cuts_it():
+    assert slices_along([8.1, 7.8, 8.0], 4.0) == [6, 6, 6]
 
 
 @needs_models

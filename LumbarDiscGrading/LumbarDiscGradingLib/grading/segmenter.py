@@ -135,16 +135,26 @@ class Segmenter:
         grid = Grid.fitting(volume.voxels.shape[1:], spacing, self.pixel_size_mm, rotation_degrees)
         return self._segment(volume, [(index, grid) for index in slice_indices], spacing, sees_levels=True)
 
-    def segment_parts(self, volume: SagittalVolume, parts: Sequence[tuple[int, Grid]]) -> list[SliceSegmentation]:
-        """Segment parts of slices in one batch, without looking for the levels.
+    def segment_part(self, volume: SagittalVolume, index: int, grid: Grid) -> SliceSegmentation:
+        """Segment the part of a slice that a grid covers, without looking for the levels."""
+        return self._segment(volume, [(index, grid)], (volume.spacing_mm[1], volume.spacing_mm[2]), False)[0]
+
+    def probabilities(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the tissue probabilities of pictures as the network sees them, as one batch.
 
         Parameters
         ----------
-        volume : SagittalVolume
-        parts : sequence of (int, Grid)
-            Canonical index of the slice, and the grid on it; all grids are of one shape.
+        pictures : ndarray of float32, shape (pictures, rows, columns)
+
+        Returns
+        -------
+        ndarray of float32, shape (pictures, tissues and the landmark behind them, rows, columns)
         """
-        return self._segment(volume, parts, (volume.spacing_mm[1], volume.spacing_mm[2]), sees_levels=False)
+        import torch
+
+        batch = torch.from_numpy(np.ascontiguousarray(pictures))[:, None].to(self.device)
+        with torch.inference_mode(), reduced_precision(self.device):
+            return self._maps(batch).cpu().numpy()
 
     def _segment(
         self,
@@ -160,8 +170,7 @@ class Segmenter:
         images = np.stack([grid.sample(windowed[index], spacing) for index, grid in grids])
         batch = torch.from_numpy(images)[:, None].to(self.device)
         with torch.inference_mode(), reduced_precision(self.device):
-            logits = self.network(batch.contiguous(memory_format=torch.channels_last)).float()
-            maps_on_device = self.tissue_maps(logits)
+            maps_on_device = self._maps(batch)
             sights: Sequence[LevelSight | None] = [None] * len(grids)
             if sees_levels:
                 sights = self._sights(batch, maps_on_device, grids[0][1])
@@ -178,6 +187,11 @@ class Segmenter:
             )
             for i, (index, grid) in enumerate(grids)
         ]
+
+    def _maps(self, batch: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        return self.tissue_maps(self.network(batch.contiguous(memory_format=torch.channels_last)).float())
 
     def sight_of(self, picture: NDArray[np.float32], segmentation: SliceSegmentation) -> LevelSight | None:
         """Return where the levels are seen on a picture whose segmentation is known; both are on one canvas."""

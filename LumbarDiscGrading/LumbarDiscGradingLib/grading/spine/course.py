@@ -54,7 +54,7 @@ def course_of(volume: SagittalVolume, curve: SpineCurve, discs: tuple[DiscGrade,
         return None
     heights = np.array([disc.center_row_column[0] for disc in discs]) * volume.spacing_mm[1]
     spacing = np.array(volume.spacing_mm[1:])
-    across = np.array([curve.across_at(disc.center_row_column * spacing) for disc in discs])
+    across = curve.across_at(np.array([disc.center_row_column for disc in discs]) * spacing)
     line = across[0] + (across[-1] - across[0]) * (heights - heights[0]) / (heights[-1] - heights[0])
     tilts = [
         float(np.degrees(np.arctan2(a1 - a0, h1 - h0)))

