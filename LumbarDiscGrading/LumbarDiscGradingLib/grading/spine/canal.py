@@ -48,6 +48,7 @@ class CanalStrips:
     canal: NDArray[np.float32]
     depths_mm: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     _lines: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    _pictures: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     line: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,9 +98,9 @@ class CanalStrips:
         row = np.nonzero(inside)[0]
         strips = np.zeros((len(indices), *columns.shape), dtype=np.float32)
         for strip, index in zip(strips, indices, strict=True):
-            strip[inside] = self.grid.sample(normalized_slice(volume.voxels[index]), spacing)[rows][
-                row, columns[inside]
-            ]
+            if index not in self._pictures:
+                self._pictures[index] = self.grid.sample(normalized_slice(volume.voxels[index]), spacing)
+            strip[inside] = self._pictures[index][rows][row, columns[inside]]
         canals = segmenter.probabilities(strips)[:, Tissue.CANAL]
         for index, canal in zip(indices, canals, strict=True):
             depth = self.depths_mm.setdefault(index, np.zeros(len(self.line)))
