@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 SHARED_DATA = CHECKOUT.parent / "shared" / "data"
 LIBRARY = CHECKOUT / "LumbarDiscGrading"
 REQUIRE_LIBRARIES = "LUMBAR_DISC_GRADING_REQUIRE_LIBRARIES"
-"""Environment variable: where it is set, a missing system library fails a test instead of skipping it."""
+"""Environment variable: where it is set, a missing system library or program fails a test instead of skipping it."""
 
 # for the processes that tests start; pytest.ini does it for this one
 for _folder in (CHECKOUT / "Testing" / "equipment", LIBRARY):
@@ -44,10 +45,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         try:
             ctypes.CDLL(marker.args[0])
         except OSError:
-            reason = f"the system library {marker.args[0]} is missing"
-            if os.environ.get(REQUIRE_LIBRARIES):
-                pytest.fail(reason, pytrace=False)
-            pytest.skip(reason)
+            _skip_or_fail(f"the system library {marker.args[0]} is missing")
+    for marker in item.iter_markers("needs_program"):
+        name, package = marker.args
+        if shutil.which(name) is None:
+            _skip_or_fail(f"the program {name} (Debian package {package}) is missing")
+
+
+def _skip_or_fail(reason: str) -> None:
+    if os.environ.get(REQUIRE_LIBRARIES):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")

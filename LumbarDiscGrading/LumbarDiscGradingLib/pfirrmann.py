@@ -134,6 +134,18 @@ class CodedTerm(tuple[str, str, str]):
 
 
 ANATOMICAL_STRUCTURE = CodedTerm("SCT", "123037004", "Anatomical Structure")
+DISC_CODES = {
+    "T9-T10": "113209001",
+    "T10-T11": "34959001",
+    "T11-T12": "1537001",
+    "T12-L1": "76206002",
+    "L1-L2": "80064006",
+    "L2-L3": "67459009",
+    "L3-L4": "62551000",
+    "L4-L5": "84020006",
+    "L5-S1": "715056000",
+}
+"""SNOMED CT codes of the discs, from DICOM PS3.16, CID 7602; those of six lumbar vertebrae have none."""
 INTERVERTEBRAL_DISC = CodedTerm("SCT", "360499006", "Intervertebral disc")
 TERMINOLOGY_NAME = "LumbarDiscGrading"
 """Terminology context name, as in ``Resources/Terminology/LumbarDiscGrading.term.json``."""

@@ -12,9 +12,10 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
-from dicom_files import SAGITTAL, T2_TIMES, Series, write_series
+from dicom_files import SAGITTAL, T1_TIMES, T2_TIMES, Series, write_enhanced, write_series
 from example_studies import (
     eroded,
     labelled_folder,
@@ -25,6 +26,7 @@ from example_studies import (
     truth_masks,
     write_volume,
 )
+from graded_series import result_on_series, write_foreign_segmentation
 
 from LumbarDiscGradingLib.annotation.agreement.agreement import study_agreement
 from LumbarDiscGradingLib.annotation.errors import StudyError
@@ -41,7 +43,8 @@ from LumbarDiscGradingLib.annotation.study.verification import verify_study
 from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset, person_of
 from LumbarDiscGradingLib.dataset.splits import STUDY_PROPORTIONS
-from LumbarDiscGradingLib.pfirrmann import LUMBAR_LEVELS, Tissue
+from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS, Tissue
+from LumbarDiscGradingLib.report.dicom.writing import write_dicom
 
 SECRETS = (b"doe", b"jane", b"secret-4711", b"19700101", b"study of")
 
@@ -86,6 +89,53 @@ def test_a_dicom_folder_is_imported_without_anything_that_names_the_patient(empt
     mapping = tmp_path / "study-mapping.csv"
     assert "SECRET-4711" in mapping.read_text()
     assert os.name == "nt" or mapping.stat().st_mode & 0o077 == 0
+
+
+def test_the_series_of_each_study_can_be_named_and_the_report_says_what_was_read(empty, tmp_path):
+    for number, attributes in ((3, T2_TIMES), (4, T1_TIMES)):
+        write_series(tmp_path / "in", Series(voxels(number), SAGITTAL, number=number, attributes=attributes))
+    report = import_sources(empty, [tmp_path / "in"], series="4")
+    assert not report.failed
+    assert np.array_equal(empty.case("C0001").volume().voxels, voxels(4)[::-1])
+    assert empty.case("C0001").acquisition["echo_time_ms"] == T1_TIMES["EchoTime"]
+    assert any("C0001: Read from DICOM series 4" in note and "not taken: series 3" in note for note in report.notes)
+    failed = import_sources(empty, [tmp_path / "in"], series="nothing").failed
+    assert len(failed) == 1 and "no series with that" in failed[0][1]
+
+
+def test_each_header_of_a_study_is_read_once(empty, tmp_path, monkeypatch):
+    for number, attributes in ((3, T2_TIMES), (4, T1_TIMES)):
+        write_series(tmp_path / "in", Series(voxels(number), SAGITTAL, number=number, attributes=attributes))
+    read = []
+    dcmread = pydicom.dcmread
+
+    def counted(path, *arguments, **options):
+        if options.get("stop_before_pixels"):
+            read.append(path)
+        return dcmread(path, *arguments, **options)
+
+    monkeypatch.setattr(pydicom, "dcmread", counted)
+    assert import_sources(empty, [tmp_path / "in"]).added
+    assert sorted(read) == sorted((tmp_path / "in").iterdir())
+
+
+def test_a_study_whose_headers_spell_the_name_in_two_ways_is_one_case(empty, tmp_path):
+    for number, name in ((3, "Doe^Jane"), (4, "DOE^JANE")):
+        attributes = {**T2_TIMES, "StudyInstanceUID": "1.2", "PatientName": name}
+        write_series(tmp_path / "in", Series(voxels(number), SAGITTAL, number=number, attributes=attributes))
+    assert import_sources(empty, [tmp_path / "in"]).added == ["C0001"]
+
+
+def test_an_image_that_describes_too_few_frames_is_left_out_and_said(empty, tmp_path):
+    broken = write_enhanced(tmp_path / "in" / "enhanced.dcm", Series(voxels(1)), list(range(5)))
+    dataset = pydicom.dcmread(broken)
+    dataset.NumberOfFrames = 7
+    dataset.save_as(broken)
+    write_series(tmp_path / "in", Series(voxels(3), number=3))
+    report = import_sources(empty, [tmp_path / "in"])
+    assert report.added == ["C0001"]
+    assert [Path(path).name for path, _ in report.failed] == ["enhanced.dcm"]
+    assert "has 7 frames but describes 5" in report.failed[0][1]
 
 
 def test_studies_of_two_patients_in_one_folder_become_two_cases_and_one_patient_stays_one(empty, tmp_path):
@@ -139,6 +189,69 @@ def test_label_maps_and_grades_become_a_readers_signed_readings(tmp_path):
     assert verify_study(states.study) == []
     log = (study.folder / "readers" / "spider" / "events.jsonl").read_text()
     assert log.count('"imported":true') == 4
+
+
+def test_grades_of_levels_outside_the_study_are_left_out_and_said(tmp_path):
+    study = Study.create(tmp_path / "study", one_reader())
+    folder = labelled_folder(tmp_path / "in", patients=1)
+    with (folder / "grades.csv").open("a") as table:
+        table.write("p0,L6-S1,3,x\n")
+    notes = " ".join(import_sources(study, [folder], reader="spider").notes)
+    assert "L6-S1 are no levels of this study" in notes and "six lumbar vertebrae" in notes
+
+
+def test_patients_whose_names_are_no_utf8_are_kept_apart(empty, tmp_path):
+    (tmp_path / "in").mkdir()
+    write_volume(tmp_path / "volume.nrrd", voxels(1))
+    for name, seed in ((b"m\xe4.nrrd", 1), (b"m\xf6.nrrd", 2)):
+        write_volume(tmp_path / "volume.nrrd", voxels(seed))
+        try:
+            os.rename(tmp_path / "volume.nrrd", os.path.join(os.fsencode(tmp_path / "in"), name))
+        except (OSError, UnicodeDecodeError):
+            pytest.skip("this file system holds UTF-8 names only")
+    report = import_sources(empty, [tmp_path / "in"])
+    assert not report.failed and len({empty.case(case).patient for case in report.added}) == 2
+    assert "m%E4" in (tmp_path / "study-mapping.csv").read_text(encoding="utf-8")
+
+
+def test_a_label_map_whose_values_are_in_another_order_is_refused_and_nothing_of_it_kept(empty, tmp_path):
+    folder = labelled_folder(tmp_path / "in")
+    mask = sitk.ReadImage(str(folder / "p0_labels.nrrd"))
+    exchanged = np.array([0, int(Tissue.DISC), int(Tissue.VERTEBRA)], np.uint8)
+    write_volume(folder / "p0_labels.nrrd", exchanged[np.where(sitk.GetArrayFromImage(mask) == Tissue.DISC, 2, 0)])
+    report = import_sources(empty, [folder])
+    assert [Path(path).name for path, _ in report.failed] == ["p0_t2.nrrd"]
+    assert "another order" in report.failed[0][1]
+    assert len(Study.open(empty.folder).case_ids) == len(report.added) == 1
+
+
+def test_the_segmentation_in_a_dicom_study_becomes_a_readers_masks(tmp_path):
+    pytest.importorskip("highdicom", reason="highdicom is not installed")
+    result = result_on_series(tmp_path / "in" / "t2")
+    write_dicom(result, tmp_path / "in" / "seg.dcm", tmp_path / "in" / "report.dcm")
+    study = Study.create(tmp_path / "study", one_reader())
+    report = import_sources(study, [tmp_path / "in"], reader="spider")
+    assert (len(report.added), report.readings, report.failed) == (1, 1, [])
+    assert [note for note in report.notes if "Read from DICOM series" not in note] == []
+    masks = consensus_masks(StudyStates(Study.open(study.folder)), "C0001")
+    lumbar = np.isin(result.label_slice, [DISC_LABELS[level] for level in LUMBAR_LEVELS])
+    assert np.array_equal(masks[result.slice_index], np.where(lumbar, result.label_slice, 0))
+    assert np.count_nonzero(masks) == np.count_nonzero(lumbar)
+
+
+def test_segmentations_that_cannot_be_a_readers_masks_leave_the_image_alone(tmp_path):
+    pytest.importorskip("highdicom", reason="highdicom is not installed")
+    result = result_on_series(tmp_path / "in" / "t2")
+    files, masks = result.volume.source.dicom_files, np.ones((*result.volume.voxels.shape, 1), np.uint8)
+    tumour = [("Mass", ("SCT", "4147007", "Mass"))]
+    write_foreign_segmentation(tmp_path / "in" / "mass.dcm", files, tumour, masks)
+    several = "2 segmentations of its discs, of which none was taken"
+    for name, told, readings in (("mass", "no segment of a disc", 0), ("one", "", 1), ("two", several, 0)):
+        study = Study.create(tmp_path / name, one_reader())
+        report = import_sources(study, [tmp_path / "in"], reader="spider")
+        assert (len(report.added), report.readings, report.failed) == (1, readings, [])
+        assert told in " ".join(report.notes)
+        write_dicom(result, tmp_path / "in" / f"after_{name}.dcm", tmp_path / "in" / "report.dcm")
 
 
 def test_grades_of_several_readers_in_one_table_become_each_readers_own(empty, tmp_path):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from example_models import model_with_sets
 from PIL import Image
 
 from LumbarDiscGradingLib.cli.main import main
@@ -64,6 +66,17 @@ def test_a_volume_is_graded_into_four_files_and_a_scene(good, tmp_path, capsys):
     assert labels.GetSize() == volume.GetSize()
     np.testing.assert_allclose(labels.GetOrigin(), volume.GetOrigin(), atol=1e-4)
     assert Image.open(tmp_path / "patient_overview.png").height >= 1000
+
+
+def test_possible_grades_stand_in_the_summary_where_the_model_states_them(good, tmp_path, capsys):
+    model = model_with_sets(tmp_path / "model")
+    output = tmp_path / "out"
+    assert main(["grade", str(good), "--output", str(output), "--device", "cpu", "--model", str(model)]) == 0
+    said = capsys.readouterr().out
+    discs = json.loads((output / "patient_result.json").read_text(encoding="utf-8"))["discs"]
+    several = [disc for disc in discs if len(disc["pfirrmann_set"]) > 1]
+    assert len(several) == said.count("possible: ") > 0
+    assert "low confidence" not in said
 
 
 def test_without_input_the_sample_is_graded(tmp_path):
@@ -217,6 +230,13 @@ def test_an_output_folder_that_cannot_be_written_is_said_at_once(good, tmp_path,
     assert main(["grade", str(good), "--output", str(blocked / "out"), "--device", "cpu"]) == 1
     assert "output folder" in one_line(capfd.readouterr().err)
     assert blocked.read_text() == "in the way"
+
+
+def test_that_highdicom_is_missing_is_said_before_anything_is_graded(good, tmp_path, capfd, monkeypatch):
+    monkeypatch.setitem(sys.modules, "highdicom", None)  # as where it is not installed
+    assert main(["grade", str(good), "--dicom", "--output", str(tmp_path / "out")]) == 1
+    assert capfd.readouterr().err == "Writing DICOM needs highdicom; install it (pip install highdicom).\n"
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_model_with_a_wrong_hash_is_refused(good, tmp_path, capfd):

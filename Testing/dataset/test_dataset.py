@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from LumbarDiscGradingLib.cli.main import main
-from LumbarDiscGradingLib.dataset.discs import labelled_mask, separate_discs
+from LumbarDiscGradingLib.dataset.discs import labelled_mask, require_order_of_tissues, separate_discs
 from LumbarDiscGradingLib.dataset.importing import import_folder
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset, person_of
 from LumbarDiscGradingLib.dataset.manifest import SCHEMA_PATH, DatasetError, label_table
@@ -19,7 +19,7 @@ from LumbarDiscGradingLib.dataset.splits import STUDY_PROPORTIONS, packaged_spli
 from LumbarDiscGradingLib.dataset.writing import CaseToWrite, Reading, write_dataset
 from LumbarDiscGradingLib.imaging.volume import SagittalVolume
 from LumbarDiscGradingLib.json_schema import first_violation
-from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LEVELS_UPWARD, Tissue
+from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LEVELS_UPWARD, SIX_LUMBAR_UPWARD, Tissue
 
 SHAPE = (5, 160, 64)  # slices, rows, columns
 DISC_HEIGHT, DISC_STEP, LOWEST_ROW = 6, 22, 140
@@ -248,7 +248,7 @@ def test_pictures_with_a_table_of_sizes_have_a_scale_only_where_it_is_plausible(
     assert known.pixel_size_known and known.volume().spacing_mm[1:] == pytest.approx((0.9, 0.9))
     assert not unknown.pixel_size_known
     (folder / "images.csv").write_text("patient,size\np1,0.9\n")
-    with pytest.raises(DatasetError, match="cannot be read as a table of pictures"):
+    with pytest.raises(DatasetError, match="no column for nominal_pixel_mm"):
         import_folder(folder, tmp_path / "again")
 
 
@@ -434,6 +434,64 @@ def test_a_wrong_row_of_grades_is_named_and_nothing_is_written(source, tmp_path,
     assert sorted(tmp_path.iterdir()) == before
 
 
+def rewritten(table: Path, change) -> None:
+    table.write_bytes(change(table.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace(",", ";").encode(),
+        lambda text: text.replace(",", "\t").encode("utf-16"),
+        lambda text: text.replace("\n", "\r\n").encode("utf-8-sig"),
+        lambda text: text.replace("patient,level,pfirrmann", "Patient ID,Disc Level,Pfirrmann_Grade").encode(),
+        lambda text: ("\n" + text).encode(),
+    ],
+    ids=["semicolons", "tabs in UTF-16", "spreadsheet", "other names", "blank line"],
+)
+def test_a_table_of_grades_is_read_as_spreadsheets_write_it(source, tmp_path, change):
+    expected = {case.patient: case.grades for case in import_folder(source, tmp_path / "plain").cases}
+    rewritten(source / "grades.csv", change)
+    assert {case.patient: case.grades for case in import_folder(source, tmp_path / "other").cases} == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "said"), [("patient,hight,pfirrmann", "no column for level"), ("patient,disc,IVD,grade", "several")]
+)
+def test_a_table_without_a_column_says_which_names_are_expected(source, tmp_path, header, said):
+    rewritten(source / "grades.csv", lambda text: "\n".join([header, *text.splitlines()[1:]]).encode())
+    with pytest.raises(DatasetError, match=said) as caught:
+        import_folder(source, tmp_path / "out")
+    assert "patient, level, pfirrmann" in str(caught.value)
+
+
+def test_patients_with_blanks_and_umlauts_get_plain_names_and_keep_their_grades(tmp_path):
+    folder = write_source(tmp_path / "source", {"a1": 5, "b2": 5}, {"a1": 5, "b2": 5})
+    for file in folder.glob("a1_*"):
+        file.rename(folder / file.name.replace("a1", "Mu\u0308ller Ann"))  # as macOS writes it
+    for file in folder.glob("b2_*"):
+        file.rename(folder / file.name.replace("b2", "Mueller_Ann"))
+    table = (folder / "grades.csv").read_text(encoding="utf-8")
+    table = table.replace("a1", "M\u00fcller Ann").replace("b2", "Mueller_Ann")
+    (folder / "grades.csv").write_bytes(table.encode("cp1252"))
+    cases = import_folder(folder, tmp_path / "set").cases
+    assert sorted(case.patient for case in cases) == ["Mueller_Ann", "Mueller_Ann_2"]
+    assert all(len(case.grades) == 5 and case.levels_trusted for case in cases)
+
+
+def test_levels_of_six_lumbar_vertebrae_are_trusted_and_said_and_a_missing_l5_s1_too(tmp_path):
+    folder = write_source(tmp_path / "source", {"six": 6, "four": 4}, {"six": 6, "four": 4})
+    six = [f"six,{level},2" for level in SIX_LUMBAR_UPWARD[:6]]
+    four = [f"four,{level},2" for level in LEVELS_UPWARD[1:5]]
+    (folder / "grades.csv").write_text("\n".join(["patient,level,pfirrmann", *six, *four]) + "\n")
+    dataset = import_folder(folder, tmp_path / "set")
+    case = case_of(dataset, "six")
+    assert case.levels_trusted and any("six lumbar" in note for note in case.notes)
+    assert set(np.unique(case.mask())) >= {DISC_LABELS["L5-L6"], DISC_LABELS["L6-S1"]}
+    case = case_of(dataset, "four")
+    assert not case.levels_trusted and any("sacralized" in note for note in case.notes)
+
+
 def break_mask_values(source: Path) -> None:
     write_image(source / "d4_labels.nrrd", tissues(6) * 7)
 
@@ -444,6 +502,46 @@ def break_mask_geometry(source: Path) -> None:
 
 def break_image(source: Path) -> None:
     (source / "d4_t2.nrrd").write_bytes(b"not an image")
+
+
+def spine_map() -> np.ndarray:
+    """Five discs between six vertebrae, a canal behind them."""
+    spine = np.zeros((5, 120, 64), np.uint8)
+    for level in range(6):
+        spine[:, 4 + 20 * level : 16 + 20 * level, 10:40] = Tissue.VERTEBRA
+        spine[:, 16 + 20 * level : 24 + 20 * level, 10:40] = Tissue.DISC
+    spine[:, 116:] = 0
+    spine[:, 2:118, 44:52] = Tissue.CANAL
+    return spine
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((0, 2, 1, 3), "larger than its vertebrae"),
+        ((0, 1, 3, 2), "canal in more pieces"),
+        ((0, 3, 2, 1), "larger than its vertebrae"),
+        ((0, 2, 3, 1), "larger than its vertebrae"),
+        ((0, 3, 1, 2), "canal in more pieces"),
+        ((0, 1, 0, 3), "holds no disc"),
+        ((0, 0, 0, 0), "holds no disc"),
+    ],
+)
+def test_a_mask_whose_values_are_in_another_order_is_refused(tmp_path, values, said):
+    require_order_of_tissues(spine_map(), "a map in order")
+    source = write_source(tmp_path / "source", {"p1": 5}, {"p1": 5})
+    write_image(source / "p1_t2.nrrd", np.random.default_rng(1).integers(0, 500, spine_map().shape).astype(np.int16))
+    write_image(source / "p1_labels.nrrd", np.array(values, np.uint8)[spine_map()])
+    with pytest.raises(DatasetError, match=said) as caught:
+        import_folder(source, tmp_path / "set")
+    assert "p1_labels.nrrd" in str(caught.value) and not (tmp_path / "set").exists()
+
+
+def test_discs_alone_and_one_vertebra_beside_many_discs_are_no_other_order():
+    spine = spine_map()
+    require_order_of_tissues(np.where(spine == Tissue.DISC, spine, 0), "discs alone")
+    spine[:, 24:][spine[:, 24:] == Tissue.VERTEBRA] = 0
+    require_order_of_tissues(spine, "one vertebra")
 
 
 @pytest.mark.parametrize(

@@ -240,7 +240,8 @@ def _the_table_is_that_of_the_case(host: Any, case: Any) -> Iterator[str]:
     lines = dict(found.groups() for found in map(REPORT_LINE.match, report_text(result).splitlines()) if found)
     for level, facts in lines.items():
         grade, doubt = GRADE.search(facts.split(";")[0]), "low confidence" in facts
-        reported = facts.split(";")[0].split(",")[0], grade.group(1) if grade else "-", doubt
+        possible = re.search(r"possible: ([IV]+ (?:or|to) [IV]+)", facts) or grade
+        reported = facts.split(";")[0].split(",")[0], possible.group(1) if possible else "-", doubt
         group = rows[level][1].replace("\n", " ")
         if reported != (group.removesuffix(" ?"), rows[level][2], group.endswith(" ?")):
             yield f"Of {level} the table says {rows[level]} and the report {facts}."
@@ -262,6 +263,7 @@ def _the_table_is_that_of_the_case(host: Any, case: Any) -> Iterator[str]:
 
 
 def _segments_are_those_of_the_table(host: Any, case: Any, mine: Mine) -> Iterator[str]:
+    from LumbarDiscGradingLib.report.text import several_grades
     from LumbarDiscGradingLib.scene.segments import own_segments, segment_tag
 
     node, rows = case.segmentationNode, {cells[0].split()[0]: cells for cells in table(host)}
@@ -274,7 +276,9 @@ def _segments_are_those_of_the_table(host: Any, case: Any, mine: Mine) -> Iterat
             yield f"The segment of {level} is called {segment.GetName()}."
         if cells is None:
             continue
-        told = segment_tag(segment, TAG + "Group"), romans[int(segment_tag(segment, TAG + "Pfirrmann") or 0)]
+        possible = several_grades(tuple(map(int, segment_tag(segment, TAG + "PfirrmannSet").split())))
+        grades = possible or romans[int(segment_tag(segment, TAG + "Pfirrmann") or 0)]
+        told = segment_tag(segment, TAG + "Group"), grades
         if told != (cells[1].replace("\n", " ").removesuffix(" ?"), cells[2]):
             yield f"Of {level} the table says {cells} and its segment {told}."
         if not np.allclose(segment.GetColor(), np.array(case.result.disc(level).color) / 255, atol=0.01):

@@ -15,6 +15,7 @@ from pathlib import Path
 import example_studies
 import numpy as np
 import pytest
+from example_models import model_with_sets
 from PIL import Image
 
 from LumbarDiscGradingLib.annotation.exchange.export import export_study
@@ -24,9 +25,13 @@ from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
 from LumbarDiscGradingLib.dataset.writing import CaseToWrite, write_dataset
 from LumbarDiscGradingLib.evaluation.comparison import Verdict, compare_scores
+from LumbarDiscGradingLib.evaluation.contact_sheets import ALARM, ALARM_FIELD, patient_cell, write_contact_sheets
 from LumbarDiscGradingLib.evaluation.failures import Error, failures_of
 from LumbarDiscGradingLib.evaluation.files import Evaluation
+from LumbarDiscGradingLib.evaluation.measures import SET_COVERAGE, SET_SIZE
 from LumbarDiscGradingLib.evaluation.metrics import ALL_SOURCES, confusion, figures_of, metrics_of
+from LumbarDiscGradingLib.evaluation.pictures import PictureStore, SlicePicture
+from LumbarDiscGradingLib.evaluation.report import write_report
 from LumbarDiscGradingLib.evaluation.scores import (
     DiscScore,
     discs_at_points,
@@ -381,7 +386,10 @@ def test_the_report_is_one_file_that_needs_nothing_from_elsewhere(evaluated):
     assert (page.open, page.wrong) == ([], [])
     assert "script" not in page.tags
     assert len(page.ids) == len(set(page.ids))
-    pictures = [address for address in page.addresses if not address.startswith("#")]
+    linked = [address for address in page.addresses if address.startswith("contact_sheets/")]
+    assert linked
+    assert all((evaluated / address).is_file() for address in linked)
+    pictures = [address for address in page.addresses if not address.startswith("#") and address not in linked]
     assert len(pictures) >= 3
     for address in pictures:
         kind, data = address.split(",", 1)
@@ -419,6 +427,104 @@ def test_tables_hold_each_reference_disc_and_every_figure(evaluated):
     for name in ("contours_best", "contours_worst", "roc", "reliability", "dice_by_level"):
         with Image.open(evaluated / "pictures" / f"{name}.png") as picture:
             assert min(picture.size) > 200
+
+
+def pixels_of(picture: Image.Image, color) -> int:
+    return int((np.asarray(picture) == color).all(axis=-1).sum())
+
+
+def shown(found, scores, **changes):
+    """What a contact sheet shows of the phantom."""
+    picture = SlicePicture(
+        np.full(found.label_slice.shape, 60, np.uint8),
+        None,
+        found.label_slice,
+        SPACING_MM,
+        {},
+        {disc.level: disc.pfirrmann for disc in found.discs},
+        **changes,
+    )
+    return patient_cell(picture, scores, "p1")
+
+
+def test_a_contact_sheet_says_where_name_group_or_disc_is_wrong(found):
+    def score(level, grade, named=None, **changes):
+        named = level if named is None else named
+        return DiscScore("p1", "s", level, named_level=named, grade=grade, by_point=True, **changes)
+
+    disc = found.disc("L3-L4")
+    known = {"all_named": True, "levels_doubted": False}
+    right = shown(found, [score("L3-L4", disc.pfirrmann, **known)])
+    assert pixels_of(right, ALARM) == pixels_of(right, ALARM_FIELD) == 0
+    one_away, two_away = (shown(found, [score("L3-L4", grade, **known)]) for grade in (3, 5))
+    assert disc.group.value == "mild"
+    assert pixels_of(one_away, ALARM_FIELD) > 1000
+    assert pixels_of(two_away, ALARM) > pixels_of(one_away, ALARM) == 0
+    renamed = shown(found, [score("L2-L3", 2, "L3-L4", all_named=False, levels_doubted=False)])
+    missed = shown(
+        found, [score("L5-S1", 2, "", all_named=False, levels_doubted=True)], points={"L5-S1": (300.0, 200.0)}
+    )
+    assert pixels_of(renamed, ALARM) > 20
+    assert pixels_of(missed, ALARM) > 20
+
+
+def test_twelve_patients_stand_on_a_contact_sheet_and_those_of_earlier_runs_go(phantoms, grader, tmp_path):
+    case = LabelledDataset.open(phantoms).cases[0]
+    (tmp_path / "sheet_007.jpg").write_bytes(b"of an earlier evaluation")
+    with PictureStore() as pictures:
+        scored = score_case(grader, case)
+        scores = []
+        for n in range(13):
+            name = f"p{n:02d}"
+            renamed = tuple(replace(score, patient=name) for score in scored.scores)
+            pictures.keep(replace(scored, case=replace(case, patient=name), scores=renamed))
+            scores += renamed
+        sheets = write_contact_sheets(scores, pictures, tmp_path)
+    assert [len(sheet.patients) for sheet in sheets] == [12, 1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [sheet.name for sheet in sheets]
+    with Image.open(tmp_path / sheets[0].name) as full, Image.open(tmp_path / sheets[1].name) as single:
+        assert full.width > 2 * single.width
+
+
+def test_the_report_counts_and_names_patients_whose_names_are_silently_wrong(tmp_path):
+    scores = [
+        DiscScore(
+            f"p{n}",
+            "one",
+            level,
+            named_level="L4-L5" if n == 2 else level,
+            dice=0.9,
+            all_named=n != 2,
+            levels_doubted=False,
+        )
+        for n in range(4)
+        for level in ("L4-L5", "L5-S1")
+    ]
+    text = write_report(Evaluation.of(scores, split="tune"), tmp_path).read_text(encoding="utf-8")
+    assert "Silently wrong: one p2." in text
+    row = text[text.index("Table 3") :].split("</tr>")[1]
+    assert [cell in row for cell in ("7 of 8", "3 of 4", "1 of 4", "0 of 3")] == [True] * 4
+
+
+def test_coverage_and_size_of_prediction_sets_are_figures_of_their_own(phantoms, tmp_path, capsys):
+    model = model_with_sets(tmp_path / "model")
+    arguments = ["evaluate", "--data", str(phantoms), "--split", "tune", "--output", str(tmp_path / "out")]
+    assert main([*arguments, "--device", "cpu", "--model", str(model)]) == 0
+    scores = [score for score in read_scores(tmp_path / "out" / "discs.csv") if score.level in LUMBAR_LEVELS]
+    sizes = [len(score.set_grades) for score in scores]
+    held = [score.grade in score.set_grades for score in scores]
+    figures = by_name(figures_of(scores), "phantoms")
+    assert max(sizes) > 1
+    assert figures[SET_SIZE].value == pytest.approx(np.mean(sizes))
+    assert figures[SET_COVERAGE].value == pytest.approx(np.mean(held))
+    assert (figures[SET_COVERAGE].patients, figures[SET_COVERAGE].discs) == (3, 15)
+    assert f"{SET_COVERAGE} {np.mean(held):.3f}" in capsys.readouterr().out
+    assert "<h2>Prediction sets</h2>" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_model_that_states_no_prediction_sets_has_no_figures_of_them(evaluated):
+    assert "Prediction sets</h2>" not in (evaluated / "report.html").read_text(encoding="utf-8")
+    assert not {SET_COVERAGE, SET_SIZE} & {f.name for f in figures_of(read_scores(evaluated / "discs.csv"))}
 
 
 def test_stored_rows_of_several_runs_give_the_same_tables_again(evaluated, tmp_path, capsys):

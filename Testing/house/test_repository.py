@@ -265,11 +265,15 @@ def test_workflows_run_what_is_there_and_may_only_read(checkout: Path) -> None:
             assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", used), f"{used} can change under its name"
 
 
-def test_continuous_integration_installs_the_libraries_that_tests_ask_for(checkout: Path, tracked: list[str]) -> None:
+def test_continuous_integration_installs_what_tests_ask_for(checkout: Path, tracked: list[str]) -> None:
     own = (checkout / ".ci" / "run").read_text(encoding="utf-8")
     packages = {package for _, package in re.findall(r"has_library '(.*?)'\)\" (\S+)", own)}
     (installing,) = [c for c in commands(loaded(checkout / ".github" / "workflows" / "tests.yml")) if "apt-get" in c]
-    assert packages and packages <= set(installing.split())
+    tests = [path.read_text(encoding="utf-8") for path in (checkout / "Testing").rglob("test_*.py")]
+    programs = dict(pair for text in tests for pair in re.findall(r'needs_program\("([\w-]+)", "([\w-]+)"\)', text))
+    assert set(programs.values()) == set(re.findall(r'need "command -v (?!git)[\w-]+" (\S+)', own))
+    packages |= set(programs.values())
+    assert programs and packages <= set(installing.split())
     assert REQUIRE_LIBRARIES in installing
 
 

@@ -103,10 +103,73 @@ def test_a_given_series_is_read_even_if_it_is_not_t2(tmp_path):
     t1 = Series(voxels(2), number=4, attributes=T1_TIMES)
     write_series(tmp_path, Series(voxels(1), number=5))
     write_series(tmp_path, t1)
-    volume = read_volume(tmp_path, series_uid=t1.uid)
+    volume = read_volume(tmp_path, series=t1.uid)
     assert np.array_equal(volume.voxels, t1.voxels[::-1])
     assert any("not those of a T2" in note for note in volume.notes)
-    assert "SeriesInstanceUID" in refusal(tmp_path, series_uid="1.2.3")
+    assert "SeriesInstanceUID" in refusal(tmp_path, series="1.2.3")
+
+
+@pytest.mark.parametrize("series", ["7", "doe sag T1", "the uid"])
+def test_a_series_is_asked_for_by_number_text_or_uid_and_the_result_says_so(tmp_path, series):
+    t1 = Series(voxels(2), number=7, attributes={**T1_TIMES, "SeriesDescription": "Doe sag T1"})
+    write_series(tmp_path, Series(voxels(1), number=5))
+    write_series(tmp_path, t1)
+    volume = read_volume(tmp_path, series=t1.uid if series == "the uid" else series)
+    assert np.array_equal(volume.voxels, t1.voxels[::-1])
+    assert "series 7: sagittal, T1, 9 images, as asked for (not taken: series 5: sagittal, T2" in volume.notes[0]
+    assert not any("Doe" in note for note in volume.notes)
+
+
+def test_a_number_is_that_of_the_series_even_where_another_has_it_in_its_text(tmp_path):
+    fifth = Series(voxels(2), number=5, attributes={**T2_TIMES, "SeriesDescription": "sag"})
+    write_series(tmp_path, Series(voxels(1), number=6, attributes={**T2_TIMES, "SeriesDescription": "sag L5"}))
+    write_series(tmp_path, fifth)
+    assert np.array_equal(read_volume(tmp_path, series="5").voxels, fifth.voxels[::-1])
+
+
+def test_a_series_asked_for_must_be_there_and_sagittal_and_the_input_dicom(tmp_path):
+    write_series(tmp_path, Series(voxels(1), number=5))
+    write_series(tmp_path, Series(voxels(3), AXIAL, number=6))
+    for nothing in ("9", "doe the other", ""):
+        assert "no series with that" in refusal(tmp_path, series=nothing)
+    assert "asked for is not sagittal" in refusal(tmp_path, series="6")
+    sitk.WriteImage(sitk.GetImageFromArray(voxels()), str(tmp_path / "volume.nrrd"))
+    assert "no DICOM image" in refusal(tmp_path / "volume.nrrd", series="5")
+
+
+def test_a_dicomdir_alone_is_told_for_what_it_is(tmp_path):
+    (tmp_path / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 30)
+    assert "give the folder in which it lies" in refusal(tmp_path / "DICOMDIR")
+
+
+def test_an_image_that_describes_too_few_frames_does_not_keep_the_others_from_being_read(tmp_path):
+    broken = write_enhanced(tmp_path / "broken.dcm", Series(voxels(2)), list(range(5)))
+    dataset = pydicom.dcmread(broken)
+    dataset.NumberOfFrames = 7
+    dataset.save_as(broken)
+    assert "has 7 frames but describes 5" in refusal(tmp_path)
+    series = Series(voxels(1), number=3)
+    write_series(tmp_path, series)
+    volume = read_volume(tmp_path)
+    assert np.array_equal(volume.voxels, series.voxels[::-1])
+    assert any("has 7 frames but describes 5" in note for note in volume.notes)
+
+
+@pytest.mark.parametrize("descriptions", [("sag t1", "sag t2"), ("", "")], ids=["described", "undescribed"])
+def test_a_protocol_name_of_the_whole_exam_makes_no_series_a_localizer(tmp_path, descriptions):
+    t2 = Series(voxels(1), number=3, attributes={**T2_TIMES, "SeriesDescription": descriptions[1]})
+    t1 = Series(voxels(2), number=2, attributes={**T1_TIMES, "SeriesDescription": descriptions[0]})
+    for series in (t1, t2):
+        write_series(tmp_path, series, ProtocolName="LOC + LSPINE SURVEY", StudyInstanceUID="1.2.3")
+    volume = read_volume(tmp_path)
+    assert np.array_equal(volume.voxels, t2.voxels[::-1])
+    assert "series 3: sagittal, T2, 9 images" in volume.notes[0] and len(volume.notes) == 1
+
+
+def test_a_localizer_that_only_its_protocol_names_is_one(tmp_path):
+    write_series(tmp_path, Series(voxels(1), number=1), ProtocolName="survey", SeriesDescription="")
+    write_series(tmp_path, Series(voxels(2), number=2), ProtocolName="t2 sag", SeriesDescription="")
+    assert "series 1: sagittal, localizer" in read_volume(tmp_path).notes[0]
 
 
 def test_two_echoes_at_each_position_are_told_apart(tmp_path):

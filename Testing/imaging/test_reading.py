@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
 
 from LumbarDiscGradingLib.imaging.reading import read_volume, stem_of
 from LumbarDiscGradingLib.imaging.volume import ImagingError, NotSagittalError
@@ -261,10 +262,64 @@ def test_a_huge_image_is_refused_from_its_header(tmp_path):
 def test_an_axial_volume_is_refused(tmp_path):
     image = sitk.GetImageFromArray(mr_voxels((30, 48, 40)))
     image.SetSpacing((0.7, 0.7, 4.0))
+    image.SetOrigin((-14.0, -120.0, 30.0))
     path = written(image, tmp_path / "axial.nrrd")
     assert "load the sagittal T2 series" in refusal(path)
     with pytest.raises(NotSagittalError):
         read_volume(path)
+
+
+def test_an_orientation_that_was_lost_is_said_and_a_stack_whose_planes_cannot_be_told_refused(tmp_path):
+    image = sitk.GetImageFromArray(mr_voxels((60, 48, 9)))  # the default axes: slices from right to left
+    image.SetSpacing((4.0, 0.7, 0.7))
+    volume = read_volume(written(image, tmp_path / "lost.nii.gz"))
+    assert volume.slice_count == 9 and volume.scale_known
+    assert any("no orientation in its header" in note for note in volume.notes)
+    image.SetOrigin((-14.0, -120.0, 30.0))
+    assert not any("no orientation" in note for note in read_volume(written(image, tmp_path / "kept.nrrd")).notes)
+    stack = sitk.GetImageFromArray(mr_voxels((9, 60, 48)))
+    stack.SetSpacing((0.7, 0.7, 4.0))
+    assert "which of its planes are sagittal cannot be told" in refusal(written(stack, tmp_path / "stack.mha"))
+
+
+def lies(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_picture_lies_as_its_exif_orientation_says(tmp_path, suffix, orientation):
+    shown = np.zeros((180, 160), np.uint8)
+    shown[:40, :20], shown[:16, 96:] = 200, 100
+    stored = {
+        1: shown,
+        2: shown[:, ::-1],
+        3: shown[::-1, ::-1],
+        4: shown[::-1],
+        5: shown.T,
+        6: shown.T[::-1],
+        7: shown.T[::-1, ::-1],
+        8: shown.T[:, ::-1],
+    }[orientation]
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / f"picture{suffix}", exif=lies(orientation))
+    volume = read_volume(tmp_path / f"picture{suffix}")
+    assert volume.voxels[0].shape == shown.shape
+    assert np.abs(volume.voxels[0].astype(int) - shown).max() < 20
+    assert any("EXIF" in note for note in volume.notes) == (orientation != 1)
+
+
+def test_a_turned_picture_in_color_or_cut_off_is_refused_as_any_other(tmp_path):
+    color = np.random.default_rng(1).integers(0, 255, (80, 60, 3)).astype(np.uint8)
+    Image.fromarray(color).save(tmp_path / "color.png", exif=lies(6))
+    assert "in colour" in refusal(tmp_path / "color.png")
+    Image.fromarray(color[..., 0]).save(tmp_path / "grey.tif", exif=lies(6))
+    assert "stored turned or mirrored" in refusal(tmp_path / "grey.tif")
+    Image.fromarray(color[..., 0]).save(tmp_path / "grey.jpg", exif=lies(6))
+    content = (tmp_path / "grey.jpg").read_bytes()
+    (tmp_path / "grey.jpg").write_bytes(content[: len(content) // 2])
+    refusal(tmp_path / "grey.jpg")
 
 
 def test_hounsfield_units_are_refused(tmp_path):
@@ -272,6 +327,26 @@ def test_hounsfield_units_are_refused(tmp_path):
     voxels[:, :, :9] = -1000  # air
     voxels[:, :, 9:14] = -100  # fat
     assert "CT" in refusal(written(sagittal_image(voxels.astype(np.int16)), tmp_path / "ct.nii.gz"))
+
+
+@pytest.mark.parametrize(("padding", "darkest"), [(-32768, 0), (-1024, 0), (-2000, -20)])
+def test_padding_of_mr_is_read_as_dark_and_said(tmp_path, padding, darkest):
+    voxels = mr_voxels()
+    voxels[0, 0, 0] = darkest
+    voxels[:, :, :9] = padding
+    voxels[0, 0, 20] = darkest
+    volume = read_volume(written(sagittal_image(voxels), tmp_path / "padded.nrrd"))
+    assert volume.voxels.min() == darkest and volume.voxels.max() == voxels.max()
+    assert any(f"{padding} were taken for padding" in note for note in volume.notes)
+
+
+def test_mr_with_values_around_zero_is_not_taken_for_ct(tmp_path):
+    voxels = np.random.default_rng(0).gamma(2.0, 300.0, SHAPE)
+    centered = np.rint(voxels - voxels.mean()).astype(np.int16)
+    assert centered.min() < -400
+    assert read_volume(written(sagittal_image(centered), tmp_path / "centered.nrrd")).voxels.min() == centered.min()
+    shifted = written(sagittal_image(centered - 100), tmp_path / "shifted.nrrd")
+    assert "CT" in refusal(shifted)
 
 
 def test_a_few_negative_values_of_resampled_mr_are_not_taken_for_ct(tmp_path):

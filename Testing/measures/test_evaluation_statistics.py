@@ -46,6 +46,7 @@ def test_figures_of_groups_are_those_of_scikit_learn(table):
     expected = {
         statistics.accuracy: sklearn_metrics.accuracy_score(*pair),
         statistics.balanced_accuracy: sklearn_metrics.balanced_accuracy_score(*pair),
+        statistics.unweighted_kappa: sklearn_metrics.cohen_kappa_score(*pair),
         statistics.linear_kappa: sklearn_metrics.cohen_kappa_score(*pair, weights="linear"),
         statistics.quadratic_kappa: sklearn_metrics.cohen_kappa_score(*pair, weights="quadratic"),
     }

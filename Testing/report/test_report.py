@@ -24,6 +24,7 @@ from LumbarDiscGradingLib.report.display_window import display_window
 from LumbarDiscGradingLib.report.doubts import warnings_of
 from LumbarDiscGradingLib.report.drawing import shortened, spread, text_width, wrapped
 from LumbarDiscGradingLib.report.overview import overview_picture
+from LumbarDiscGradingLib.report.page import page_html
 from LumbarDiscGradingLib.report.tables import write_grades_csv, write_result_json
 from LumbarDiscGradingLib.report.text import report_text
 from LumbarDiscGradingLib.research_use import RESEARCH_USE
@@ -415,3 +416,33 @@ def test_real_discs_keep_their_signal_under_the_fill():
     assert before.size > 20000
     assert before.std() > 10
     assert np.corrcoef(before, after)[0, 1] > 0.95
+
+
+def test_possible_grades_are_told_in_place_of_the_bare_low_confidence():
+    result = analytic_result()
+    unsure = [replace(disc, confident=False) for disc in result.discs[:3]]
+    discs = (unsure[0], replace(unsure[1], grade_set=(3, 4)), replace(unsure[2], grade_set=(2,)), *result.discs[3:])
+    text = report_text(replace(result, discs=discs)).splitlines()
+    line = {disc.level: next(each for each in text if each.startswith(f"{disc.level}:")) for disc in discs[:3]}
+    said = {level: ("low confidence" in each, "possible: III or IV" in each) for level, each in line.items()}
+    assert list(said.values()) == [(True, False), (False, True), (True, False)]
+    page = page_html(replace(result, discs=discs), "case")
+    rows = page.split("<tr>")
+    assert [" ?" in next(row for row in rows if f"<td>{disc.level}</td>" in row) for disc in discs[:3]] == [
+        True,
+        False,
+        True,
+    ]
+    assert page.count("are all possible") == 1
+    assert "are all possible" not in page_html(result, "case")
+
+
+def test_possible_grades_stand_on_the_overview_picture():
+    result = analytic_result()
+    unsure = replace(result.discs[3], confident=False)
+    pictures = [
+        np.asarray(overview_picture(replace(result, discs=(*result.discs[:3], disc, *result.discs[4:]))))
+        for disc in (unsure, replace(unsure, grade_set=(3, 4)), replace(unsure, grade_set=(3,)))
+    ]
+    assert (pictures[0] == pictures[2]).all()
+    assert (pictures[0] != pictures[1]).any()

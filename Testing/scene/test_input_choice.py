@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 from dicom_files import AXIAL, T1_TIMES, T2_TIMES, Series, slice_dataset, write_enhanced, write_series
 
+from LumbarDiscGradingLib.imaging.acquisition import Acquisition, contrast_of, is_fat_suppressed
+from LumbarDiscGradingLib.imaging.dicom import open_dicom
 from LumbarDiscGradingLib.imaging.reading import read_volume
 from LumbarDiscGradingLib.imaging.volume import ImagingError
 from LumbarDiscGradingLib.models.store import default_model_names
@@ -184,7 +187,7 @@ def test_what_the_header_tells_is_doubted_with_its_cause(
     assert [cause in doubt for doubt in section.doubts] == [True], section.doubts
     assert cause in host.ui.inputDoubtsLabel.text
     assert host.ui.gradeDiscsButton.enabled
-    notes = read_volume(tmp_path, series_uid=slicer.dicomDatabase.instanceValue(first_uid(node), "0020,000E")).notes
+    notes = read_volume(tmp_path, series=slicer.dicomDatabase.instanceValue(first_uid(node), "0020,000E")).notes
     assert notes[1:] == section.doubts  # the command line says the same
 
 
@@ -268,13 +271,46 @@ def test_a_header_that_comes_after_the_voxels_is_heeded(host: Any, tmp_path: Pat
 
 
 def test_headers_are_read_once(host: Any, tmp_path: Path) -> None:
-    load_study(tmp_path, series(T2_TIMES, number=4), series(T1_TIMES, number=5))
-    picked(host)
-    reads = slicer.dicomDatabase.reads
-    host.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "another")
-    host.process_events()
-    picked(host)
-    assert slicer.dicomDatabase.reads == reads
+    t1, _ = load_study(tmp_path, series(T1_TIMES, number=4), series(T2_TIMES, number=5))
+    before = doubts_of(t1)
+    shutil.rmtree(tmp_path)
+    assert "T1-weighted" in before[0] and doubts_of(t1) == before
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"ImageType": ["DERIVED", "PRIMARY", "DIXON", "WATER"]},
+        {"ImageType": ["DERIVED", "PRIMARY", "DIXON", "OPP_PHASE"]},
+        {"SpectrallySelectedSuppression": "FAT"},
+        {"InversionRecovery": "YES"},
+        {"AcquisitionContrast": "DIFFUSION"},
+        {"EchoTime": 0.0, "SeriesDescription": "t2 sag"},
+        {"EchoNumbers": 2},
+        {"ScanOptions": ["SP", "FS"]},
+    ],
+    ids=lambda attributes: next(iter(attributes)),
+)
+@pytest.mark.parametrize("enhanced", [False, True], ids=["classic", "enhanced"])
+def test_panel_and_command_line_know_the_same_of_an_image(
+    host: Any, tmp_path: Path, attributes: dict[str, Any], enhanced: bool
+) -> None:
+    from LumbarDiscGradingLib.scene.dicom_headers import header_of_node
+
+    made = Series(voxels()[:, :48, :40], attributes={**T2_TIMES, **attributes})
+    if enhanced:
+        write_enhanced(tmp_path / "enhanced.dcm", made, list(range(9)))
+    else:
+        write_series(tmp_path, made)
+    slicer.dicomDatabase.insert(tmp_path)
+    node = host.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "loaded")
+    node.SetAttribute("DICOM.instanceUIDs", " ".join(frame.instance_uid for frame in open_dicom(tmp_path).frames))
+    stack = open_dicom(tmp_path).choice(made.uid).taken
+    in_panel = header_of_node(node).acquisition
+    same = {field.name: getattr(stack.first, field.name) for field in fields(Acquisition)}
+    assert {name: getattr(in_panel, name) for name in same} == same
+    assert contrast_of(in_panel) is contrast_of(stack.first)
+    assert is_fat_suppressed(in_panel) == is_fat_suppressed(stack.first)
 
 
 @pytest.mark.parametrize(

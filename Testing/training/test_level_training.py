@@ -12,13 +12,14 @@ from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.dataset.writing import CaseToWrite, write_dataset
 from LumbarDiscGradingLib.grading.grader import DiscGrader
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
-from LumbarDiscGradingLib.models.folder import TrainedModel
-from LumbarDiscGradingLib.models.store import built_in_model_folder
+from LumbarDiscGradingLib.models.folder import TrainedModel, rewrite_manifest
+from LumbarDiscGradingLib.models.manifest import LOCATOR_KEY
+from LumbarDiscGradingLib.models.store import built_in_model_folder, find_model
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS
 from LumbarDiscGradingLib.training.levels.calibration import NamingTrial, fit_temperature
 from LumbarDiscGradingLib.training.levels.canvases import CoarseView, batch_of, location_loss, targets, training_canvas
 from LumbarDiscGradingLib.training.levels.pictures import LEVELS, placed_pictures
-from LumbarDiscGradingLib.training.levels.train import train_locator
+from LumbarDiscGradingLib.training.levels.train import LOCATOR_SECTION, keep_locator, train_locator
 from LumbarDiscGradingLib.training.levels.views import PlacedPicture, view_of
 from LumbarDiscGradingLib.training.recipes import LevelRecipe
 
@@ -187,3 +188,27 @@ def test_the_shipped_model_is_sure_of_the_sample_and_not_of_one_without_its_sacr
     cut = grader.grade(replace(sample, voxels=voxels))
     assert cut.levels_doubted
     assert cut.disc("L5-S1") is None or cut.naming_confidence < 0.95
+
+
+def test_a_model_that_is_trained_on_keeps_the_locator_that_it_had(tmp_path):
+    before = find_model(None, "segmentation")
+    shutil.copytree(before.folder, tmp_path / "onward")
+    onward = TrainedModel.open(tmp_path / "onward")
+    without = {key: value for key, value in onward.manifest.items() if key != LOCATOR_KEY}
+    onward = rewrite_manifest(onward, {**without, "name": "onward", "version": "9.0"}, "# onward 9.0\n\nText.\n")
+    assert onward.load_level_locator() is None
+
+    kept = TrainedModel.open(keep_locator(onward, before).folder)
+    assert kept.manifest[LOCATOR_KEY] == before.manifest[LOCATOR_KEY]
+    for name, value in before.load_level_locator().named_parameters():
+        assert torch.equal(kept.load_level_locator().get_parameter(name), value), name
+    assert kept.card.startswith("# onward 9.0\n") and LOCATOR_SECTION in kept.card
+
+
+def test_a_model_without_a_locator_has_none_to_keep(tmp_path):
+    built_in = find_model(None, "segmentation")
+    shutil.copytree(built_in.folder, tmp_path / "plain")
+    plain = TrainedModel.open(tmp_path / "plain")
+    without = {key: value for key, value in plain.manifest.items() if key != LOCATOR_KEY}
+    plain = rewrite_manifest(plain, without, plain.card)
+    assert keep_locator(built_in, plain) is built_in

@@ -24,12 +24,14 @@ from LumbarDiscGradingLib.models.folder import TrainedModel
 from LumbarDiscGradingLib.models.store import find_model
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, Tissue
 from LumbarDiscGradingLib.training import ablation, recipes
+from LumbarDiscGradingLib.training.augmentation import wrap_around
 from LumbarDiscGradingLib.training.grading import disc_samples
 from LumbarDiscGradingLib.training.grading.train import fit_temperature, ordinal_loss, ordinal_target
 from LumbarDiscGradingLib.training.mask_targets import (
     LANDMARK_LUMBOSACRAL,
     LANDMARK_OTHER,
     LANDMARK_UNKNOWN,
+    shows_discs_at,
     tissues_and_landmark,
 )
 from LumbarDiscGradingLib.training.model_export import record_metrics
@@ -508,3 +510,39 @@ def test_training_without_any_mask_says_what_to_do(tmp_path, capsys):
     write_dataset(folder, name="pictures", cases=[CaseToWrite("a", picture, None, {"L5-S1": 3})], splits=splits)
     assert main(["train", "segmentation", "--data", str(folder), "--output", str(tmp_path / "run")]) == 1
     assert "mask" in capsys.readouterr().err
+
+
+COLUMN = {f"L{number}-L{number + 1}": (20.0 + 35 * number, 60.0) for number in range(1, 5)}
+
+
+def column(*rows: float) -> np.ndarray:
+    discs = np.zeros((240, 120), dtype=bool)
+    for row in rows:
+        discs[int(row) - 4 : int(row) + 5, 20:61] = True
+    return discs
+
+
+def test_own_labels_agree_with_points_only_where_each_disc_is_there_alone():
+    rows = [row for row, _ in COLUMN.values()]
+    assert shows_discs_at(column(*rows), COLUMN)
+    assert shows_discs_at(column(*rows, rows[-1] + 35), COLUMN)  # a disc below the lowest point
+    assert not shows_discs_at(column(*rows[:2], rows[3]), COLUMN)  # one missed
+    assert not shows_discs_at(column(*rows, rows[1] + 17), COLUMN)  # one too many between
+    assert not shows_discs_at(column(*(row + 17 for row in rows)), COLUMN)
+    merged = column(*rows)
+    merged[int(rows[0]) : int(rows[1]), 40:44] = True
+    assert not shows_discs_at(merged, COLUMN)
+    assert shows_discs_at(column(), {})
+
+
+def test_what_wraps_around_lies_faintly_over_one_side():
+    patch = np.zeros((40, 60), dtype=np.float32)
+    patch[18:22, 28:32] = 1.0
+    for seed in range(8):
+        wrapped = wrap_around(patch, np.random.default_rng(seed))
+        ghost = wrapped - patch
+        assert (ghost >= 0).all() and ghost.max() <= 0.5
+        assert not ghost[18:22, 28:32].any()
+    edges = np.ones((40, 60), dtype=np.float32)
+    covered = [(wrap_around(edges, np.random.default_rng(seed)) > 1).mean() for seed in range(20)]
+    assert min(covered) > 0.05 and max(covered) < 0.55

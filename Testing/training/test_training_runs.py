@@ -372,3 +372,27 @@ def test_cards_of_models_that_are_no_folder_of_the_user_are_not_written(phantoms
     assert main(arguments) == 1
     assert "no card to write" in the_one_line(capsys)
     assert not output.exists()
+
+
+def test_members_of_an_ensemble_are_trained_apart_and_grade_by_their_mean(phantoms, tmp_path):
+    recipe = replace(RECIPE, members=2)
+    module = train_grading(DISCS[:6], DISCS[6:], recipe, tmp_path / "run", options=CPU)
+    model = save_grading_model(module, tmp_path / "model", "two", "1.0", [LabelledDataset.open(phantoms)], 1.0)
+    classifier = Classifier(TrainedModel.open(model.folder), choose_device("cpu")[0])
+    first, second = classifier.network.members
+    assert not torch.equal(first.classifier[-1].weight, second.classifier[-1].weight)
+    crops = torch.rand(2, 2, 128, 256)
+    with torch.inference_mode():
+        both = (first(crops).softmax(1) * second(crops).softmax(1)).sqrt()
+        means = classifier.network(crops).softmax(1)
+    torch.testing.assert_close(means, both / both.sum(1, keepdim=True), atol=1e-4, rtol=1e-3)
+
+
+def test_an_ensemble_goes_on_from_the_members_that_it_had(phantoms, tmp_path):
+    recipe = replace(RECIPE, members=2)
+    module = train_grading(DISCS[:6], DISCS[6:], recipe, tmp_path / "first", options=CPU)
+    model = save_grading_model(module, tmp_path / "model", "two", "1.0", [LabelledDataset.open(phantoms)], 1.0)
+    still = replace(recipe, learning_rate=1e-12)
+    onward = train_grading(DISCS[:6], DISCS[6:], still, tmp_path / "second", replace(CPU, start_from=model))
+    for name, value in model.load().named_parameters():
+        torch.testing.assert_close(onward.network.get_parameter(name), value, atol=1e-4, rtol=1e-3, msg=name)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from contextlib import suppress
 
 from ..errors import UserError
 
@@ -13,8 +16,26 @@ def complain(message: str, exit_code: int = 1) -> int:
     return exit_code
 
 
+def drained(status: int) -> int:
+    """Bring standard output to its end and return the exit status; where it cannot be written, that is a failure.
+
+    It is said in one line, unless a failure was said already, and the interpreter does not try again when it ends.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        with open(os.devnull, "w") as sink, suppress(OSError, ValueError):
+            os.dup2(sink.fileno(), sys.stdout.fileno())
+        if error.errno == errno.EPIPE or status:  # who reads no more needs not be told
+            return status
+        return complain(f"Standard output cannot be written ({error.strerror}); what was saved to files is kept.")
+    return status
+
+
 def told_of(error: BaseException) -> str | None:
     """Return what the user is told of an error; None for a fault of the program, unless the command can explain it."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+        return f"What was to be written does not fit ({error.strerror}); make room and run it again."
     return str(error) if isinstance(error, (UserError, OSError)) else None
 
 

@@ -34,7 +34,8 @@ def _add_import(commands: argparse._SubParsersAction) -> None:
         "import",
         help="make a data set from a folder of images, masks and grades",
         description="Make a labelled data set from a folder with PATIENT_t2 (a volume or a picture), PATIENT_labels "
-        "where there is a mask (0 background, 1 vertebra, 2 disc, 3 canal), and grades.csv (patient,level,pfirrmann). "
+        "where there is a mask (0 background, 1 vertebra, 2 disc, 3 canal, or values of disc levels; or a DICOM "
+        "Segmentation, .dcm), and grades.csv (patient,level,pfirrmann). "
         "Patients are split for training, tuning and test by the frozen split that comes with the module where it "
         "knows them, the others at random in the proportions 300/72/94.",
     )

@@ -34,7 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         description="Grade every patient of a split through the whole pipeline and compare with masks and grades: "
         "Dice, IoU and surface distance, levels, slice, kappa, accuracy, ROC, calibration, worst errors; 95 % "
         "bootstrap intervals by patient. Writes report.html (needs nothing from elsewhere), metrics.json, discs.csv, "
-        "figures.csv, failures.csv and pictures.",
+        "figures.csv, failures.csv, pictures and contact sheets.",
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", type=Path, nargs="+", metavar="DATASET", help="labelled data sets, or study exports")

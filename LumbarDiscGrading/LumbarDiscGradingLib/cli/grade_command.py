@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from .complaint import complain, told_of, why_not_run
+from .series_command import add_series_option
 
 if TYPE_CHECKING:
     from ..grading.evidence import EvidenceMap
@@ -58,6 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--pixel-size", type=float, metavar="MM", help="pixel size of pictures in mm (default: estimated, no mm then)"
     )
+    add_series_option(parser)
     parser.add_argument("--scene", action="store_true", help="write a Slicer scene (.mrb) as well")
     parser.add_argument(
         "--evidence",
@@ -106,6 +108,10 @@ def make_grader(device: str, models: Sequence[str]) -> DiscGrader:
 
 
 def _grade(arguments: argparse.Namespace) -> int:
+    if arguments.dicom:
+        from ..report.dicom.coding import require_highdicom
+
+        require_highdicom()
     grader = make_grader(arguments.device, arguments.model)
     try:
         arguments.output.mkdir(parents=True, exist_ok=True)
@@ -125,7 +131,7 @@ def _grade_one(
 ) -> int:
     shown = path if path is not None else "the built-in sample"
     try:
-        volume = _read(path, arguments.pixel_size)
+        volume = _read(path, arguments.pixel_size, arguments.series)
         index = None if arguments.stored_slice is None else volume.canonical_slice_index(arguments.stored_slice)
         if arguments.dicom and not volume.source.dicom_files:
             raise UserError("--dicom needs DICOM images to refer to, and this input has none; leave --dicom out.")
@@ -150,8 +156,10 @@ def _told_of(error: Exception, folder: Path) -> str | None:
     return told_of(error)
 
 
-def _read(path: str | None, pixel_size_mm: float | None) -> SagittalVolume:
+def _read(path: str | None, pixel_size_mm: float | None, series: str | None) -> SagittalVolume:
     if path is None:
+        if series is not None:
+            raise UserError("The built-in sample is no DICOM study; leave --series out.")
         from dataclasses import replace
 
         from ..imaging.phantom import lumbar_phantom
@@ -160,7 +168,7 @@ def _read(path: str | None, pixel_size_mm: float | None) -> SagittalVolume:
         return replace(volume, source=replace(volume.source, name=SAMPLE_NAME))
     from ..imaging.reading import read_volume
 
-    return read_volume(path, pixel_size_mm)
+    return read_volume(path, pixel_size_mm, series)
 
 
 class _Stems:
@@ -218,6 +226,9 @@ class _Writer:
 
 
 def _print_summary(result: GradingResult, stem: str, folder: Path) -> None:
+    from ..pfirrmann import ROMAN_GRADES
+    from ..report.text import is_barely_doubtful, possible_grades
+
     print(f"{stem}: slice {result.stored_slice_index} ({result.slice_reason})")
     for doubt in result.doubts:
         print(f"  DOUBT: {doubt}")
@@ -225,8 +236,10 @@ def _print_summary(result: GradingResult, stem: str, folder: Path) -> None:
         if not disc.assessable:
             print(f"  {disc.level:7} {disc.group_word}: {disc.warnings[0].removeprefix(f'{disc.level}: ')}")
             continue
-        sure = f"p {max(disc.group_probabilities):.2f}" + ("" if disc.confident else "  low confidence")
-        print(f"  {disc.level:7} {disc.group.value:9} Pfirrmann {disc.pfirrmann}  {sure}")
+        doubt = f"  possible: {possible}" if (possible := possible_grades(disc)) else ""
+        doubt = doubt or ("  low confidence" if is_barely_doubtful(disc) else "")
+        grade = f"Pfirrmann {ROMAN_GRADES[disc.pfirrmann]:3}"
+        print(f"  {disc.level:7} {disc.group.value:9} {grade}  p {max(disc.group_probabilities):.2f}{doubt}")
     if result.naming_confidence is not None:
         print(f"  Names of the levels: right with p {result.naming_confidence:.2f}")
     for note in (*result.volume.notes, *(warning for warning in result.warnings if warning not in result.doubts)):

@@ -12,6 +12,7 @@ from ..annotation.errors import StudyError
 from ..pfirrmann import DISC_LABELS
 from .progress import with_progress
 from .rank_command import add_rank
+from .series_command import add_series_option
 
 if TYPE_CHECKING:
     from ..annotation.agreement.agreement import GradeAgreement, MaskAgreement
@@ -72,16 +73,18 @@ def _add_import(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "import",
         help="bring images and readings into a study",
-        description="Import DICOM folders, volume files, folders with PATIENT_t2, PATIENT_labels and grades.csv, or an "
-        "export of a study. Images are de-identified: voxels, geometry and an allow-list of acquisition parameters are "
-        "kept. Original identifiers go into a mapping file beside the study, never into it. Images that the study has "
-        "already are left out. What is burnt into the pixels of an image stays in it.",
+        description="Import DICOM folders (with the DICOM Segmentation of a series), volume files, folders with "
+        "PATIENT_t2, PATIENT_labels and grades.csv, or an export of a study. Images are de-identified: voxels, "
+        "geometry and an allow-list of acquisition parameters are kept. Original identifiers go into a "
+        "mapping file beside the study, never into it. Images that the study has already are left out. What is burnt "
+        "into the pixels of an image stays in it.",
     )
     parser.add_argument("study", type=Path, metavar="STUDY")
     parser.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help="file or folder to import")
     parser.add_argument("--reader", metavar="ID", help="whose readings the masks and grades become that come along")
     parser.add_argument("--mapping", type=Path, metavar="FILE", help="mapping file (default: STUDY-mapping.csv)")
     parser.add_argument("--pixel-size", type=float, metavar="MM", help="pixel size of pictures in mm")
+    add_series_option(parser)
     parser.set_defaults(func=_import)
 
 
@@ -244,6 +247,7 @@ def _import(arguments: argparse.Namespace) -> int:
                 arguments.mapping,
                 arguments.pixel_size,
                 with_progress("Importing"),
+                arguments.series,
             )
         )
     return max(_print_import(report) for report in reports)

@@ -104,6 +104,7 @@ def _run_options(arguments: argparse.Namespace) -> RunOptions:
 
 
 def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noqa: ANN001
+    from ..training.levels.train import keep_locator
     from ..training.segmentation.export import save_segmentation_model
     from ..training.segmentation.train import train_segmentation
 
@@ -111,7 +112,7 @@ def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noq
     if not module.trainer.is_global_zero:
         return None
     name = arguments.name or f"unet-{arguments.preset}"
-    return save_segmentation_model(
+    model = save_segmentation_model(
         module,
         arguments.output / "model",
         name,
@@ -120,6 +121,7 @@ def _train_segmentation(arguments: argparse.Namespace, recipe, datasets):  # noq
         seed=arguments.seed,
         start_from=arguments.start_from,
     )
+    return model if arguments.start_from is None else keep_locator(model, arguments.start_from)
 
 
 def _train_grading(arguments: argparse.Namespace, recipe, datasets):  # noqa: ANN001

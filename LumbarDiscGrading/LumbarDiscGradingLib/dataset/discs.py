@@ -8,7 +8,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from ..pfirrmann import DISC_LABELS, LEVELS_UPWARD, Tissue
+from ..pfirrmann import DISC_LABELS, LEVELS_UPWARD, SIX_LUMBAR_UPWARD, Tissue
+from .manifest import DatasetError
 
 SPECK_FRACTION = 0.02
 """A connected piece smaller than this part of the largest disc is a slip of the brush, not a disc."""
@@ -18,6 +19,10 @@ MIN_STEP_FRACTION = 0.6
 """Neighbouring discs lie at least this part of the median distance apart; pieces of one disc lie closer."""
 MIN_SIZE_FRACTION = 0.25
 """What is cut off must have at least this part of the median size; less is a bulge or spur of one disc."""
+
+LEAST_PIECES_OF_NO_CANAL = 3
+"""A canal may be broken once or twice where it leaves the image or is narrow; what has more pieces is none."""
+TISSUE_VALUES = "0 background, 1 vertebra, 2 disc, 3 canal"
 
 
 def separate_discs(mask: NDArray, expected: int | None = None) -> NDArray[np.uint8]:
@@ -57,7 +62,8 @@ def level_labels(discs: NDArray[np.uint8], levels: Iterable[str]) -> NDArray[np.
     discs : ndarray of uint8
         As from `separate_discs`.
     levels : iterable of str
-        Levels of the patient's graded discs, in any order; they must be the lowest ones without a gap.
+        Levels of the patient's graded discs, in any order; they must be the lowest ones without a gap. With L6-S1 among
+        them they are those of six lumbar vertebrae.
 
     Returns
     -------
@@ -65,7 +71,7 @@ def level_labels(discs: NDArray[np.uint8], levels: Iterable[str]) -> NDArray[np.
         `pfirrmann.DISC_LABELS` values, 0 outside.
     """
     levels = set(levels)
-    upward = LEVELS_UPWARD[: len(levels)]
+    upward = (SIX_LUMBAR_UPWARD if SIX_LUMBAR_UPWARD[0] in levels else LEVELS_UPWARD)[: len(levels)]
     if int(discs.max(initial=0)) != len(levels) or levels != set(upward):
         return None
     values = np.array([0, *(DISC_LABELS[level] for level in upward)], dtype=np.uint8)
@@ -99,6 +105,48 @@ def labelled_mask(tissues: NDArray, levels: Iterable[str]) -> tuple[NDArray[np.u
     inside = discs > 0
     mask[inside] = Tissue.DISC if labels is None else labels[inside]
     return mask, labels is not None, int(discs.max(initial=0))
+
+
+def transition_note(levels: Iterable[str]) -> str:
+    """Say where graded levels are those of a lumbosacral transition; empty where they are not."""
+    levels = set(levels)
+    if set(SIX_LUMBAR_UPWARD[:2]) & levels:
+        return "Levels of six lumbar vertebrae (L6) are graded."
+    if levels and LEVELS_UPWARD[0] not in levels:
+        return "L5-S1 is not graded (a sacralized L5?)."
+    return ""
+
+
+def require_order_of_tissues(tissues: NDArray, whose: str) -> None:
+    """Refuse a mask whose values seem to be in another order than that of `Tissue`.
+
+    Parameters
+    ----------
+    tissues : ndarray, shape (slices, rows, columns)
+        `pfirrmann.Tissue` values.
+    whose : str
+        What is refused, for the sentence.
+
+    Raises
+    ------
+    DatasetError
+        If there is no disc, discs are larger than vertebrae, or the canal falls into more pieces than the discs.
+    """
+    sizes = {
+        tissue: np.bincount(_pieces((tissues == tissue).astype(np.uint8)).ravel())[1:]
+        for tissue in (Tissue.VERTEBRA, Tissue.DISC, Tissue.CANAL)
+    }
+    vertebrae, discs, canal = sizes.values()
+    canal_in_pieces = len(canal) >= LEAST_PIECES_OF_NO_CANAL
+    if not len(discs):
+        wrong = "holds no disc"
+    elif len(vertebrae) and discs.sum() > vertebrae.sum() and (discs.max() > vertebrae.max() or canal_in_pieces):
+        wrong = "has discs that are larger than its vertebrae"
+    elif canal_in_pieces and len(canal) > len(discs):
+        wrong = "has a canal in more pieces than it has discs"
+    else:
+        return
+    raise DatasetError(f"{whose} {wrong}: its values seem to be in another order; relabel it to {TISSUE_VALUES}.")
 
 
 def _pieces(binary: NDArray[np.uint8]) -> NDArray[np.int32]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,15 @@ from ..pfirrmann import DISC_LABELS, GRADES, Tissue
 from .image_files import read_grid, read_stored
 from .level_points import read_level_points
 from .manifest import GRADES_NAME, LEVELS_NAME, SPLITS, DatasetError, label_table, read_manifest
+from .tables import read_table
+
+GRADES_COLUMNS = {
+    "patient": ("patient id", "case", "subject", "name", "patient name", "id"),
+    "level": ("disc", "disk", "disc level", "ivd", "ivd level"),
+    "pfirrmann": ("pfirrmann grade", "pfirrmann grading", "grade"),
+    "reader": ("rater", "observer", "grader"),
+}
+"""Columns of a table of grades, and the other names under which they are found."""
 
 MASK_TOLERANCE_MM = 0.05
 """Largest distance between corresponding corners of an image and its mask."""
@@ -271,6 +279,8 @@ def _reference_grades(path: Path, patients: set[str]) -> dict[str, dict[str, int
 def read_grades(path: Path) -> list[tuple[str, str, int, str]]:
     """Read a table of grades with the columns ``patient``, ``level``, ``pfirrmann`` and, if there, ``reader``.
 
+    The columns may have the other names of `GRADES_COLUMNS`; the table may be one of `read_table`.
+
     Returns
     -------
     list of tuple
@@ -281,14 +291,9 @@ def read_grades(path: Path) -> list[tuple[str, str, int, str]]:
     DatasetError
         If a column is missing, a level or grade is unknown, or a disc has two grades from the same reader.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error):
-        raise DatasetError(f"{path} cannot be read as a table of grades; save it as CSV in UTF-8.") from None
     result: dict[tuple[str, str, str], int] = {}
-    for line, row in enumerate(rows, start=2):
-        patient, level, text, reader = ((row.get(c) or "").strip() for c in ("patient", "level", "pfirrmann", "reader"))
+    for line, row in enumerate(read_table(path, GRADES_COLUMNS, optional=("reader",)), start=2):
+        patient, level, text, reader = (row.get(column, "") for column in GRADES_COLUMNS)
         if not patient or level not in DISC_LABELS or text not in {str(grade) for grade in GRADES}:
             raise DatasetError(
                 f"{path}, line {line}: expected patient, level (as L4-L5) and pfirrmann (1 to 5), "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..pfirrmann import DISC_LABELS
 from .manifest import LEVELS_COLUMNS, DatasetError
+from .tables import read_table
 
 LevelPoints = dict[str, dict[str, tuple[float, float]]]
 """Row and column of the posterior margin of the disc, by patient and level."""
@@ -22,14 +23,9 @@ def read_level_points(path: Path) -> LevelPoints:
     DatasetError
         If it cannot be read, a level is unknown, a position is no number, or a disc has two points.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error):
-        raise DatasetError(f"{path} cannot be read as a table of points; save it as CSV in UTF-8.") from None
     points: LevelPoints = {}
-    for line, row in enumerate(rows, start=2):
-        patient, level, column, row_text = ((row.get(name) or "").strip() for name in LEVELS_COLUMNS)
+    for line, row in enumerate(read_table(path, dict.fromkeys(LEVELS_COLUMNS, ())), start=2):
+        patient, level, column, row_text = (row[name] for name in LEVELS_COLUMNS)
         place = _place(row_text, column)
         if not patient or level not in DISC_LABELS or place is None:
             raise DatasetError(

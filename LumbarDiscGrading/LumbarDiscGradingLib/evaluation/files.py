@@ -21,6 +21,7 @@ FIGURES_NAME = "figures.csv"
 FAILURES_NAME = "failures.csv"
 REPORT_NAME = "report.html"
 PICTURES_FOLDER = "pictures"
+CONTACT_SHEETS_FOLDER = "contact_sheets"
 STORED_ROWS = "stored rows"
 """Split of an evaluation that was put together from earlier ones."""
 

@@ -23,16 +23,20 @@ DEFINITIONS: Mapping[str, str] = {
     "Dice and IoU": "Of each disc on the slice that the program chose. Where the reference is drawn on one slice only, "
     "on that slice.",
     "Surface distance": "Mean distance of the two contours in both directions, and the larger of the two directed 95th "
-    "percentiles; in mm, by the pixel spacing of the slice.",
+    "percentiles; in mm, by the pixel spacing of the slice. By side: mean distance by which the contour lies outside "
+    "the reference's at the upper and the lower end plate, in front and at the rear; negative where it lies inside.",
     "Mid-sagittal slice": "The middle of the reference canal: the mean slice of its voxels; of the discs where no "
     "canal is labelled.",
     "Pairwise AUC": "Among the reference discs of two groups alone, by the second group's probability out of the two, "
     "p(b) / (p(a) + p(b)) (measure A of Hand and Till, 2001). The study does not say how it compares pairs.",
-    "Kappa": "Cohen's, weighted by the distance of the groups or grades or by its square.",
+    "Kappa": "Cohen's, weighted by the square of the distance of the groups or grades (quadratic), by the distance "
+    "(linear) or not at all (unweighted). They are not comparable with each other.",
     "Balanced accuracy": "The mean sensitivity of the groups.",
     "Calibration": "Expected calibration error of the most probable group over ten bins of equal width. Brier score: "
     "squared differences summed over the three groups, 0 to 2. Uncertain discs are those that the program itself marks "
     "for a second look.",
+    "Prediction sets": "Neighbouring grades of which the model states that they hold the right one with a coverage "
+    "that stands in its manifest. Here each disc counts the same, there each patient.",
     "Study": "What the study that this program follows reports on its own 94 test discs of one centre, split at random "
     "by disc, so that discs of one patient are in training and test. Its figures are not directly comparable.",
 }

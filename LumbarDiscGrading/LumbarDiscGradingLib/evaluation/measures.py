@@ -18,6 +18,8 @@ ALL_DISCS = ""
 """Part of the discs that a figure is about: all of them."""
 LUMBAR = (*LUMBAR_LEVELS, "L5-L6", "L6-S1")
 """Levels that count; thoracic discs at the edge of the picture do not."""
+SET_COVERAGE = "prediction sets that hold the reference grade"
+SET_SIZE = "grades in a prediction set, mean"
 CONFIDENT, UNCERTAIN = "confident", "uncertain"
 
 PAPER_FIGURES = {
@@ -116,6 +118,10 @@ def _has_contours(score: DiscScore) -> bool:
     return _has_mask(score) and score.surface_mm is not None and score.surface_95_mm is not None
 
 
+def _has_side(side: str) -> Callable[[DiscScore], bool]:
+    return lambda score: _has_mask(score) and getattr(score, f"{side}_mm") is not None
+
+
 def _located(score: DiscScore) -> bool:
     return score.located and score.level in LUMBAR
 
@@ -132,6 +138,10 @@ def _graded(score: DiscScore) -> bool:
     return score.level in LUMBAR and score.group_pair is not None
 
 
+def _has_set(score: DiscScore) -> bool:
+    return _graded(score) and bool(score.pfirrmann_set)
+
+
 def _pairwise(first: int, second: int) -> Callable[[Sequence[DiscScore]], Statistic]:
     return lambda scores: statistics.pairwise_auc(_groups(scores)[0], _probabilities(scores), first, second)
 
@@ -146,6 +156,15 @@ def auc_name(first: int, second: int) -> str:
     return f"AUC {GROUPS[first].value}-{GROUPS[second].value}"
 
 
+SIDES = ("above", "below", "front", "rear")
+"""Of a disc, as `contour_sides.OutwardDistances` has them."""
+
+
+def outward_name(side: str) -> str:
+    """Return the name of how far contours lie outside the reference's on one of the `SIDES`."""
+    return f"contour outside the reference, {side}, mean in mm"
+
+
 SEGMENTATION_MEASURES = (
     Measure("median disc Dice", _has_mask, _quantile_of("dice"), headline=True),
     Measure("median disc IoU", _has_mask, _quantile_of("iou"), headline=True),
@@ -157,6 +176,10 @@ SEGMENTATION_MEASURES = (
     Measure("upper quartile of disc IoU", _has_mask, _quantile_of("iou", 0.75)),
     Measure("surface distance of discs found, mean in mm", _has_contours, _mean_of("surface_mm"), True, True),
     Measure("95 % surface distance of discs found, mean in mm", _has_contours, _mean_of("surface_95_mm"), True, True),
+    *(
+        Measure(outward_name(side), _has_side(side), _mean_of(f"{side}_mm"), headline=side in ("above", "below"))
+        for side in SIDES
+    ),
     Measure("discs found under any name", _has_mask, _share_of(lambda score: bool(score.named_level))),
     Measure(
         "lumbar discs found and rightly named",
@@ -206,9 +229,11 @@ SEGMENTATION_MEASURES = (
 
 GRADING_MEASURES = (
     Measure("quadratic kappa of the groups", _graded, _of_groups(statistics.quadratic_kappa), headline=True),
-    Measure("linear kappa of the groups", _graded, _of_groups(statistics.linear_kappa)),
+    Measure("linear kappa of the groups", _graded, _of_groups(statistics.linear_kappa), headline=True),
+    Measure("unweighted kappa of the groups", _graded, _of_groups(statistics.unweighted_kappa), headline=True),
     Measure("quadratic kappa of the grades", _graded, _of_grades(statistics.quadratic_kappa), headline=True),
-    Measure("linear kappa of the grades", _graded, _of_grades(statistics.linear_kappa)),
+    Measure("linear kappa of the grades", _graded, _of_grades(statistics.linear_kappa), headline=True),
+    Measure("unweighted kappa of the grades", _graded, _of_grades(statistics.unweighted_kappa), headline=True),
     Measure("accuracy of the groups", _graded, _of_groups(statistics.accuracy), headline=True),
     Measure("balanced accuracy of the groups", _graded, _of_groups(statistics.balanced_accuracy), headline=True),
     Measure("accuracy of the grades", _graded, _of_grades(statistics.accuracy)),
@@ -241,6 +266,14 @@ GRADING_MEASURES = (
         lambda score: _graded(score) and score.confident is not None,
         _share_of(lambda score: bool(score.confident)),
     ),
+    Measure(SET_COVERAGE, _has_set, _share_of(lambda score: score.grade in score.set_grades), headline=True),
+    Measure(
+        SET_SIZE,
+        _has_set,
+        lambda scores: statistics.mean([len(score.set_grades) for score in scores]),
+        lower_is_better=True,
+        headline=True,
+    ),
 )
 MEASURES = (*SEGMENTATION_MEASURES, *GRADING_MEASURES)
 CARD_FIGURES = frozenset(measure.name for measure in MEASURES if measure.headline)
@@ -258,7 +291,7 @@ _OF_A_LEVEL = (
     "balanced accuracy of the groups",
     "expected calibration error of the groups",
 )
-_OF_A_GROUP = ("median disc Dice", "lumbar discs found and rightly named", "graded discs found")
+_OF_A_GROUP = ("median disc Dice", "lumbar discs found and rightly named", "graded discs found", SET_COVERAGE)
 _OF_CONFIDENCE = ("accuracy of the groups", "balanced accuracy of the groups", "quadratic kappa of the groups")
 
 

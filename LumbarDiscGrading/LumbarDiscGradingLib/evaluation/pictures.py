@@ -6,7 +6,7 @@ import base64
 import io
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +63,10 @@ class SlicePicture:
     predicted : dict
         Automatic grade by the level that the program named.
     scale_known : bool
+    points : dict
+        Row and column of the reference point of each level; empty where there are none.
+    said : str
+        What the program said against its result as a whole, or why there is none; empty for nothing.
     """
 
     grey: NDArray[np.uint8]
@@ -72,6 +76,8 @@ class SlicePicture:
     grades: dict[str, int]
     predicted: dict[str, int]
     scale_known: bool = True
+    points: dict[str, tuple[float, float]] = field(default_factory=dict)
+    said: str = ""
 
     @classmethod
     def of(cls, scored: ScoredCase) -> SlicePicture:
@@ -89,6 +95,8 @@ class SlicePicture:
             dict(scored.case.grades) if scored.case.levels_trusted else {},
             {} if result is None else {disc.level: disc.pfirrmann for disc in result.discs},
             scored.volume.scale_known,
+            dict(scored.case.level_points) if any(score.by_point for score in scored.scores) else {},
+            scored.problem if result is None else " ".join(result.doubts),
         )
 
 
@@ -116,7 +124,7 @@ class PictureStore:
         if picture.reference is not None:
             arrays["reference"] = picture.reference
         np.savez_compressed(self._path(len(self._facts)), **arrays)
-        facts = picture.spacing_mm, picture.grades, picture.predicted, picture.scale_known
+        facts = picture.spacing_mm, picture.grades, picture.predicted, picture.scale_known, picture.points, picture.said
         self._facts[key] = (len(self._facts), *facts)
 
     def picture(self, source: str, patient: str) -> SlicePicture:
@@ -147,12 +155,25 @@ class View(SliceView):
         return cls(low[0], high[0], low[1], high[1], (max(1, round(wide * px_per_mm)), height_px), px_per_mm)
 
 
-def spine_view(picture: SlicePicture, height_px: int) -> View:
-    """Return the view of all discs of a patient with the tissue around them."""
+def spine_view(
+    picture: SlicePicture, height_px: int, margins_mm: tuple[float, float, float, float] = SPINE_MARGINS_MM
+) -> View:
+    """Return the view of all discs and reference points of a patient with the tissue around them.
+
+    Parameters
+    ----------
+    picture : SlicePicture
+    height_px : int
+    margins_mm : tuple of float
+        What is shown beside them towards head, feet, front and back.
+    """
     discs = picture.automatic > 0
     if picture.reference is not None:
         discs = discs | is_disc(picture.reference)
-    return _view_of(picture, discs, SPINE_MARGINS_MM, height_px)
+    for row, column in picture.points.values():
+        inside = np.clip(np.round((row, column)).astype(int), 0, np.array(discs.shape) - 1)
+        discs[tuple(inside)] = True
+    return _view_of(picture, discs, margins_mm, height_px)
 
 
 def disc_view(picture: SlicePicture, disc: NDArray[np.bool_], height_px: int) -> View:
@@ -186,7 +207,7 @@ def side_by_side(picture: SlicePicture, scores: Sequence[DiscScore], title: str)
     group, and the Dice of the automatic contour.
     """
     view = spine_view(picture, FIGURE_HEIGHT_PX)
-    plain = _grey(picture, view)
+    plain = grey_picture(picture, view)
     panels = [("Image", plain)]
     if picture.reference is not None:
         manual = _outlined(plain, view, picture.reference, picture.grades)
@@ -220,13 +241,13 @@ def disc_thumbnail(picture: SlicePicture, level: str, named_level: str) -> Image
     if shown is None or named_level != (level or named_level):
         return _spine_thumbnail(picture)
     view = disc_view(picture, shown, DISC_HEIGHT_PX)
-    plain = _grey(picture, view)
+    plain = grey_picture(picture, view)
     pixels = np.asarray(plain, dtype=np.float32).copy()
     if reference is not None:
-        _outline(pixels, view, reference, MANUAL, 1.8)
+        draw_outline(pixels, view, reference, MANUAL, 1.8)
     if automatic is not None:
-        _outline(pixels, view, automatic, _color(picture.predicted.get(named_level)), 1.8)
-    return _row_of([plain, _image(pixels)], 0, margin=0, gap=3)
+        draw_outline(pixels, view, automatic, color_of(picture.predicted.get(named_level)), 1.8)
+    return _row_of([plain, picture_of(pixels)], 0, margin=0, gap=3)
 
 
 def jpeg_data_url(picture: Image.Image) -> str:
@@ -238,7 +259,7 @@ def jpeg_data_url(picture: Image.Image) -> str:
 
 def _spine_thumbnail(picture: SlicePicture) -> Image.Image:
     view = spine_view(picture, SPINE_HEIGHT_PX)
-    plain = _grey(picture, view)
+    plain = grey_picture(picture, view)
     left = plain
     if picture.reference is not None:
         left = _outlined(plain, view, picture.reference, picture.grades)
@@ -253,12 +274,16 @@ def _part(labels: NDArray[np.uint8] | None, level: str) -> NDArray[np.bool_] | N
     return part if part is not None and part.any() else None
 
 
-def _grey(picture: SlicePicture, view: View) -> Image.Image:
+def grey_picture(picture: SlicePicture, view: View) -> Image.Image:
+    """Return what a view shows of the plain slice."""
     plane = resized(view.crop(picture.grey), view.size)
     return Image.fromarray(np.clip(np.round(plane), 0, 255).astype(np.uint8)).convert("RGB")
 
 
-def _outline(pixels: NDArray[np.float32], view: View, mask: NDArray[np.bool_], color: Color, width_px: float) -> None:
+def draw_outline(
+    pixels: NDArray[np.float32], view: View, mask: NDArray[np.bool_], color: Color, width_px: float
+) -> None:
+    """Draw the contour of a mask of the slice into the RGB pixels of a view."""
     _, outline = contour_alpha(smooth_field(view.crop(mask), view.size), width_px)
     blend(pixels, outline, color)
 
@@ -268,8 +293,8 @@ def _outlined(plain: Image.Image, view: View, labels: NDArray[np.uint8], grades:
     pixels = np.asarray(plain, dtype=np.float32).copy()
     for value in np.unique(labels):
         if value == Tissue.DISC or value in LEVELS_BY_LABEL:
-            _outline(pixels, view, labels == value, _color(grades.get(LEVELS_BY_LABEL.get(value, ""))), 2.2)
-    return _image(pixels)
+            draw_outline(pixels, view, labels == value, color_of(grades.get(LEVELS_BY_LABEL.get(value, ""))), 2.2)
+    return picture_of(pixels)
 
 
 def _captioned(
@@ -287,7 +312,7 @@ def _captioned(
             continue
         lines = [(level, TEXT)]
         if level in grades:
-            lines.append((_grade_text(grades[level]), _color(grades[level])))
+            lines.append((_grade_text(grades[level]), color_of(grades[level])))
         if level in dice:
             lines.append((f"Dice {dice[level]:.2f}", QUIET))
         discs.append((view.xy(float(rows[columns == columns.max()].mean()), float(columns.max())), lines))
@@ -317,11 +342,13 @@ def _row_of(panels: Sequence[Image.Image], top: int, margin: int = _MARGIN, gap:
     return canvas
 
 
-def _image(pixels: NDArray[np.float32]) -> Image.Image:
+def picture_of(pixels: NDArray[np.float32]) -> Image.Image:
+    """Return RGB pixels, 0 to 255, as a picture."""
     return Image.fromarray(np.round(pixels).astype(np.uint8))
 
 
-def _color(grade: int | None) -> Color:
+def color_of(grade: int | None) -> Color:
+    """Return the color of a grade's group, purple where there is none."""
     return NOT_GRADED_COLOR if grade is None else group_of_grade(grade).color
 
 

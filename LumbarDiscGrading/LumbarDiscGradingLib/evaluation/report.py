@@ -1,4 +1,4 @@
-"""The report of an evaluation: one HTML file that carries its pictures and needs nothing from elsewhere."""
+"""The report of an evaluation: one HTML file that carries its pictures; only the contact sheets lie beside it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from ..dataset.labelled import person_count
 from ..measures.classification import Average, calibration_error_by_chance
 from ..pfirrmann import GROUPS, ROMAN_GRADES
 from ..resources import resource_path
+from .contact_sheets import PATIENTS_PER_SHEET, ContactSheet, names_silently_wrong, write_contact_sheets
 from .failures import Error, Failure, one_for_shifted_levels
-from .files import FAILURES_NAME, PICTURES_FOLDER, REPORT_NAME, Evaluation, write_tables
+from .files import CONTACT_SHEETS_FOLDER, FAILURES_NAME, PICTURES_FOLDER, REPORT_NAME, Evaluation, write_tables
 from .html import coloured, confusion_table, definitions, group_word, plural, sentence_case, table
 from .measures import (
     ALL_DISCS,
@@ -25,9 +26,13 @@ from .measures import (
     PAPER_FIGURES,
     PAPER_QUARTILES,
     PAPER_TABLE_2,
+    SET_COVERAGE,
+    SET_SIZE,
+    SIDES,
     UNCERTAIN,
     auc_name,
     graded_scores,
+    outward_name,
     table_2_name,
 )
 from .metrics import Figure, confusion, sources_of
@@ -42,8 +47,11 @@ HEADLINES = (
     "median disc Dice",
     "lumbar discs found and rightly named",
     "patients with all lumbar discs found and rightly named",
+    "patients with a lumbar disc not found or wrongly named, and no word of it",
     "graded discs found",
     "quadratic kappa of the groups",
+    "linear kappa of the groups",
+    "unweighted kappa of the groups",
     "balanced accuracy of the groups",
     "accuracy of the groups",
     "AUC mild-serious",
@@ -61,7 +69,7 @@ Lookup = Mapping[tuple[str, str, str], Figure]
 
 
 def write_report(evaluation: Evaluation, folder: Path, pictures: PictureStore | None = None) -> Path:
-    """Write tables, pictures and ``report.html`` into a folder and return the report's path.
+    """Write tables, pictures, contact sheets and ``report.html`` into a folder and return the report's path.
 
     Parameters
     ----------
@@ -77,7 +85,10 @@ def write_report(evaluation: Evaluation, folder: Path, pictures: PictureStore | 
     """
     write_tables(evaluation, folder)
     (folder / PICTURES_FOLDER).mkdir(exist_ok=True)
-    page = _Page(evaluation, folder / PICTURES_FOLDER, pictures)
+    sheets: list[ContactSheet] = []
+    if pictures is not None:
+        sheets = write_contact_sheets(evaluation.scores, pictures, folder / CONTACT_SHEETS_FOLDER)
+    page = _Page(evaluation, folder / PICTURES_FOLDER, pictures, sheets)
     template = Template(resource_path("Evaluation", "report.html").read_text(encoding="utf-8"))
     text = template.substitute(title=escape(TITLE), facts=page.facts(), body=page.body())
     path = folder / REPORT_NAME
@@ -88,8 +99,10 @@ def write_report(evaluation: Evaluation, folder: Path, pictures: PictureStore | 
 class _Page:
     """The sections of a report."""
 
-    def __init__(self, evaluation: Evaluation, folder: Path, pictures: PictureStore | None) -> None:
-        self.evaluation, self.folder, self.pictures = evaluation, folder, pictures
+    def __init__(
+        self, evaluation: Evaluation, folder: Path, pictures: PictureStore | None, sheets: Sequence[ContactSheet]
+    ) -> None:
+        self.evaluation, self.folder, self.pictures, self.sheets = evaluation, folder, pictures, sheets
         self.sources = sources_of(evaluation.scores)
         self.figures: Lookup = {(f.source, f.part, f.name): f for f in evaluation.figures}
 
@@ -101,7 +114,9 @@ class _Page:
                 self.naming(),
                 self.grading(),
                 self.calibration(),
+                self.prediction_sets(),
                 self.levels(),
+                self.contact_sheets(),
                 self.failures(),
                 definitions(),
             )
@@ -158,6 +173,7 @@ class _Page:
                     "median disc IoU",
                     "surface distance of discs found, mean in mm",
                     "95 % surface distance of discs found, mean in mm",
+                    *map(outward_name, SIDES),
                     "discs found under any name",
                     "slice found: median distance from the mid-sagittal one in mm",
                     "slice found: largest distance from the mid-sagittal one in mm",
@@ -176,7 +192,41 @@ class _Page:
     def naming(self) -> str:
         if not any(name == NAMING[0] for _, _, name in self.figures):
             return "<h2>Names of the levels</h2><p>No reference masks or points.</p>"
-        return "<h2>Names of the levels</h2>" + self._by_source(NAMING, "By reference masks or points.")
+        columns = ("Discs right", "Patients right", "Silently wrong", "Needlessly questioned")
+        rows = []
+        for source in self.sources:
+            if (source, ALL_DISCS, NAMING[0]) in self.figures:
+                rows.append([escape(source), *(self._count(source, name) for name in NAMING)])
+        caption = (
+            "Table 3. Names by reference masks or points. Right: found and rightly named; of patients, all their "
+            "lumbar discs. Silently wrong: patients with a lumbar disc not found or wrongly named, and no word of it. "
+            "Needlessly questioned: of the patients rightly named."
+        )
+        return "<h2>Names of the levels</h2>" + table(("", *columns), rows, caption) + self._silently_wrong()
+
+    def _silently_wrong(self) -> str:
+        by_patient: dict[tuple[str, str], list[DiscScore]] = {}
+        for score in self.evaluation.scores:
+            by_patient.setdefault((score.source, score.patient), []).append(score)
+        wrong = [key for key, scores in by_patient.items() if names_silently_wrong(scores)]
+        if not wrong:
+            return ""
+        where = {(sheet.source, patient): sheet for sheet in self.sheets for patient in sheet.patients}
+        items = [f"{escape(' '.join(key))}{_link_in_brackets(where.get(key))}" for key in wrong]
+        return f"<p>Silently wrong: {', '.join(items)}.</p>"
+
+    def contact_sheets(self) -> str:
+        if not self.sheets:
+            return ""
+        items = "".join(
+            f"<li>{_link(sheet)}: {escape(f'{sheet.source}, {sheet.patients[0]} to {sheet.patients[-1]}')}</li>"
+            for sheet in self.sheets
+        )
+        text = (
+            f"Up to {PATIENTS_PER_SHEET} patients on a picture: contour, level, grade and reference grade of each "
+            f"disc. They lie beside this page in the folder {CONTACT_SHEETS_FOLDER}."
+        )
+        return f"<h2>Contact sheets</h2><p>{escape(text)}</p><ul>{items}</ul>"
 
     def grading(self) -> str:
         if not any(name == "accuracy of the groups" for _, _, name in self.figures):
@@ -208,9 +258,11 @@ class _Page:
                     "balanced accuracy of the groups",
                     "quadratic kappa of the groups",
                     "linear kappa of the groups",
+                    "unweighted kappa of the groups",
                     "accuracy of the grades",
                     "quadratic kappa of the grades",
                     "linear kappa of the grades",
+                    "unweighted kappa of the grades",
                 ),
                 "Three groups and five Pfirrmann grades.",
             ),
@@ -257,6 +309,24 @@ class _Page:
                 table(
                     ("", "Discs", "Accuracy", "Quadratic kappa"), rows, "Discs that the program is sure of, and others."
                 ),
+            )
+        )
+
+    def prediction_sets(self) -> str:
+        names = (SET_COVERAGE, SET_SIZE)
+        if not any(name == SET_COVERAGE for _, _, name in self.figures):
+            return ""
+        rows = []
+        for source in self.sources:
+            if (source, ALL_DISCS, SET_COVERAGE) in self.figures:
+                by_group = [self._value(source, group.value, SET_COVERAGE) for group in GROUPS]
+                rows.append([escape(source), self._n(source, SET_COVERAGE), *by_group])
+        header = ("", "Discs", *(group_word(group) for group in GROUPS))
+        return "\n".join(
+            (
+                "<h2>Prediction sets</h2>",
+                self._by_source(names, "Grades such as III or IV that the program calls possible."),
+                table(header, rows, "Share of the sets that hold the reference grade, by the reference group."),
             )
         )
 
@@ -406,6 +476,14 @@ class _Page:
             text += f'<br><span class="n">{count}</span>'
         return text
 
+    def _count(self, source: str, name: str) -> str:
+        """Return a share as so many of so many, with its value and interval."""
+        figure = self.figures.get((source, ALL_DISCS, name))
+        if figure is None:
+            return NOTHING
+        count = f"{round(figure.value * figure.discs)} of {figure.discs}"
+        return f"{count}<br>{self._value(source, ALL_DISCS, name)}"
+
     def _n(self, source: str, name: str, part: str = ALL_DISCS) -> str:
         figure = self.figures.get((source, part, name))
         return str(figure.discs) if figure else NOTHING
@@ -426,6 +504,14 @@ def _calibration_by_chance(source: str, scores: Sequence[DiscScore]) -> str:
         f'<p class="quiet">{escape(source)}: on {plural(len(top), "disc")}, even right probabilities would show a '
         f"calibration error of {usual:.3f} by chance (95 times in 100 from {low:.3f} to {high:.3f}).</p>"
     )
+
+
+def _link(sheet: ContactSheet) -> str:
+    return f'<a href="{CONTACT_SHEETS_FOLDER}/{sheet.name}">{sheet.name}</a>'
+
+
+def _link_in_brackets(sheet: ContactSheet | None) -> str:
+    return "" if sheet is None else f" ({_link(sheet)})"
 
 
 def _who(failure: Failure) -> str:

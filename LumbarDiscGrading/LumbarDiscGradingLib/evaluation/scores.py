@@ -22,6 +22,7 @@ from ..grading.result import DiscGrade, GradingResult
 from ..grading.spine.of_result import zones_of
 from ..imaging.volume import SagittalVolume
 from ..pfirrmann import DISC_LABELS, GRADES, GROUPS, LEVELS_BY_LABEL, LUMBAR_LEVELS, Tissue, group_of_grade
+from .contour_sides import outward_distances_mm
 
 FOUND_OVERLAP = 0.25
 """A reference disc counts as found where a segmented disc covers at least this share of it."""
@@ -53,6 +54,9 @@ class DiscScore:
     surface_mm, surface_95_mm : float or None
         Mean symmetric distance of the contours, and the larger of the two directed 95th percentiles; None where the
         disc was missed, has no reference mask, or the pixel size is not known.
+    above_mm, below_mm, front_mm, rear_mm : float or None
+        Mean distance by which the contour lies outside the reference's on each side, negative inside
+        (`contour_sides`); None as for `surface_mm`.
     named_level : str
         Level that the disc found there was given; empty when none was found.
     slice_error_mm : float or None
@@ -64,6 +68,8 @@ class DiscScore:
         Probabilities of the grades and the groups.
     confident : bool or None
         False for a disc that the program marks for a second look.
+    pfirrmann_set : str
+        Grades of the prediction set, such as ``3 4``; empty where the model states none.
     by_point : bool or None
         True where a point, no mask, says where the disc lies.
     all_named : bool or None
@@ -81,6 +87,10 @@ class DiscScore:
     iou: float | None = None
     surface_mm: float | None = None
     surface_95_mm: float | None = None
+    above_mm: float | None = None
+    below_mm: float | None = None
+    front_mm: float | None = None
+    rear_mm: float | None = None
     named_level: str = ""
     slice_error_mm: float | None = None
     grade: int | None = None
@@ -94,6 +104,7 @@ class DiscScore:
     p_moderate: float | None = None
     p_serious: float | None = None
     confident: bool | None = None
+    pfirrmann_set: str = ""
     by_point: bool | None = None
     all_named: bool | None = None
     levels_doubted: bool | None = None
@@ -102,6 +113,11 @@ class DiscScore:
     def located(self) -> bool:
         """Whether the reference says where the disc lies."""
         return self.dice is not None or bool(self.by_point)
+
+    @property
+    def set_grades(self) -> tuple[int, ...]:
+        """Grades of the prediction set."""
+        return tuple(int(grade) for grade in self.pfirrmann_set.split())
 
     @property
     def group_pair(self) -> tuple[int, int] | None:
@@ -367,18 +383,23 @@ def _overlap(predicted: NDArray[np.bool_], part: NDArray[np.bool_], volume: Sagi
     if volume.scale_known:
         mean_mm, robust_mm = surface_distances_mm(predicted, part, volume.spacing_mm[1:])
         overlap |= {"surface_mm": mean_mm, "surface_95_mm": robust_mm}
+        outward = outward_distances_mm(predicted, part, volume.spacing_mm[1:])
+        overlap |= {f"{side}_mm": distance for side, distance in asdict(outward).items() if np.isfinite(distance)}
     return overlap
 
 
 def _reading(disc: DiscGrade) -> dict[str, Any]:
     by_grade = {f"p_{grade}": p for grade, p in zip(GRADES, disc.grade_probabilities, strict=True)}
     by_group = {f"p_{group.value}": p for group, p in zip(GROUPS, disc.group_probabilities, strict=True)}
-    return {"predicted_grade": disc.pfirrmann, "confident": disc.confident, **by_grade, **by_group}
+    grade_set = " ".join(map(str, disc.grade_set))
+    grading = {"predicted_grade": disc.pfirrmann, "confident": disc.confident, "pfirrmann_set": grade_set}
+    return {**grading, **by_grade, **by_group}
 
 
 SCORE_FIELDS = tuple(field.name for field in fields(DiscScore))
-_TEXTS = ("patient", "source", "level", "split", "subject", "named_level")
+_TEXTS = ("patient", "source", "level", "split", "subject", "named_level", "pfirrmann_set")
 _GRADES = ("grade", "predicted_grade")
+_SIGNED = ("above_mm", "below_mm", "front_mm", "rear_mm")
 _FLAGS = ("confident", "by_point", "all_named", "levels_doubted")
 
 
@@ -434,9 +455,12 @@ def _score_of(row: dict[str, str | None]) -> DiscScore:
             values[name] = {"True": True, "False": False}[text]
         elif text:
             values[name] = float(text)
-            if not np.isfinite(values[name]) or values[name] < 0:
+            if not np.isfinite(values[name]) or (values[name] < 0 and name not in _SIGNED):
                 raise ValueError(name)
     if not values["patient"] or any(values[name] not in ("", *DISC_LABELS) for name in ("level", "named_level")):
         raise ValueError("patient or level")
     values["subject"] = values["subject"] or values["patient"]
-    return DiscScore(**values)
+    score = DiscScore(**values)
+    for grade in score.set_grades:
+        group_of_grade(grade)
+    return score

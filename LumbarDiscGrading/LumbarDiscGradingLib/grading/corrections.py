@@ -31,6 +31,8 @@ TAKEN_OUT_MARK = "Taken out by reader"
 """The warning that names what a reader took out starts with it."""
 ADDED_MARK = "added by reader"
 """The change of a disc that a reader added starts with it."""
+MASK_DRAWN_MARK = "mask drawn by reader"
+MASK_EDITED_MARK = "mask edited by reader"
 
 
 class CorrectionError(ImagingError):
@@ -295,6 +297,16 @@ def is_added(disc: DiscGrade) -> bool:
     return any(change.startswith(ADDED_MARK) for change in disc.changes)
 
 
+def mask_by_reader(disc: DiscGrade) -> bool:
+    """Tell whether a reader drew the mask, on which the networks then had no part."""
+    return any(MASK_DRAWN_MARK in change for change in disc.changes)
+
+
+def mask_with_reader(disc: DiscGrade) -> bool:
+    """Tell whether a reader had a part in the mask: drew it, edited it, or had the networks look again and took it."""
+    return is_added(disc) or any(MASK_EDITED_MARK in change for change in disc.changes)
+
+
 def _first_level(disc: DiscGrade) -> str:
     """Return the level that the disc had before a reader set another."""
     named = (re.search(r"\((?:network:|added as) (.+)\)", c) for c in disc.changes if c.startswith("level"))
@@ -339,7 +351,7 @@ def _with_mask(result: GradingResult, disc: DiscGrade, correction: MaskEdited) -
     labels[labels == disc.label_value] = 0
     labels[correction.mask] = disc.label_value
     kept = tuple(change for change in disc.changes if change.startswith(("level", ADDED_MARK)))
-    how = "mask edited by reader, graded again"
+    how = f"{MASK_EDITED_MARK}, graded again"
     if correction.taken_from_slice is not None:
         how = f"slice {result.volume.stored_slice_index(correction.taken_from_slice)} chosen by reader, graded again"
     graded = replace(correction.disc.within(result.slice_index), changes=(*kept, how))
@@ -355,7 +367,7 @@ def _with_added(result: GradingResult, correction: DiscAdded) -> GradingResult:
     labels = result.label_slice.copy()
     labels[correction.mask] = DISC_LABELS[level]
     found_on = correction.found_on_slice
-    how = "mask drawn by reader" if found_on is None else f"found on slice {result.volume.stored_slice_index(found_on)}"
+    how = MASK_DRAWN_MARK if found_on is None else f"found on slice {result.volume.stored_slice_index(found_on)}"
     added = replace(correction.disc.within(result.slice_index), changes=(f"{ADDED_MARK}, {how}",))
     discs = sorted((*result.discs, added), key=lambda disc: list(DISC_LABELS).index(disc.level))
     return _renumbered(replace(result, discs=tuple(discs), label_slice=labels))

@@ -62,6 +62,29 @@ OTHER_BODY_PARTS = re.compile(
     r"^(C|T|CT)-?_?SPINE$|HEAD|BRAIN|SKULL|NECK|CHEST|BREAST|HEART|KNEE|HIP|SHOULDER|ELBOW|WRIST|HAND|ANKLE|FOOT|LEG$|ARM$"
 )
 
+BY_CONTRAST = "contrast"
+UNSUITABLE_BY = (
+    "not MR",
+    BY_CONTRAST,
+    "fat suppression",
+    "computed, not acquired",
+    "positions repeat",
+    "names another region",
+    "myelographic echo time",
+    "few slices",
+    "derived images",
+)
+"""What makes an image less suitable, in a few words, in the order of `suitability`."""
+LATER_BY = (
+    "coarser pixels",
+    "fewer slices",
+    "higher series number",
+    "later echo",
+    "later acquisition",
+    "later in time",
+)
+"""What decides between equally suitable images, in the order of `order_in_study`."""
+
 NEEDS_T2 = "Pfirrmann grades need a T2-weighted image."
 WITHOUT_FAT_SUPPRESSION = "the models were made for T2 without it."
 LOAD_DIAGNOSTIC = "load the diagnostic sagittal T2 series."
@@ -104,6 +127,8 @@ class Acquisition:
         In upper case.
     labels : str
         Description, protocol and sequence name, in lower case.
+    protocol : str
+        The protocol name by itself, in lower case; some scanners have one for the whole exam.
     only_named : bool
         There is no header; the labels are the name of a file or a node.
     """
@@ -127,6 +152,7 @@ class Acquisition:
     scan_options: tuple[str, ...] = ()
     body_part: str = ""
     labels: str = ""
+    protocol: str = ""
     only_named: bool = False
 
 
@@ -209,7 +235,10 @@ def lies_like_a_localizer(slice_count: int, slice_distance_mm: float) -> bool:
 def suitability(
     acquisition: Acquisition, slice_count: int, slice_distance_mm: float, has_repeated_positions: bool = False
 ) -> tuple[int | bool, ...]:
-    """Return what makes a sagittal image more or less suitable to be graded; the smaller, the better."""
+    """Return what makes a sagittal image more or less suitable to be graded; the smaller, the better.
+
+    Each item is what `UNSUITABLE_BY` names at its place.
+    """
     contrast = contrast_of(acquisition)
     if contrast not in GRADED_CONTRASTS:
         rank = len(GRADED_CONTRASTS) + 1
@@ -231,7 +260,10 @@ def suitability(
 
 
 def order_in_study(acquisition: Acquisition, slice_count: int, pixel_mm: float) -> tuple[float, ...]:
-    """Return what decides between equally suitable images of one study; the smallest is taken."""
+    """Return what decides between equally suitable images of one study; the smallest is taken.
+
+    Each item is what `LATER_BY` names at its place.
+    """
     return (
         pixel_mm,
         -slice_count,

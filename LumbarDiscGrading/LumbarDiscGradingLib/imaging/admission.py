@@ -21,6 +21,9 @@ CT_NEGATIVE_SHARE = 0.05
 """MR magnitudes are not negative, but in Hounsfield units fat lies near -100 and air near -1000: an image that reaches
 `CT_MIN_VALUE` with `CT_NEGATIVE_SHARE` of its voxels below `CT_NEGATIVE_VALUE` is taken for CT."""
 
+CENTERED_SHARE = 0.005
+"""Values whose mean is zero within this part of their standard deviation were centered (z-scored); a CT's are not."""
+
 LUMINANCE_CHANNELS = {2: 1, 3: 3, 4: 3}
 """Number of channels that carry intensity, by number of channels stored (grey + alpha, RGB, RGB + alpha)."""
 
@@ -100,13 +103,21 @@ def grey_values(array: NDArray) -> tuple[NDArray, tuple[str, ...]]:
     return array[..., 0], (f"The image is stored with {channels} channels; its grey value was used.",)
 
 
-def require_mr_like(array: NDArray) -> None:
-    """Refuse voxels that no MR magnitude image has.
+def mr_values(array: NDArray, modality: str = "") -> tuple[NDArray, tuple[str, ...]]:
+    """Refuse voxels that no MR magnitude image has, and take padding for the darkest of the image.
 
     Parameters
     ----------
     array : ndarray
         All voxels of the image.
+    modality : str
+        DICOM modality; empty when unknown. What is stated to be MR is not taken for CT.
+
+    Returns
+    -------
+    values : ndarray, of the shape of the array
+        The array itself where nothing was padded.
+    notes : tuple of str
 
     Raises
     ------
@@ -126,7 +137,17 @@ def require_mr_like(array: NDArray) -> None:
         raise UnsuitableImageError(
             f"The image is blank (every voxel is {lowest:g}); load the sagittal T2 series of the lumbar spine."
         )
-    if lowest <= CT_MIN_VALUE and float(np.mean(array <= CT_NEGATIVE_VALUE)) >= CT_NEGATIVE_SHARE:
+    if lowest > CT_MIN_VALUE:
+        return array, ()
+    darkest = array[array > lowest].min()
+    negative = float(np.mean(array <= CT_NEGATIVE_VALUE)) >= CT_NEGATIVE_SHARE
+    far_below = darkest >= CT_NEGATIVE_VALUE and darkest - lowest > highest - darkest
+    if far_below or (negative and darkest >= 0):
+        note = f"Voxels of the value {lowest:g} were taken for padding and read as the darkest others ({darkest:g})."
+        return np.where(array > lowest, array, darkest), (note,)
+    centered = abs(float(array.mean(dtype=np.float64))) <= CENTERED_SHARE * float(array.std(dtype=np.float64))
+    if modality != "MR" and negative and not centered:
         raise UnsuitableImageError(
             f"The values look like CT (Hounsfield units down to {lowest:g}); load a sagittal T2-weighted MR series."
         )
+    return array, ()

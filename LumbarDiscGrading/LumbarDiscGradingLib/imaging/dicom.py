@@ -7,6 +7,8 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,9 @@ import pydicom
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from .admission import UnsuitableImageError, require_mr_like, require_size
-from .dicom_frames import DicomFrame, frames_of
-from .dicom_series import choose_stack
+from .admission import UnsuitableImageError, mr_values, require_size
+from .dicom_frames import DicomFrame, frames_of, without_name_of_exam
+from .dicom_series import SeriesChoice, choose_series
 from .dicom_study.people import numbered_people
 from .dicom_study.stacks import DicomStack, stacks_of, step_tolerance_mm
 from .file_integrity import UnreadableFileError, native_messages_hidden
@@ -28,7 +30,10 @@ DICOM_MAGIC = b"DICM"
 IMAGE_TAGS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImagePositionPatient")
 """One of these is in every image; anonymisers drop some."""
 DICOM_SUFFIXES = (".dcm", ".ima")
-SKIPPED_NAMES = ("DICOMDIR", "LOCKFILE", "VERSION")
+CONTENTS_NAME = "DICOMDIR"
+ONLY_CONTENTS = "A DICOMDIR only lists what a medium holds; give the folder in which it lies with the images beside it."
+SKIPPED_NAMES = (CONTENTS_NAME, "LOCKFILE", "VERSION")
+NO_IMAGE = "There is no DICOM image in it; give the folder that holds the DICOM files of the study."
 NUMPY_SYNTAXES = (
     pydicom.uid.ImplicitVRLittleEndian,
     pydicom.uid.ExplicitVRLittleEndian,
@@ -54,39 +59,141 @@ def is_dicom_file(path: Path) -> bool:
     return _has_preamble(path) or (path.suffix.lower() in DICOM_SUFFIXES and header_of(path) is not None)
 
 
-def read_dicom(path: Path, name: str, series_uid: str | None = None) -> tuple[SagittalVolume, tuple[Path, ...]]:
-    """Read the sagittal T2 series of a DICOM file or folder.
+@dataclass(frozen=True)
+class DicomStudy:
+    """The images of a DICOM file or folder as their headers describe them; pixels are read when they are needed.
 
-    Parameters
+    Attributes
     ----------
-    path : Path
-        One DICOM file, or a folder that is searched with its subfolders.
-    name : str
-        Name for the volume.
-    series_uid : str, optional
-        Read this series instead of choosing one.
-
-    Returns
-    -------
-    volume : SagittalVolume
-    files : tuple of Path
-        The files whose pixels were read.
-
-    Raises
-    ------
-    ImagingError
-        If there is no DICOM image, no suitable series, or the chosen one has missing slices.
+    frames : tuple of DicomFrame
+    is_single_file : bool
+        The images are those of one file that the user gave, so its contrast is the user's choice.
+    refused : tuple of str
+        Why images were left out, a sentence each.
     """
-    candidates = [path] if path.is_file() else files_below(path)
-    frames = tuple(frame for file in candidates for frame in _frames_of_file(file))
-    if not frames:
-        raise UnreadableFileError(
-            "There is no DICOM image in it; give the folder that holds the DICOM files of the study."
+
+    frames: tuple[DicomFrame, ...]
+    is_single_file: bool = False
+    refused: tuple[str, ...] = ()
+
+    @cached_property
+    def people(self) -> list[int]:
+        """For each frame the number of the person that it shows."""
+        return people_on(self.frames)
+
+    @cached_property
+    def stacks(self) -> tuple[DicomStack, ...]:
+        """The stacks that the frames make, those of each person apart."""
+        return tuple(
+            stack
+            for person in sorted(set(self.people))
+            for stack in stacks_of(
+                (frame for frame, number in zip(self.frames, self.people, strict=True) if number == person),
+                _same_pixels,
+            )
         )
-    people = people_on(frames)
-    stack, notes = choose_stack(study_stacks(frames, people), series_uid, is_single_file=path.is_file())
-    volume = _volume_of(stack, name, (*notes, *_left_out(stack, frames, people)))
-    return volume, tuple(dict.fromkeys(frame.path for frame in stack.frames))
+
+    def choice(self, series: str | None = None) -> SeriesChoice:
+        """Choose the stack to grade; see `choose_series`.
+
+        Raises
+        ------
+        ImagingError
+            If there is no DICOM image.
+        """
+        if not self.frames:
+            raise UnreadableFileError(next(iter(self.refused), NO_IMAGE))
+        return choose_series(self.stacks, series, self.is_single_file)
+
+    def volume(self, name: str, series: str | None = None) -> tuple[SagittalVolume, tuple[Path, ...]]:
+        """Read the chosen stack; return it with the files whose pixels were read.
+
+        Parameters
+        ----------
+        name : str
+            Name for the volume.
+        series : str, optional
+            Which series to read, as `choose_series` takes it.
+
+        Raises
+        ------
+        ImagingError
+            If there is no DICOM image, no suitable series, or the chosen one has missing slices.
+        """
+        choice = self.choice(series)
+        stack = choice.taken
+        volume = _volume_of(stack, name, (*choice.notes, *self.left_out(stack)))
+        return volume, tuple(dict.fromkeys(frame.path for frame in stack.frames))
+
+    def person_on(self, stack: DicomStack) -> int:
+        """Return the number of the person that a stack shows."""
+        return self.people[self.frames.index(stack.first)]
+
+    def left_out(self, stack: DicomStack) -> tuple[str, ...]:
+        """Say what of the study was left out beside a stack that a reader would not expect to be, a sentence each."""
+        said = []
+        count = len(set(self.people))
+        if count > 1:
+            person = self.person_on(stack)
+            others = sum(number != person for number in self.people)
+            said.append(
+                f"The folder seems to hold images of {count} people; {others} images of the others were left out: "
+                f"give the folder of one person."
+            )
+        if len(stack.frames) == 1 and len(self.frames) > 1:
+            said.append(f"A single slice was taken out of {len(self.frames)} images; check that the series is whole.")
+        if stack.repeated:
+            said.append(f"{stack.repeated} images with the place and pixels of others were counted once.")
+        return (*said, *self.refused)
+
+    def require_whole(self, stack: DicomStack) -> None:
+        """Refuse a stack with missing, shifted or repeated slices.
+
+        Raises
+        ------
+        ImagingError
+        """
+        _require_one_at_each_position(stack)
+        _index_to_lps(stack)
+
+
+def open_dicom(path: Path) -> DicomStudy:
+    """Read the headers of one DICOM file, or of those in a folder and its subfolders, each once."""
+    if path.is_file() and path.name.upper() == CONTENTS_NAME:
+        return DicomStudy((), refused=(ONLY_CONTENTS,))
+    files = [path] if path.is_file() else files_below(path)
+    scanned = [(file, frames) for file, _, frames in headers_in(files)]
+    return DicomStudy(
+        without_name_of_exam(frame for _, frames in scanned if not isinstance(frames, str) for frame in frames),
+        path.is_file(),
+        tuple(dict.fromkeys(frames for _, frames in scanned if isinstance(frames, str))),
+    )
+
+
+def headers_in(files: Iterable[Path]) -> Iterator[tuple[Path, pydicom.Dataset, tuple[DicomFrame, ...] | str]]:
+    """Read the headers of the DICOM images among some files, each once.
+
+    Yields
+    ------
+    file : Path
+    header : pydicom.Dataset
+    frames : tuple of DicomFrame or str
+        What the image consists of, or why it cannot be used.
+    """
+    for file in files:
+        suffix = file.suffix.lower()
+        may_lack_preamble = suffix in DICOM_SUFFIXES or suffix[1:].isdigit() or not suffix  # names are often UIDs
+        if file.name.upper() in SKIPPED_NAMES or not (may_lack_preamble or _has_preamble(file)):
+            continue
+        header = header_of(file)
+        if header is None:
+            continue
+        try:
+            with _pydicom_quiet():
+                frames: tuple[DicomFrame, ...] | str = frames_of(header, file)
+        except ImagingError as error:
+            frames = str(error)
+        yield file, header, frames
 
 
 def _has_preamble(path: Path) -> bool:
@@ -113,18 +220,6 @@ def _pydicom_quiet() -> Iterator[None]:
         yield
 
 
-def _frames_of_file(path: Path) -> Iterable[DicomFrame]:
-    suffix = path.suffix.lower()
-    may_lack_preamble = suffix in DICOM_SUFFIXES or suffix[1:].isdigit() or not suffix  # names are often UIDs
-    if path.name.upper() in SKIPPED_NAMES or not (may_lack_preamble or _has_preamble(path)):
-        return ()
-    header = header_of(path)
-    if header is None:
-        return ()
-    with _pydicom_quiet():
-        return frames_of(header, path)
-
-
 def files_below(folder: Path) -> list[Path]:
     """Return the files in a folder and its subfolders, linked ones included, each folder once."""
     found, seen = [], set()
@@ -143,17 +238,6 @@ def people_on(frames: tuple[DicomFrame, ...]) -> list[int]:
     return numbered_people([frame.person for frame in frames], [frame.path.parent for frame in frames])
 
 
-def study_stacks(frames: tuple[DicomFrame, ...], people: list[int]) -> tuple[DicomStack, ...]:
-    """Put frames together into stacks, those of each person, from `people_on`, apart."""
-    return tuple(
-        stack
-        for person in sorted(set(people))
-        for stack in stacks_of(
-            (frame for frame, number in zip(frames, people, strict=True) if number == person), _same_pixels
-        )
-    )
-
-
 def _same_pixels(one: DicomFrame, other: DicomFrame) -> bool:
     """Whether two frames have the same values; those that cannot be decoded are not the same."""
     try:
@@ -166,38 +250,23 @@ def _same_pixels(one: DicomFrame, other: DicomFrame) -> bool:
     return bool(np.array_equal(first, second)) and (one.slope, one.intercept) == (other.slope, other.intercept)
 
 
-def _left_out(stack: DicomStack, frames: tuple[DicomFrame, ...], people: list[int]) -> tuple[str, ...]:
-    """Say what of a folder was left out that a reader would not expect to be."""
-    said = []
-    count = len(set(people))
-    if count > 1:
-        person = people[frames.index(stack.first)]
-        others = sum(number != person for number in people)
-        said.append(
-            f"The folder seems to hold images of {count} people; {others} images of the others were left out: give the "
-            f"folder of one person."
-        )
-    if len(stack.frames) == 1 and len(frames) > 1:
-        said.append(f"A single slice was taken out of {len(frames)} images; check that the series is complete.")
-    if stack.repeated:
-        said.append(f"{stack.repeated} images with the place and pixels of others were counted once.")
-    return tuple(said)
-
-
-def _volume_of(stack: DicomStack, name: str, notes: tuple[str, ...]) -> SagittalVolume:
-    first = stack.first
+def _require_one_at_each_position(stack: DicomStack) -> None:
     if stack.has_repeated_positions:
         raise ImagingError(
             "Several images of the chosen series lie at one position and nothing in their headers tells them apart; "
             "export the sagittal T2 series alone."
         )
+
+
+def _volume_of(stack: DicomStack, name: str, notes: tuple[str, ...]) -> SagittalVolume:
+    first = stack.first
+    _require_one_at_each_position(stack)
     require_size((len(stack.frames), first.rows, first.columns), bytes_per_voxel=2)
     index_to_lps = _index_to_lps(stack)
-    array = np.stack(_pixels(stack))
-    require_mr_like(array)
+    array, padding = mr_values(np.stack(_pixels(stack)), first.modality)
     window = next((frame.window for frame in stack.frames if frame.window), None)
     source = VolumeSource(name=name, modality=first.modality, window=window)
-    return sagittal_from_stored(array, index_to_lps, source, notes, first.pixel_spacing_mm is not None)
+    return sagittal_from_stored(array, index_to_lps, source, notes + padding, first.pixel_spacing_mm is not None)
 
 
 def _index_to_lps(stack: DicomStack) -> NDArray[np.float64]:

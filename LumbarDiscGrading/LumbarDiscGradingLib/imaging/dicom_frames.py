@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from .acquisition import Acquisition
+from .acquisition import LOCALIZER_WORDS, Acquisition
 from .dicom_study.people import Person
 from .volume import ImagingError
 
@@ -139,14 +140,43 @@ def _frame(lookup: _Lookup, path: Path, index: int | None) -> DicomFrame:
         inversion_recovery=str(lookup.get("InversionRecovery") or "").upper() == "YES",
         stated_contrast=str(lookup.get("AcquisitionContrast") or "").upper(),
         body_part=str(lookup.get("BodyPartExamined") or "").upper(),
-        labels=" ".join(
-            str(lookup.get(keyword) or "") for keyword in ("SeriesDescription", "ProtocolName", "SequenceName")
-        )
-        .lower()
-        .strip(),
+        labels=_labels(lookup),
+        protocol=str(lookup.get("ProtocolName") or "").lower(),
         slope=slope,
         intercept=intercept,
         window=window,
+    )
+
+
+def _labels(lookup: Any) -> str:
+    """Join what names a series; a protocol name that alone speaks of a localizer is that of the whole exam."""
+    description, protocol, sequence = (
+        str(lookup.get(keyword) or "").lower() for keyword in ("SeriesDescription", "ProtocolName", "SequenceName")
+    )
+    if description and not LOCALIZER_WORDS.search(description) and LOCALIZER_WORDS.search(protocol):
+        protocol = ""
+    return " ".join((description, protocol, sequence)).strip()
+
+
+def without_name_of_exam(frames: Iterable[DicomFrame]) -> tuple[DicomFrame, ...]:
+    """Leave out of the labels a protocol name that speaks of a localizer and that several series of the frames share.
+
+    Parameters
+    ----------
+    frames : iterable of DicomFrame
+        Of one study or of one person.
+    """
+    frames = tuple(frames)
+    series_by_protocol: dict[str, set[str]] = {}
+    for frame in frames:
+        if LOCALIZER_WORDS.search(frame.protocol):
+            series_by_protocol.setdefault(frame.protocol, set()).add(frame.series_uid)
+    shared = {protocol for protocol, series in series_by_protocol.items() if len(series) > 1}
+    return tuple(
+        replace(frame, labels=frame.labels.replace(frame.protocol, "", 1).strip())
+        if frame.protocol in shared
+        else frame
+        for frame in frames
     )
 
 

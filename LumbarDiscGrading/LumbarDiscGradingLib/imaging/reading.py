@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ..file_hash import file_sha256
 from .acquisition import doubts, named_acquisition
-from .admission import UnsuitableImageError, grey_values, require_mr_like, require_size
-from .dicom import is_dicom_file, read_dicom
+from .admission import UnsuitableImageError, grey_values, mr_values, require_size
+from .dicom import DicomStudy, is_dicom_file, open_dicom
 from .file_integrity import (
     UnreadableFileError,
     check_file,
@@ -22,7 +22,9 @@ from .file_integrity import (
     data_files,
     native_messages_hidden,
 )
+from .file_names import native_path, printable
 from .stated_geometry import TYPICAL_FIELD_OF_VIEW_MM, index_to_lps_of, sagittal_from_stored
+from .turned_picture import exif_orientation, upright
 from .volume import MAX_IN_PLANE_SPACING_MM, ImagingError, SagittalVolume, VolumeSource
 
 NIFTI_DIMENSIONS = "dim[0]"
@@ -30,6 +32,8 @@ NIFTI_DIMENSIONS = "dim[0]"
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 COMPOUND_SUFFIXES = (".nii.gz", ".img.gz", ".gipl.gz", ".hdr.gz", ".seg.nrrd")
+
+TURNED_PICTURE = "The picture was turned to lie as its header says (EXIF orientation)."
 
 PICTURE_SLICE_THICKNESS_MM = 4.0
 """Thickness given to a picture's only slice: a common one of clinical sagittal T2 series (no result depends on it)."""
@@ -44,7 +48,12 @@ _BYTES_BY_PIXEL_ID = {
 _WIDEST_COMPONENT_BYTES = 8
 
 
-def read_volume(path: str | Path, pixel_size_mm: float | None = None, series_uid: str | None = None) -> SagittalVolume:
+def read_volume(
+    path: str | Path,
+    pixel_size_mm: float | None = None,
+    series: str | None = None,
+    study: DicomStudy | None = None,
+) -> SagittalVolume:
     """Read a sagittal lumbar volume.
 
     Parameters
@@ -55,8 +64,11 @@ def read_volume(path: str | Path, pixel_size_mm: float | None = None, series_uid
     pixel_size_mm : float, optional
         Pixel size of a picture in mm. Without it the scale of a picture is only an estimate (`scale_known` is False).
         Files that state their own scale keep it.
-    series_uid : str, optional
-        SeriesInstanceUID to read from a DICOM folder; without it the sagittal T2 series is chosen.
+    series : str, optional
+        Which series to read from a DICOM folder: its SeriesInstanceUID, its number or a part of its description, as
+        `choose_series` takes it; without it the sagittal T2 series is chosen.
+    study : DicomStudy, optional
+        What `open_dicom` read of that DICOM folder before, or a part of it, so that no header is read again.
 
     Returns
     -------
@@ -74,7 +86,7 @@ def read_volume(path: str | Path, pixel_size_mm: float | None = None, series_uid
     if pixel_size_mm is not None:
         _require_pixel_size(pixel_size_mm)
     try:
-        return _read(source_path, pixel_size_mm, series_uid)
+        return _read(source_path, pixel_size_mm, series, study)
     except PermissionError:
         raise UnreadableFileError("The file may not be read; ask for permission to read it, or copy it.") from None
     except MemoryError:
@@ -85,25 +97,27 @@ def read_volume(path: str | Path, pixel_size_mm: float | None = None, series_uid
 
 
 def stem_of(path: str | Path) -> str:
-    """Return the name of a file without its (possibly compound) suffix, or that of a folder."""
+    """Return the name of a file without its (possibly compound) suffix, or that of a folder; printable."""
     source_path = Path(path)
-    name = source_path.name or source_path.resolve().name
+    name = printable(source_path.name or source_path.resolve().name)
     if source_path.is_dir():
         return name
     compound = next((suffix for suffix in COMPOUND_SUFFIXES if name.lower().endswith(suffix)), None)
-    return name[: -len(compound)] if compound and len(name) > len(compound) else source_path.stem
+    return name[: -len(compound)] if compound and len(name) > len(compound) else Path(name).stem
 
 
-def _read(path: Path, pixel_size_mm: float | None, series_uid: str | None) -> SagittalVolume:
+def _read(path: Path, pixel_size_mm: float | None, series: str | None, study: DicomStudy | None) -> SagittalVolume:
     if not path.exists():
         raise UnreadableFileError("There is no such file or folder; check the path.")
     name = stem_of(path)
     if path.is_file() and path.stat().st_size == 0:
         raise UnreadableFileError("The file is empty; copy or export it again.")
-    if path.is_dir() or is_dicom_file(path):
-        volume, files = read_dicom(path, name, series_uid)
+    if study is not None or path.is_dir() or is_dicom_file(path):
+        volume, files = (study or open_dicom(path)).volume(name, series)
         volume = replace(volume, source=replace(volume.source, dicom_files=files))
         sha256 = hashlib.sha256("".join(sorted(file_sha256(file) for file in files)).encode("ascii")).hexdigest()
+    elif series is not None:
+        raise ImagingError("The file is no DICOM image, so no series can be chosen; leave --series out.")
     else:
         volume, sha256 = _read_image_file(path, name, pixel_size_mm), file_sha256(*data_files(path))
         said = doubts(named_acquisition(name), volume.slice_count, volume.spacing_mm[0])
@@ -118,15 +132,17 @@ def _require_pixel_size(pixel_size_mm: float) -> None:
 
 
 def _read_image_file(path: Path, name: str, pixel_size_mm: float | None) -> SagittalVolume:
-    image, array, notes = _read_with_itk(path)
-    is_picture = path.suffix.lower() in PICTURE_SUFFIXES
+    with native_path(path) as readable:
+        image, array, notes = _read_with_itk(readable)
+    is_picture = _is_picture(path)
     if is_picture and array.ndim > 2:
         if array.shape[0] > 1:
             raise UnsuitableImageError(
                 "The picture file has several pages; save the mid-sagittal slice as one picture."
             )
         array = array[0]
-    require_mr_like(array)
+    array, padding = mr_values(array)
+    notes += padding
     if array.dtype.kind == "b" or array.dtype.itemsize > 4:
         array = array.astype(np.float32)
     source = VolumeSource(name=name)
@@ -171,8 +187,11 @@ def _read_with_itk(path: Path) -> tuple[sitk.Image, NDArray, tuple[str, ...]]:
         raise cut_off_error() from None
     array = sitk.GetArrayFromImage(image)
     notes: tuple[str, ...] = ()
+    turned: tuple[str, ...] = ()
+    if _is_picture(path) and len(shape) == 2 and (orientation := exif_orientation(path)) != 1:
+        array, turned = upright(array, orientation), (TURNED_PICTURE,)
     if image.GetNumberOfComponentsPerPixel() > 1:
-        if path.suffix.lower() not in PICTURE_SUFFIXES and array.shape[-1] == 2 and np.ptp(array[..., 1]) > 0:
+        if not _is_picture(path) and array.shape[-1] == 2 and np.ptp(array[..., 1]) > 0:
             raise UnsuitableImageError(
                 "The file has two values for each voxel (two echoes?); save the later echo, the T2-weighted one, alone."
             )
@@ -182,7 +201,11 @@ def _read_with_itk(path: Path) -> tuple[sitk.Image, NDArray, tuple[str, ...]]:
     # of a NIfTI header's four dimensions ITK drops the last where it has one frame
     if len(shape) > 3 or (reader.HasMetaDataKey(NIFTI_DIMENSIONS) and int(reader.GetMetaData(NIFTI_DIMENSIONS)) > 3):
         notes += ("The file has four dimensions with one frame; that frame was used.",)
-    return image, array, notes
+    return image, array, notes + turned
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def _stated_pixel_size(image: sitk.Image) -> float | None:

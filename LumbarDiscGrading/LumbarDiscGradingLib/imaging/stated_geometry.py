@@ -1,4 +1,4 @@
-"""Images whose header says neither pixel size nor orientation: known by their default geometry, graded without mm."""
+"""Images whose header does not say orientation or pixel size: known by their default geometry; it is said."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ TYPICAL_FIELD_OF_VIEW_MM = 280.0
 """Height that a lumbar image of unknown scale is taken to show, until the anatomy tells better: the field of view of
 a clinical sagittal lumbar series is commonly 260 to 300 mm."""
 
-NO_GEOMETRY = "The image has no pixel size or orientation in its header; lengths and areas are left out."
+NO_GEOMETRY = (
+    "The image has no pixel size or orientation in its header; it was read as if its axes were those of the patient, "
+    "and lengths and areas are left out."
+)
+NO_ORIENTATION = (
+    "The image has no orientation in its header; it was read as if its axes were those of the patient: check that the "
+    "head is up and the front to the left."
+)
 NO_PIXEL_SIZE = "The image has no pixel size in its header; lengths and areas are left out."
 
 _EXACT = 1e-6
@@ -36,11 +43,11 @@ def index_to_lps_of(image: sitk.Image | sitk.ImageFileReader) -> NDArray[np.floa
     return matrix
 
 
-def geometry_is_stated(index_to_lps: NDArray[np.float64], shape: tuple[int, ...]) -> bool:
-    """Whether a stored geometry is more than the default of an image whose header says nothing.
+def orientation_is_stated(index_to_lps: NDArray[np.float64], shape: tuple[int, ...]) -> bool:
+    """Whether a stored geometry is more than the default orientation of an image whose header says none.
 
-    The default is a spacing of exactly 1 x 1 x 1 mm along the patient's axes (those of ITK or of NIfTI), with the first
-    voxel or the center of the image at the origin.
+    The default has the axes of the patient (as ITK or NIfTI count them), with the first voxel or the center of the
+    image at the origin.
 
     Parameters
     ----------
@@ -51,10 +58,22 @@ def geometry_is_stated(index_to_lps: NDArray[np.float64], shape: tuple[int, ...]
     """
     axes, origin = np.asarray(index_to_lps)[:3, :3], np.asarray(index_to_lps)[:3, 3]
     signs = np.diag(axes)
-    is_default = np.allclose(np.abs(axes), np.eye(3), rtol=0, atol=_EXACT) and signs[0] * signs[1] > 0 and signs[2] > 0
+    is_default = np.allclose(axes, np.diag(signs), rtol=0, atol=_EXACT) and signs[0] * signs[1] > 0 and signs[2] > 0
     center = origin + axes @ ((np.array(shape[::-1]) - 1) / 2)
     at_origin = np.allclose(origin, 0, rtol=0, atol=_EXACT) or bool(np.all(np.abs(center) <= _CENTERED_MM))
     return not (is_default and at_origin)
+
+
+def geometry_is_stated(index_to_lps: NDArray[np.float64], shape: tuple[int, ...]) -> bool:
+    """Whether a stored geometry is more than the default orientation with a spacing of exactly 1 x 1 x 1 mm.
+
+    Parameters
+    ----------
+    index_to_lps, shape
+        As for `orientation_is_stated`.
+    """
+    one_mm = np.allclose(np.abs(np.diag(np.asarray(index_to_lps))), 1, rtol=0, atol=_EXACT)
+    return not one_mm or orientation_is_stated(index_to_lps, shape)
 
 
 def sagittal_from_stored(
@@ -79,22 +98,26 @@ def sagittal_from_stored(
         As `SagittalVolume.from_stored` does, and if nothing is stated and the slices as they are stored cannot be
         sagittal.
     """
-    stated = geometry_is_stated(index_to_lps, array.shape)
+    oriented, stated = orientation_is_stated(index_to_lps, array.shape), geometry_is_stated(index_to_lps, array.shape)
     try:
         volume = SagittalVolume.from_stored(array, index_to_lps, source, notes, stated and pixel_size_stated)
     except NotSagittalError:
-        if stated:
+        if oriented:
             raise
-        raise _no_orientation() from None
-    if not stated and min(volume.voxels.shape[1:]) < MIN_IN_PLANE_PIXELS:
-        raise _no_orientation()
-    if volume.scale_known:
-        return volume
-    return replace(volume, notes=(*volume.notes, NO_PIXEL_SIZE if stated else NO_GEOMETRY))
+        raise _no_orientation(stated) from None
+    if not oriented and min(volume.voxels.shape[1:]) < MIN_IN_PLANE_PIXELS:
+        raise _no_orientation(stated)
+    said = [
+        *([NO_GEOMETRY] if not stated else []),
+        *([NO_ORIENTATION] if stated and not oriented else []),
+        *([NO_PIXEL_SIZE] if stated and not volume.scale_known else []),
+    ]
+    return replace(volume, notes=(*volume.notes, *said))
 
 
-def _no_orientation() -> NotSagittalError:
+def _no_orientation(spacing_stated: bool) -> NotSagittalError:
+    what = "orientation" if spacing_stated else "pixel size or orientation"
     return NotSagittalError(
-        "No sagittal slices: the image has no pixel size or orientation in its header, so that which of its planes are "
-        "sagittal cannot be told; load the original DICOM series."
+        f"No sagittal slices: the image has no {what} in its header, so that which of its planes are sagittal cannot "
+        "be told; load the original DICOM series."
     )

@@ -91,6 +91,11 @@ def balanced_accuracy(tables: Tables) -> NDArray[np.float64]:
     return averaged(sensitivity, Average.MACRO)(tables)
 
 
+def unweighted_kappa(tables: Tables) -> NDArray[np.float64]:
+    """Return kappa where every disagreement counts the same."""
+    return weighted_kappa(tables, Weights.NONE)
+
+
 def linear_kappa(tables: Tables) -> NDArray[np.float64]:
     """Return kappa with linear weights."""
     return weighted_kappa(tables, Weights.LINEAR)

@@ -1,4 +1,4 @@
-"""Weighted kappa of two readers with its confidence interval by patients.
+"""Kappa of two readers, weighted or not, with its confidence interval by patients.
 
 Cohen, Psychol Bull 70:213-220 (1968).
 """
@@ -19,6 +19,7 @@ DEFAULT_RESAMPLES = 2000
 class Weights(str, Enum):
     """How much a disagreement counts by its distance."""
 
+    NONE = "none"
     LINEAR = "linear"
     QUADRATIC = "quadratic"
 
@@ -50,7 +51,7 @@ def confusion_table(first: ArrayLike, second: ArrayLike, categories: int) -> NDA
 
 
 def weighted_kappa(table: NDArray, weights: Weights) -> NDArray[np.float64]:
-    """Return the weighted kappa of one or many confusion tables.
+    """Return the kappa of one or many confusion tables.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ def weighted_kappa(table: NDArray, weights: Weights) -> NDArray[np.float64]:
     counts = np.asarray(table, dtype=float)
     categories = np.arange(counts.shape[-1])
     distance = np.abs(categories[:, None] - categories).astype(float)
-    cost = distance if weights is Weights.LINEAR else distance**2
+    cost = distance ** {Weights.NONE: 0, Weights.LINEAR: 1, Weights.QUADRATIC: 2}[weights] * (distance > 0)
     total = counts.sum(axis=(-2, -1))
     expected = counts.sum(axis=-1)[..., :, None] * counts.sum(axis=-2)[..., None, :]
     observed_cost = (counts * cost).sum(axis=(-2, -1)) * total

@@ -10,12 +10,17 @@ from typing import Any
 from torch import nn
 
 from .level_locator import LevelLocator
-from .spinenet import SpineNet
+from .spinenet import SpineNet, SpineNetEnsemble
 from .unet import UNet
 
-ARCHITECTURES: dict[str, type[nn.Module]] = {"UNet": UNet, "LevelLocator": LevelLocator, "SpineNet": SpineNet}
+ARCHITECTURES: dict[str, type[nn.Module]] = {
+    "UNet": UNet,
+    "LevelLocator": LevelLocator,
+    "SpineNet": SpineNet,
+    "SpineNetEnsemble": SpineNetEnsemble,
+}
 
-__all__ = ["ARCHITECTURES", "LevelLocator", "SpineNet", "UNet", "build"]
+__all__ = ["ARCHITECTURES", "LevelLocator", "SpineNet", "SpineNetEnsemble", "UNet", "build"]
 
 
 def build(class_name: str, parameters: dict[str, Any]) -> nn.Module:

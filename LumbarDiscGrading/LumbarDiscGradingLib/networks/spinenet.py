@@ -5,6 +5,9 @@ It shares only its name with the SpineNet of the University of Oxford.
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
 
@@ -89,3 +92,25 @@ class SpineNet(nn.Module):
         Tensor, shape (batch, outputs)
         """
         return self.classifier(self.attention(self.features(self.reduce(crops))))
+
+
+class SpineNetEnsemble(nn.Module):
+    """Several SpineNets trained apart, whose probabilities are averaged (geometric mean).
+
+    After Lakshminarayanan et al., Simple and scalable predictive uncertainty estimation using deep ensembles, NeurIPS
+    2017.
+
+    Parameters
+    ----------
+    members : int
+    **parameters
+        Of each `SpineNet`.
+    """
+
+    def __init__(self, members: int, **parameters: Any) -> None:
+        super().__init__()
+        self.members = nn.ModuleList([SpineNet(**parameters) for _ in range(members)])
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Return the mean of the members' log-probabilities; shapes as in `SpineNet`."""
+        return torch.stack([member(crops).log_softmax(1) for member in self.members]).mean(0)

@@ -35,7 +35,7 @@ from .drawing import (
 )
 from .slice_view import BACKGROUND, TEXT, SliceView, compress_highlights
 from .spine_box import spine_box
-from .text import group_probability, model_names, reader_verdict, slices_phrase
+from .text import group_probability, is_barely_doubtful, model_names, possible_grades, reader_verdict, slices_phrase
 
 SLICE_HEIGHT_PX = 1120
 """Height of a slice in the picture; the width follows from the physical aspect ratio."""
@@ -263,10 +263,12 @@ def _draw_label(canvas: Image.Image, label: _Label, x: int, y: float) -> None:
 
 
 def _note(disc: DiscGrade) -> str:
-    """Return the one thing to know first of a disc's grade: who set it, or that it is doubtful."""
+    """Return the one thing to know first of a disc's grade: who set it, which are possible, or that it is doubtful."""
     if reader_verdict(disc) is not None:
         return "set by reader"
-    if disc.assessable and not disc.confident:
+    if possible := possible_grades(disc):
+        return f"{possible} possible"
+    if is_barely_doubtful(disc):
         return "low confidence"
     return "edited by reader" if disc.changes else ""
 

@@ -9,7 +9,15 @@ from ..pfirrmann import GROUPS, ROMAN_GRADES
 from ..research_use import RESEARCH_USE
 from .doubts import warnings_of
 from .tables import is_known, table_discs
-from .text import course_phrase, grade_set_words, model_names, reader_verdict, slices_phrase
+from .text import (
+    POSSIBLE_KEY,
+    course_phrase,
+    is_barely_doubtful,
+    model_names,
+    possible_grades,
+    reader_verdict,
+    slices_phrase,
+)
 
 TITLES = ("Level", "Group", "Grade", *(group.value for group in GROUPS), "Height", "DHI", "Signal", "Set by")
 
@@ -37,7 +45,10 @@ def page_html(result: GradingResult, name: str) -> str:
     if changes:
         parts.append(f"<p><b>Changed by a reader</b></p>{_list(changes)}")
     parts.append("<p>mild, moderate, serious: the network's probabilities. Height in mm. DHI: disc height index. ")
-    parts.append("Signal: relative to fluid in the canal. ? low confidence: read the disc yourself.</p>")
+    parts.append("Signal: relative to fluid in the canal. ? low confidence: read the disc yourself.")
+    if any(possible_grades(disc) for disc in result.discs):
+        parts.append(f" {POSSIBLE_KEY}")
+    parts.append("</p>")
     models = f"Models: {', '.join(model_names(result))}. " if result.models else ""
     parts.append(f"<p>{escape(models)}{escape(RESEARCH_USE)}</p>")
     return "".join(parts)
@@ -55,12 +66,12 @@ def _table(result: GradingResult) -> str:
 
 
 def _cells(disc: DiscGrade) -> list[str]:
-    doubt = " ?" if disc.assessable and not disc.confident else ""
+    doubt = " ?" if is_barely_doubtful(disc) else ""
     m = disc.measurements
     return [
         disc.level,
         disc.group_word + doubt,
-        (grade_set_words(disc) or ROMAN_GRADES[disc.pfirrmann]) if disc.assessable else "-",
+        (possible_grades(disc) or ROMAN_GRADES[disc.pfirrmann]) if disc.assessable else "-",
         *(f"{100 * p:.0f} %" for p in disc.group_probabilities),
         f"{m.height_mm:.1f}" if is_known(m.height_mm) else "-",
         f"{m.disc_height_index:.2f}" if is_known(m.disc_height_index) else "-",

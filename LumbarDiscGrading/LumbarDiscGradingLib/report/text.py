@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..grading.result import NOT_ASSESSABLE, DiscGrade, GradingResult, SpineCourse
 from ..pfirrmann import GROUPS, ROMAN_GRADES
 from ..research_use import RESEARCH_USE
@@ -22,6 +24,9 @@ def report_text(result: GradingResult) -> str:
         lines.append(f"Names of the levels: right with p = {result.naming_confidence:.2f}.")
     lines += [f"Models: {', '.join(model_names(result))}."] if result.models else []
     return "\n".join([*lines, RESEARCH_USE]) + "\n"
+
+
+POSSIBLE_KEY = "Several Pfirrmann grades at a disc are all possible; its group is the most probable one."
 
 
 def slices_phrase(result: GradingResult) -> str:
@@ -55,15 +60,27 @@ def _facts(disc: DiscGrade) -> list[str]:
 
 def _doubt(disc: DiscGrade) -> list[str]:
     """Return which grades are possible where a model tells, else that a grade is doubtful; nothing where it is sure."""
-    if len(disc.grade_set) > 1:
-        return [f"possible: {grade_set_words(disc)}"]
-    return ["low confidence, please review"] if disc.assessable and not disc.confident else []
+    if possible := possible_grades(disc):
+        return [f"possible: {possible}"]
+    return ["low confidence, please review"] if is_barely_doubtful(disc) else []
 
 
-def grade_set_words(disc: DiscGrade) -> str:
-    """Return the grades of a disc's prediction set in words, such as III or IV; empty where there is none."""
-    names = [ROMAN_GRADES[grade] for grade in disc.grade_set]
-    return " or ".join(names) if len(names) < 3 else f"{names[0]} to {names[-1]}"
+def is_barely_doubtful(disc: DiscGrade) -> bool:
+    """Whether low confidence is all that is known of a doubtful grade: which grades are possible says more."""
+    return disc.assessable and not disc.confident and not possible_grades(disc)
+
+
+def possible_grades(disc: DiscGrade) -> str:
+    """Return the grades of a disc's prediction set in words (`several_grades`)."""
+    return several_grades(disc.grade_set)
+
+
+def several_grades(grades: Sequence[int]) -> str:
+    """Return neighbouring grades, ascending, in words, such as III or IV; empty where there are not several."""
+    names = [ROMAN_GRADES[grade] for grade in grades]
+    if len(names) < 2:
+        return ""
+    return " or ".join(names) if len(names) == 2 else f"{names[0]} to {names[-1]}"
 
 
 def reader_verdict(disc: DiscGrade) -> str | None:

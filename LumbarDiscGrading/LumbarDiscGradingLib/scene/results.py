@@ -223,6 +223,7 @@ def _segment_tags(result: GradingResult, disc: DiscGrade) -> dict[str, str]:
         "PModerate": f"{disc.group_probabilities[1]:.4f}",
         "PSerious": f"{disc.group_probabilities[2]:.4f}",
         "Pfirrmann": str(disc.pfirrmann) if disc.assessable else "",
+        "PfirrmannSet": " ".join(map(str, disc.grade_set)),
         "PPfirrmann": " ".join(f"{p:.4f}" for p in disc.grade_probabilities),
         "Confident": "true" if disc.confident else "false",
         "Warnings": " ".join(disc.warnings),

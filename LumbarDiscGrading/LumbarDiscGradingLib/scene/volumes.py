@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..imaging.acquisition import Acquisition, doubts
-from ..imaging.admission import grey_values, require_mr_like, require_mr_modality, require_size
+from ..imaging.admission import grey_values, mr_values, require_mr_modality, require_size
 from ..imaging.stated_geometry import sagittal_from_stored
 from ..imaging.volume import ImagingError, SagittalVolume, VolumeSource
 from .dicom_headers import header_of_node
@@ -57,10 +57,10 @@ class NodeVoxels:
         """
         require_mr_modality(self.acquisition.modality)
         array, notes = grey_values(self.array) if self.array.ndim == 4 else (self.array, ())
-        require_mr_like(array)
         modality = self.acquisition.modality
+        values, padding = mr_values(array, modality)
         source = VolumeSource(self.name, sha256=_sha256(array, self.index_to_lps), modality=modality)
-        volume = sagittal_from_stored(array, self.index_to_lps, source, notes, self.pixel_size_stated)
+        volume = sagittal_from_stored(values, self.index_to_lps, source, notes + padding, self.pixel_size_stated)
         said = doubts(self.acquisition, volume.slice_count, volume.spacing_mm[0])
         return replace(volume, notes=(*said, *volume.notes))
 

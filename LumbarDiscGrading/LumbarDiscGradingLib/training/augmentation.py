@@ -22,7 +22,8 @@ from scipy.ndimage import gaussian_filter
 MAX_ROTATION_DEGREES = 28.0
 MAX_SCALE = 1.3
 """Patients and pixel sizes vary; 1.3 covers a small adult to a large one, and a wrongly estimated picture scale."""
-MAX_ANISOTROPY = 1.1
+MAX_ANISOTROPY = 1.12
+"""Square root of how much longer one side of a pixel may be than is said: a quarter."""
 MAX_SLAB_MM = 5.0
 """Thickest simulated slice: neighbouring thin slices are averaged up to this thickness."""
 
@@ -78,6 +79,17 @@ def cut_field_of_view(
             patch[cut] = 0.0
             labels[cut] = 0
     return patch, labels
+
+
+def wrap_around(patch: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
+    """Return a patch with a faint copy of itself laid over one side, as of a body larger than its field of view."""
+    axis = int(random.integers(2))
+    shift = int(random.uniform(0.5, 0.9) * patch.shape[axis]) * int(random.choice((-1, 1)))
+    ghost = np.roll(patch, shift, axis)
+    beyond = [slice(None), slice(None)]
+    beyond[axis] = slice(shift, None) if shift > 0 else slice(None, shift)
+    ghost[tuple(beyond)] = 0.0
+    return patch + np.float32(random.uniform(0.1, 0.5)) * ghost
 
 
 def random_gamma(patch: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import label
 
 from ..pfirrmann import DISC_LABELS, Tissue
 
@@ -18,3 +22,36 @@ def tissues_and_landmark(labels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], 
     landmark = np.where(named, np.uint8(LANDMARK_OTHER), np.uint8(LANDMARK_UNKNOWN)).astype(np.uint8)
     landmark[labels == DISC_LABELS["L5-S1"]] = LANDMARK_LUMBOSACRAL
     return tissues, landmark
+
+
+NEAR_POINT = 0.2
+"""Largest distance of a disc from the point that marks it, in distances of neighbouring points (about 35 mm)."""
+SPECK = 0.03
+"""Of the square of that distance: smaller parts are no discs of their own."""
+
+
+def shows_discs_at(discs: NDArray[np.bool_], points: Mapping[str, tuple[float, float]]) -> bool:
+    """Return whether each point marks a disc of its own, and between the points there is no other.
+
+    Parameters
+    ----------
+    discs : ndarray of bool, shape (rows, columns)
+    points : mapping of str to tuple of float
+        Row and column of a place on each disc's margin, by level; with less than two nothing is asked.
+    """
+    order = sorted((np.array(point) for point in points.values()), key=lambda place: place[0])
+    if len(order) < 2:
+        return True
+    step = float(np.median([np.linalg.norm(below - above) for above, below in pairwise(order)]))
+    parts, count = label(discs)
+    pixels = [np.argwhere(parts == number) for number in range(1, count + 1)]
+    pixels = [of_part for of_part in pixels if len(of_part) >= SPECK * step**2]
+    marked = set()
+    for place in order:
+        apart = [float(np.linalg.norm(of_part - place, axis=1).min()) for of_part in pixels]
+        if not apart or min(apart) > NEAR_POINT * step:
+            return False
+        marked.add(int(np.argmin(apart)))
+    middles = [float(of_part[:, 0].mean()) for of_part in pixels]
+    between = {index for index, row in enumerate(middles) if order[0][0] < row < order[-1][0]}
+    return len(marked) == len(order) and between <= marked

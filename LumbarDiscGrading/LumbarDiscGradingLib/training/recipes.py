@@ -125,6 +125,8 @@ class GradingRecipe:
         Share of a target that these gradings have; the rest is the reading.
     average_decay : float or None
         As in `SegmentationRecipe`.
+    members : int
+        Networks that are trained apart, each from a seed of its own, and averaged in one model.
     precision : str
     """
 
@@ -144,6 +146,7 @@ class GradingRecipe:
     first_round_folds: int = 3
     believed_share: float = 0.5
     average_decay: float | None = None
+    members: int = 1
     precision: str = "bf16-mixed"
 
 

@@ -5,6 +5,8 @@ pydicom and SimpleITK are imported where they are used: a panel that merely open
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,8 @@ class DicomDatabase:
 
     def __init__(self) -> None:
         self._files: dict[str, str] = {}
+        self._copies: list[tempfile.TemporaryDirectory] = []
         self._open = True
-        self.reads = 0
 
     @property
     def isOpen(self) -> bool:
@@ -26,10 +28,15 @@ class DicomDatabase:
 
     def closeDatabase(self) -> None:
         self._open = False
+        for copies in self._copies:
+            copies.cleanup()
 
-    def insert(self, folder: Path) -> list[str]:
+    def insert(self, folder: Path, copy_files: bool = False) -> list[str]:
         """Import the files of a folder and return its series; what lacks an SOPInstanceUID is not imported."""
         series = {}
+        if copy_files:
+            self._copies.append(tempfile.TemporaryDirectory(prefix="dicom-database-"))
+            folder = Path(shutil.copytree(folder, self._copies[-1].name, dirs_exist_ok=True))
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             header = _header(path)
             if "SOPInstanceUID" in header:
@@ -50,7 +57,6 @@ class DicomDatabase:
         """Return a value of any file; several are parted by backslashes, a sequence is empty."""
         if not self._open or not file or not Path(file).is_file():
             return ""
-        self.reads += 1
         group, element = (int(part, 16) for part in tag.split(","))
         found = _header(file).get((group, element))
         if found is None or found.VR == "SQ" or found.value is None:

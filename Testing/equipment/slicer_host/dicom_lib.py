@@ -34,12 +34,17 @@ class _PatientDatabase(DicomDatabase):
         super().__init__()
         self.series: list[str] = []
 
+    def insert(self, folder: Path, copy_files: bool = False) -> list[str]:
+        series = super().insert(folder, copy_files)
+        self.series += series
+        return series
+
     def patients(self) -> list[str]:
         return ["1"] if self.series else []
 
 
 def importDicom(folder: str, database: Any = None, copyFiles: bool = False) -> bool:
-    database.series += database.insert(Path(folder))
+    (database or slicer.dicomDatabase).insert(Path(folder), copyFiles)
     return True
 
 

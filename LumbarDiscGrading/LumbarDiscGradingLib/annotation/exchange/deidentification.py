@@ -13,6 +13,7 @@ from typing import Any
 
 import pydicom
 
+from ...imaging.file_names import printable
 from ..errors import StudyError
 from ..storage.csv_files import safe_cell
 from ..storage.durable_files import append_line, make_folder, not_saved, read_limited
@@ -108,7 +109,7 @@ class IdentifierMapping:
 
     def patient_of(self, source_patient: str) -> str | None:
         """Return the pseudonym of a patient who was imported before."""
-        wanted = safe_cell(source_patient)
+        wanted = safe_cell(printable(source_patient))
         return next((row.patient for row in self.rows if row.source_patient == wanted), None)
 
     def add(self, row: MappingRow) -> None:
@@ -120,7 +121,7 @@ class IdentifierMapping:
             except OSError as error:
                 raise not_saved(self.path, error) from None
             append_line(self.path, ",".join(MAPPING_COLUMNS))
-        row = MappingRow(*(safe_cell(" ".join(str(cell).split())) for cell in vars(row).values()))
+        row = MappingRow(*(safe_cell(printable(" ".join(str(cell).split()))) for cell in vars(row).values()))
         stream = io.StringIO()
         csv.writer(stream, lineterminator="").writerow(vars(row).values())
         append_line(self.path, stream.getvalue())

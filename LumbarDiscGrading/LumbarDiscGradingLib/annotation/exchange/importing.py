@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...dataset.discs import labelled_mask
-from ...dataset.image_files import read_stored
-from ...dataset.labelled import require_same_grid
+from ...dataset.dicom_masks import read_labels
+from ...dataset.discs import labelled_mask, require_order_of_tissues, transition_note
 from ...dataset.manifest import DatasetError
 from ...imaging.reading import read_volume
 from ...imaging.volume import ImagingError, SagittalVolume
@@ -32,6 +31,8 @@ from ..work.comparison_log import log_comparisons
 from ..work.session import ReaderSession
 from .deidentification import IdentifierMapping, MappingRow
 from .sources import ImportSource, find_sources
+
+LEVEL_VALUES = tuple(LEVELS_BY_LABEL)
 
 
 @dataclass
@@ -66,6 +67,7 @@ def import_sources(
     mapping: Path | None = None,
     pixel_size_mm: float | None = None,
     progress: ListProgress = unwatched,
+    series: str | None = None,
 ) -> ImportReport:
     """Bring files and folders into a study.
 
@@ -81,6 +83,8 @@ def import_sources(
         By default ``<study>-mapping.csv`` beside the study.
     pixel_size_mm : float, optional
         Of pictures; without it their scale is marked as unknown.
+    series : str, optional
+        Which series of each DICOM study to read, as `read_volume` takes it.
 
     Raises
     ------
@@ -93,14 +97,18 @@ def import_sources(
     report = ImportReport()
     sources = [source for path in paths for source in find_sources(Path(path))]
     known = {study.case(case).content_sha256: case for case in study.case_ids}
+    came_along = False
     for source in progress(sources):
         try:
-            case = _import_image(study, source, table, known, pixel_size_mm, report)
+            read = read_volume(source.path, pixel_size_mm if source.kind == "picture" else None, series, source.study)
+            source = _with_segmentation(source, read, report)
+            came_along |= bool(source.labels or source.grades)
+            case = _import_image(study, source, read, table, known, report)
             if reader is not None:
                 report.readings += _import_readings(study, case, source, reader, report)
         except (ImagingError, DatasetError) as error:
             report.failed.append((str(source.path), str(error)))
-    if reader is None and any(source.labels or source.grades for source in sources):
+    if reader is None and came_along:
         report.notes.append("Masks and grades that came with the images were left out; name their reader to keep them.")
     return report
 
@@ -108,14 +116,13 @@ def import_sources(
 def _import_image(
     study: Study,
     source: ImportSource,
+    read: SagittalVolume,
     table: IdentifierMapping,
     known: dict[str, str],
-    pixel_size_mm: float | None,
     report: ImportReport,
 ) -> StudyCase:
     """Add an image, or return the case that has the same voxels."""
-    volume = read_volume(source.path, pixel_size_mm if source.kind == "picture" else None, source.series_uid)
-    volume = replace(volume, voxels=_storable(volume.voxels), notes=())
+    volume = replace(read, voxels=_storable(read.voxels), notes=())
     content = content_sha256(volume)
     if content in known:
         case = study.case(known[content])
@@ -127,14 +134,36 @@ def _import_image(
         volume,
         kind="picture" if source.kind == "picture" else "volume",
         patient=table.patient_of(source.source_patient),
-        acquisition=source.acquisition,
+        acquisition=source.acquisitions.get(next(iter(read.source.dicom_files), source.path), {}),
         source_kind=source.kind,
         surroundings=_surroundings(source, volume),
     )
     table.add(MappingRow(case.id, case.patient, source.source_patient, str(source.path)))
     known[content] = case.id
     report.added.append(case.id)
+    if source.study is not None:
+        report.notes += [f"Case {case.id}: {note}" for note in read.notes]
     return case
+
+
+def _with_segmentation(source: ImportSource, read: SagittalVolume, report: ImportReport) -> ImportSource:
+    """Return a DICOM study with the Segmentation of the series that was read as its labels, if it has one."""
+    files = read.source.dicom_files
+    if source.study is None or not files:
+        return source
+    series = next((frame.series_uid for frame in source.study.frames if frame.path == files[0]), "")
+    usable = []
+    for path in source.segmentations.get(series, []):
+        try:
+            read_labels(path, read.to_stored(read.voxels).shape, read.stored_index_to_lps, path.name)
+            usable.append(path)
+        except DatasetError as error:
+            report.notes.append(f"{error} The image was imported without it.")
+    if len(usable) > 1:
+        report.notes.append(
+            f"{source.path.name} has {len(usable)} segmentations of its discs, of which none was taken; leave one."
+        )
+    return replace(source, labels=usable[0]) if len(usable) == 1 else source
 
 
 def _surroundings(source: ImportSource, volume: SagittalVolume) -> NDArray[np.uint8] | None:
@@ -143,14 +172,13 @@ def _surroundings(source: ImportSource, volume: SagittalVolume) -> NDArray[np.ui
         return None
     stored_shape = volume.to_stored(volume.voxels).shape
     labels = _labels_on(source.labels, stored_shape, volume.stored_index_to_lps, source.labels.name)
+    require_order_of_tissues(np.where(np.isin(labels, LEVEL_VALUES), Tissue.DISC, labels), source.labels.name)
     return np.where(np.isin(labels, (Tissue.VERTEBRA, Tissue.CANAL)), labels, 0).astype(np.uint8)
 
 
 def _labels_on(path: Path, shape: tuple[int, ...], index_to_lps: NDArray[np.float64], whose: str) -> NDArray:
-    """Read a label map in canonical order; it must lie on the stored grid of its image."""
-    array, matrix = read_stored(path)
-    require_same_grid(array.shape, matrix, shape, index_to_lps, whose)
-    return SagittalVolume.from_stored(array, matrix).voxels
+    """Read masks in canonical order; they must lie on the stored grid of their image."""
+    return SagittalVolume.from_stored(read_labels(path, shape, index_to_lps, whose), index_to_lps).voxels
 
 
 def _storable(voxels: NDArray) -> NDArray:
@@ -163,12 +191,17 @@ def _storable(voxels: NDArray) -> NDArray:
 
 
 def _import_readings(study: Study, case: StudyCase, source: ImportSource, reader: str, report: ImportReport) -> int:
+    graded = {level for _, level in source.grades}
+    if outside := sorted(graded - set(study.protocol.levels)):
+        report.notes.append(f"Case {case.id}: {', '.join(outside)} are no levels of this study and were left out.")
+    if note := transition_note(graded):
+        report.notes.append(f"Case {case.id}: {note}")
     by_reader: dict[str, dict[str, int]] = {}
     for (named, level), grade in source.grades.items():
         by_reader.setdefault(named or reader, {})[level] = grade
     count = 0
     if source.labels is not None:
-        labels = _level_masks(study, case, source.labels, {level for _, level in source.grades}, report)
+        labels = _level_masks(study, case, source.labels, graded, report)
         if labels is not None:
             count += import_masks(study, case, reader, labels)
     for named, grades in by_reader.items():

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pydicom
-
+from ...dataset.dicom_masks import DICOM_ENDING
 from ...dataset.importing import IMAGE_ENDING, LABELS_ENDING, VOLUME_SUFFIXES
 from ...dataset.labelled import read_grades
 from ...dataset.manifest import GRADES_NAME, DatasetError
-from ...imaging.dicom import SKIPPED_NAMES, header_of, is_dicom_file, people_on, study_stacks
-from ...imaging.dicom_frames import DicomFrame, frames_of
-from ...imaging.dicom_series import choose_stack
-from ...imaging.dicom_study.people import Person
+from ...dataset.tables import same_letters
+from ...imaging.dicom import DicomStudy, files_below, headers_in, people_on
+from ...imaging.dicom_frames import DicomFrame, without_name_of_exam
 from ...imaging.reading import PICTURE_SUFFIXES, stem_of
-from ...imaging.volume import ImagingError
 from ..errors import StudyError
 from .deidentification import acquisition_of
 
@@ -34,30 +32,35 @@ class ImportSource:
         ``dicom``, ``volume`` or ``picture``.
     source_patient : str
         Original identifier of the patient; goes into the mapping only.
-    series_uid : str or None
-        The DICOM series to read.
-    acquisition : dict
-        What the allow-list let through.
+    study : DicomStudy or None
+        The images of a DICOM study.
+    acquisitions : dict
+        What the allow-list let through of each DICOM file's header.
     labels : Path or None
-        Label map (0 background, 1 vertebra, 2 disc, 3 canal, or disc level values) on the voxels of the image.
+        Label map (0 background, 1 vertebra, 2 disc, 3 canal, or disc level values) on the voxels of the image, or a
+        DICOM Segmentation of it.
     grades : dict
         Pfirrmann grade by (reader, level); the reader is empty where the table names none.
+    segmentations : dict
+        DICOM Segmentations by the series that they are of; the one of the series that is read becomes `labels`.
     """
 
     path: Path
     kind: str
     source_patient: str
-    series_uid: str | None = None
-    acquisition: dict[str, Any] = field(default_factory=dict)
+    study: DicomStudy | None = None
+    acquisitions: dict[Path, dict[str, Any]] = field(default_factory=dict)
     labels: Path | None = None
     grades: dict[tuple[str, str], int] = field(default_factory=dict)
+    segmentations: dict[str, list[Path]] = field(default_factory=dict)
 
 
 def find_sources(path: Path) -> list[ImportSource]:
     """Return what a file or folder holds.
 
     A folder with files named ``PATIENT_t2`` is taken with ``PATIENT_labels`` and ``grades.csv`` (patient, level,
-    pfirrmann and, if there, reader). Else a folder is searched for DICOM studies, each a case, and for volume files.
+    pfirrmann and, if there, reader). Else a folder is searched for DICOM studies, each a case, with the DICOM
+    Segmentation of the series that is read, and for volume files.
 
     Raises
     ------
@@ -67,13 +70,12 @@ def find_sources(path: Path) -> list[ImportSource]:
     if not path.exists():
         raise StudyError(f"{path} does not exist; check the path.")
     if path.is_file():
-        return [_of_dicom([path], path) if is_dicom_file(path) else _of_file(path)]
+        return list(_dicom_studies([path], is_single_file=True)) or [_of_file(path)]
     images = _files_ending(path, IMAGE_ENDING)
     if images:
         return _labelled(path, images)
-    found = list(_dicom_studies(path))
-    if not found:
-        found = [_of_file(file) for file in sorted(path.rglob("*")) if _is_volume(file)]
+    files = files_below(path)
+    found = list(_dicom_studies(files)) or [_of_file(file) for file in files if _is_volume(file)]
     if not found:
         raise StudyError(f"{path} holds no DICOM study and no volume file; give the folder that holds the images.")
     return found
@@ -89,17 +91,17 @@ def _of_file(path: Path) -> ImportSource:
     return ImportSource(path, kind, f"{path.resolve().parent.name}/{stem_of(path)}")
 
 
-def _files_ending(folder: Path, ending: str) -> dict[str, Path]:
+def _files_ending(folder: Path, ending: str, *suffixes: str) -> dict[str, Path]:
     files = {}
     for file in sorted(folder.iterdir()):
-        for suffix in (*VOLUME_SUFFIXES, *PICTURE_SUFFIXES):
+        for suffix in (*VOLUME_SUFFIXES, *PICTURE_SUFFIXES, *suffixes):
             if file.is_file() and file.name.lower().endswith(ending + suffix):
-                files.setdefault(file.name[: -len(ending + suffix)], file)
+                files.setdefault(same_letters(file.name[: -len(ending + suffix)]), file)
     return files
 
 
 def _labelled(folder: Path, images: dict[str, Path]) -> list[ImportSource]:
-    labels = _files_ending(folder, LABELS_ENDING)
+    labels = _files_ending(folder, LABELS_ENDING, DICOM_ENDING)
     grades: dict[str, dict[tuple[str, str], int]] = {}
     if (folder / GRADES_NAME).is_file():
         try:
@@ -118,49 +120,36 @@ def _labelled(folder: Path, images: dict[str, Path]) -> list[ImportSource]:
     return found
 
 
-def _dicom_studies(folder: Path) -> Iterator[ImportSource]:
-    """Yield each DICOM study below a folder: files of one patient and study instance belong together."""
-    studies: dict[tuple[str, ...], list[Path]] = {}
-    for file in sorted(folder.rglob("*")):
-        if file.is_file() and file.name.upper() not in SKIPPED_NAMES and is_dicom_file(file):
-            header = header_of(file)
-            if header is not None:
-                keywords = ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID")
-                key = tuple(str(header.get(keyword) or "") for keyword in keywords)
-                key += ("",) if key[-1] else (str(file.parent),)
-                studies.setdefault(key, []).append(file)
-    for key, files in studies.items():
-        parents = {file.parent for file in files}
-        own = next(iter(parents)) if len(parents) == 1 else _common(parents)
-        others = (file for other, theirs in studies.items() if other != key for file in theirs)
-        alone = not any(own in file.parents for file in others)
-        yield _of_dicom(files, own, alone)
+def _dicom_studies(files: Iterable[Path], is_single_file: bool = False) -> Iterator[ImportSource]:
+    """Yield each DICOM study among some files, of which each header is read once.
+
+    Images of one person and one study instance belong together; where no study instance is stated, those of a folder.
+    """
+    frames: list[DicomFrame] = []
+    kept: dict[Path, dict[str, Any]] = {}
+    segmentations: dict[str, list[Path]] = {}
+    for file, header, found in headers_in(files):
+        if isinstance(found, str):
+            yield ImportSource(file, "dicom", str(file.resolve()), study=DicomStudy((), refused=(found,)))
+            continue
+        if header.get("Modality") == "SEG":
+            for series in {str(item.get("SeriesInstanceUID")) for item in header.get("ReferencedSeriesSequence") or ()}:
+                segmentations.setdefault(series, []).append(file)
+            continue
+        frames += found
+        kept[file] = acquisition_of(header)
+    studies: dict[tuple[int, str | Path], list[DicomFrame]] = {}
+    for frame, number in zip(frames, people_on(tuple(frames)), strict=True):
+        studies.setdefault((number, frame.study_uid or frame.path.parent), []).append(frame)
+    for members in studies.values():
+        parents = {frame.path.parent for frame in members}
+        path = members[0].path if is_single_file else _common(parents)
+        person = members[0].person
+        named = person.identifier if person.telling_identifier else ""  # a placeholder joins nobody
+        patient = named or person.study_uid or str(path.resolve())
+        study = DicomStudy(without_name_of_exam(members), is_single_file)
+        yield ImportSource(path, "dicom", patient, study, kept, segmentations=segmentations)
 
 
 def _common(folders: Iterable[Path]) -> Path:
-    folders = list(folders)
-    common = folders[0]
-    while not all(folder == common or common in folder.parents for folder in folders):
-        common = common.parent
-    return common
-
-
-def _of_dicom(files: list[Path], path: Path, alone: bool = True) -> ImportSource:
-    """Describe a study; which of its series is read is the choice of the imaging room."""
-    frames: list[DicomFrame] = []
-    headers: dict[Path, pydicom.Dataset] = {}
-    for file in files:
-        header = header_of(file)
-        if header is not None:
-            headers[file] = header
-            frames += frames_of(header, file)
-    person = frames[0].person if frames else Person()
-    named = person.identifier if person.telling_identifier else ""  # a placeholder joins nobody
-    patient = named or person.study_uid or str(path.resolve())
-    try:
-        stack, _ = choose_stack(study_stacks(tuple(frames), people_on(tuple(frames))), None, path.is_file())
-    except (ImagingError, ValueError):
-        return ImportSource(path, "dicom", patient)  # reading it will say what is wrong
-    chosen = headers[stack.first.path]
-    series = None if alone else stack.first.series_uid
-    return ImportSource(path, "dicom", patient, series, acquisition_of(chosen))
+    return Path(os.path.commonpath([str(folder) for folder in folders]))

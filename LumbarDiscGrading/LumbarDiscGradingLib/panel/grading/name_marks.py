@@ -7,6 +7,7 @@ import numpy as np
 from ...grading.missing_places import is_in_image, missing_places, slice_at
 from ...grading.result import DiscGrade, GradingResult
 from ...pfirrmann import ROMAN_GRADES
+from ...report.text import is_barely_doubtful, possible_grades
 from ..shared.disc_names import WHITE, NameMark
 
 
@@ -40,8 +41,8 @@ def _mark(result: GradingResult, disc: DiscGrade, is_drawn: bool) -> NameMark:
         row = float(rows[columns == columns.min()].mean())
     else:
         row, column = disc.center_row_column
-    grade = ROMAN_GRADES[disc.pfirrmann] if disc.assessable else "-"
-    doubt = ("" if disc.confident or not disc.assessable else "?") + ("!" if is_drawn else "")
+    grade = (possible_grades(disc) or ROMAN_GRADES[disc.pfirrmann]) if disc.assessable else "-"
+    doubt = ("?" if is_barely_doubtful(disc) else "") + ("!" if is_drawn else "")
     text = f"{disc.level}  {grade}{f' {doubt}' if doubt else ''}{' *' if disc.changes else ''}"
     red, green, blue = disc.color
     color = red / 255, green / 255, blue / 255

@@ -8,7 +8,9 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from ...grading.result import DiscGrade
 from ...report.doubts import warnings_of
+from ...report.text import possible_grades
 from ...scene.graded_case import GradedCase
 
 
@@ -95,11 +97,16 @@ class NoticesSection:
 def result_notices(case: GradedCase) -> list[str]:
     """Return the warnings of a result, those that doubt the whole first, and the discs that are hardly sure."""
     result = case.result
-    unsure = [disc.level for disc in result.discs if not disc.confident and disc.assessable]
+    unsure = [_with_possible_grades(disc) for disc in result.discs if not disc.confident and disc.assessable]
     lines = [*result.doubts, *(text for text in warnings_of(result) if text not in result.doubts)]
     if unsure:
         lines.append(_("Low confidence, read these yourself: {levels}.").format(levels=unbroken(", ".join(unsure))))
     return lines
+
+
+def _with_possible_grades(disc: DiscGrade) -> str:
+    possible = possible_grades(disc)
+    return f"{disc.level} ({possible})" if possible else disc.level
 
 
 def unbroken(levels: str) -> str:

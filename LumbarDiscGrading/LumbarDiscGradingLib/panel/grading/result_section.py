@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 from ...grading.missing_places import is_in_image, missing_places, slice_at
 from ...grading.result import DiscGrade
 from ...pfirrmann import DISC_LABELS, GROUPS, ROMAN_GRADES
-from ...report.text import reader_verdict
+from ...report.text import is_barely_doubtful, possible_grades, reader_verdict
 from ...scene.graded_case import GradedCase
 from ...scene.viewed_slice import bring_into_views
 from ..shared.disc_table import color_chip
@@ -137,7 +137,7 @@ class ResultSection:
         titles = (
             (_("Level"), _("Disc level, counted from the lumbosacral junction.")),
             (_("Group"), _("Mild: Pfirrmann I-II, moderate: III, serious: IV-V. A question mark: low confidence.")),
-            (_("Grade"), _("Pfirrmann grade.")),
+            (_("Grade"), _("Pfirrmann grade; several where the model holds all of them possible.")),
             (
                 _("Prob."),
                 _("Calibrated probabilities of mild, moderate and serious, and the largest of them."),
@@ -197,11 +197,12 @@ class ResultSection:
     def _fill_row(self, row: int, disc: DiscGrade) -> None:
         m = disc.measurements
         mark = (" !" if disc.level in self._state.drawn else "") + (" *" if disc.changes else "")
-        doubt = "" if disc.confident or not disc.assessable else " ?"
+        doubt = " ?" if is_barely_doubtful(disc) else ""
+        possible = possible_grades(disc)
         texts = {
             LEVEL: disc.level + mark,
             GROUP: _(disc.group_word) + doubt,
-            GRADE: ROMAN_GRADES[disc.pfirrmann] if disc.assessable else "-",
+            GRADE: (possible or ROMAN_GRADES[disc.pfirrmann]) if disc.assessable else "-",
             PROBABILITY: _("set by reader") if reader_verdict(disc) else "",
             HEIGHT: f"{m.height_mm:.1f}" if _known(m.height_mm) else "-",
             SIGNAL: f"{m.signal_to_canal:.2f}" if _known(m.signal_to_canal) else "-",
@@ -209,12 +210,16 @@ class ResultSection:
         notes = [*(f"* {change}" for change in disc.changes), *disc.warnings]
         if disc.level in self._state.drawn:
             notes.insert(0, _("! The mask was changed since; grade and measurements are those of the mask before."))
+        grades = _("The network's probabilities of grades I to V: {p}").format(
+            p=", ".join(f"{100 * p:.0f}%" for p in disc.grade_probabilities)
+        )
+        if possible:
+            text = _("Possible: Pfirrmann {grades}; the most probable group's grade is {grade}.")
+            grades = f"{text.format(grades=possible, grade=ROMAN_GRADES[disc.pfirrmann])}\n{grades}"
         tips = {
             LEVEL: "\n".join(notes) or disc.level,
             GROUP: "\n".join(notes) or disc.group_word,
-            GRADE: _("The network's probabilities of grades I to V: {p}").format(
-                p=", ".join(f"{100 * p:.0f}%" for p in disc.grade_probabilities)
-            ),
+            GRADE: grades,
             PROBABILITY: _("The network: {p}").format(
                 p=", ".join(
                     f"{group.value} {100 * p:.0f}%" for group, p in zip(GROUPS, disc.group_probabilities, strict=True)

@@ -1,4 +1,4 @@
-"""The section Save: segmentation, table, picture and report of what is shown, corrections included."""
+"""The section Save: segmentation, table, picture, report and DICOM of what is shown, corrections included."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ...report.tables import write_grades_csv, write_result_json
 from ...report.text import report_text
 from ...scene.files import save_segmentation_node
 from ...scene.graded_case import GradedCase
+from .dicom_saving import DicomSaving
 from .report_page import save_report_page
 
 FOLDER_SETTING = "LumbarDiscGrading/SaveFolder"
@@ -37,17 +38,23 @@ class SaveSection:
     def __init__(self, ui: Any, finish_first: Callable[[], bool]) -> None:
         self.ui, self._finish_first = ui, finish_first
         self.case: GradedCase | None = None
+        self._dicom = DicomSaving(ui)
         ui.saveAllButton.connect("clicked()", self.save_all)
         ui.copyReportButton.connect("clicked()", self.copy_report)
         ui.saveReportButton.connect("clicked()", self._save_report)
         ui.savePictureButton.connect("clicked()", self._save_picture)
         ui.saveTableButton.connect("clicked()", self._save_table)
         ui.saveSegmentationButton.connect("clicked()", self._save_segmentation)
+        ui.saveDicomButton.connect("clicked()", self._save_dicom)
 
     def show(self, case: GradedCase | None) -> None:
         """Offer a case, or nothing."""
         self.case = case
         self.ui.saveCollapsibleButton.enabled = case is not None
+
+    def close(self) -> None:
+        """End with the panel: afterwards no thread works."""
+        self._dicom.close()
 
     def save_all(self) -> None:
         """Save everything that there is to save into the folder last used; nothing that lies there is overwritten."""
@@ -81,6 +88,10 @@ class SaveSection:
 
     def _save_segmentation(self) -> None:
         self._save(("_discs.seg.nrrd",), _("Segmentation (*.seg.nrrd)"))
+
+    def _save_dicom(self) -> None:
+        if self.case is not None and not self._finish_first():
+            self._dicom.save(self.case)
 
     def _save(self, endings: tuple[str, ...], kinds: str) -> None:
         """Ask for a file of one of these kinds and write it."""

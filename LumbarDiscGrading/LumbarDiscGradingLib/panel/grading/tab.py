@@ -149,6 +149,7 @@ class GradingPanel(VTKObservationMixin):
         self.views.forget()
         self._labels.release()
         self.run.close()
+        self.save.close()
         self.correct.close()
         self.keys.close()
         self.case = None

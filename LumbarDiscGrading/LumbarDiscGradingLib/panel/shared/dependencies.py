@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import suppress
 from importlib.util import find_spec
 
 from ...errors import UserError
@@ -10,6 +11,8 @@ from ...errors import UserError
 TORCH_REQUIREMENT = ">=2.4"
 SAFETENSORS_REQUIREMENT = "safetensors>=0.4"
 """Has no dependencies of its own, so that pip leaves Slicer's packages as they are."""
+HIGHDICOM_REQUIREMENT = "highdicom>=0.27,<0.29"
+"""Slicer brings it; asked for where somebody has taken it out."""
 
 
 class DependencyError(UserError):
@@ -26,10 +29,26 @@ def ensure_installed() -> None:
     DependencyError
         If something is missing and could not be installed, or the user declined.
     """
+    from slicer.i18n import tr as _
+
     if find_spec("torch") is None:
         _install_torch()
     if find_spec("safetensors") is None:
-        _install_safetensors()
+        _install(SAFETENSORS_REQUIREMENT, "safetensors", _("grading"))
+
+
+def ensure_highdicom() -> None:
+    """Make sure that DICOM can be written; asks before anything is installed.
+
+    Raises
+    ------
+    DependencyError
+        If highdicom is missing and could not be installed, or the user declined.
+    """
+    from slicer.i18n import tr as _
+
+    if find_spec("highdicom") is None:
+        _install(HIGHDICOM_REQUIREMENT, "highdicom", _("saving to DICOM"))
 
 
 def installed() -> bool:
@@ -66,21 +85,24 @@ def _install_torch() -> None:
         )
 
 
-def _install_safetensors() -> None:
+def _install(requirement: str, package: str, purpose: str) -> None:
     from slicer.i18n import tr as _
 
     try:
         from slicer.packaging import pip_ensure
 
-        pip_ensure(SAFETENSORS_REQUIREMENT, requester="LumbarDiscGrading")
+        with suppress(RuntimeError):  # the user declined, which is told below
+            pip_ensure(requirement, requester="LumbarDiscGrading")
     except Exception as error:
         raise DependencyError(
-            _("The package safetensors could not be installed ({reason}): check the network connection.").format(
-                reason=error
+            _("The package {package} could not be installed ({reason}): check the network connection.").format(
+                package=package, reason=error
             )
         ) from error
     importlib.invalidate_caches()
-    if find_spec("safetensors") is None:
+    if find_spec(package) is None:
         raise DependencyError(
-            _("The package safetensors was not installed, but grading needs it: click Grade Discs to install it.")
+            _("The package {package} was not installed, but {purpose} needs it: click again to install it.").format(
+                package=package, purpose=purpose
+            )
         )

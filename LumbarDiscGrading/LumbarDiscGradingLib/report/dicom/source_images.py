@@ -9,9 +9,9 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from ...errors import UserError
 from ...imaging.dicom_frames import DicomFrame, frames_of
 from ...imaging.volume import SagittalVolume
+from .coding import DicomOutputError
 
 REQUIRED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 EMPTY_IF_MISSING = (
@@ -22,10 +22,6 @@ EMPTY_IF_MISSING = (
 
 INDEX_TOLERANCE = 0.1
 """How far, in parts of a voxel, the pixels of an image may lie from those of the volume."""
-
-
-class DicomOutputError(UserError):
-    """A result cannot be written as DICOM; the message is one sentence for the user."""
 
 
 def source_images(files: tuple[Path, ...], slice_distance_mm: float) -> list[pydicom.Dataset]:
@@ -75,6 +71,10 @@ def masks_on_images(
     """
     frames = [frame for path, image in zip(files, images, strict=True) for frame in frames_of(image, path)]
     planes = np.stack([_plane(labels, volume, frame) for frame in frames])
+    if len({frame.position_lps for frame in frames}) < len(frames):
+        raise DicomOutputError(
+            "The DICOM image holds several frames at one place (echoes or phases); export the graded ones alone."
+        )
     if np.count_nonzero(planes) != np.count_nonzero(labels):
         raise _misplaced()
     return planes

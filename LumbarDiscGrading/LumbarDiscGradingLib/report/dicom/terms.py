@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from ...pfirrmann import INTERVERTEBRAL_DISC, ROMAN_GRADES, CodedTerm, Group
+from ...pfirrmann import DISC_CODES, INTERVERTEBRAL_DISC, ROMAN_GRADES, CodedTerm, Group
 
 PRIVATE_SCHEME = "99LDG"
 
-LEVEL_TERMS = {
-    level: CodedTerm("SCT", value, f"{level.replace('-', '/')} disc")
-    for level, value in {
-        "T9-T10": "113209001",
-        "T10-T11": "34959001",
-        "T11-T12": "1537001",
-        "T12-L1": "76206002",
-        "L1-L2": "80064006",
-        "L2-L3": "67459009",
-        "L3-L4": "62551000",
-        "L4-L5": "84020006",
-        "L5-S1": "715056000",
-    }.items()
-}
-"""SNOMED CT codes of the discs, from DICOM PS3.16, CID 7602."""
+LEVEL_TERMS = {level: CodedTerm("SCT", value, f"{level.replace('-', '/')} disc") for level, value in DISC_CODES.items()}
 
-BODY_STRUCTURE = CodedTerm("SCT", "123037004", "Anatomical Structure")
-MR_SPINE = CodedTerm("LN", "18756-7", "MRI Spine Report")
-"""DICOM PS3.16, CID 7000."""
+MR_PROCEDURE = CodedTerm("LN", "25056-3", "MRI unspecified body region")
+"""DICOM PS3.16, CID 100: the procedure of images that name none."""
 
 COMMENT = CodedTerm("DCM", "121106", "Comment")
 HEIGHT = CodedTerm("DCM", "121207", "Height")
@@ -33,7 +18,9 @@ AREA = CodedTerm("SCT", "42798000", "Area")
 DISC_HEIGHT_INDEX = CodedTerm(PRIVATE_SCHEME, "DHI", "Disc height index")
 SIGNAL_TO_CANAL = CodedTerm(PRIVATE_SCHEME, "SIGNAL", "Signal of the disc relative to the spinal canal")
 PFIRRMANN = CodedTerm(PRIVATE_SCHEME, "PFIRRMANN", "Pfirrmann grade")
+PFIRRMANN_SET = CodedTerm(PRIVATE_SCHEME, "PFIRRMANN_SET", "Pfirrmann grade in the prediction set")
 GROUP = CodedTerm(PRIVATE_SCHEME, "GROUP", "Degeneration group")
+NOT_ASSESSABLE = CodedTerm(PRIVATE_SCHEME, "NOT_ASSESSABLE", "Not assessable")
 AUTHOR = CodedTerm(PRIVATE_SCHEME, "AUTHOR", "Author of the grade")
 DEVICE = CodedTerm("DCM", "121007", "Device")
 READER = CodedTerm("NCIt", "C28747", "Reader")
@@ -62,4 +49,4 @@ def group_term(group: Group) -> CodedTerm:
 
 def probability_term(group: Group) -> CodedTerm:
     """Return the name of a group's probability."""
-    return CodedTerm(PRIVATE_SCHEME, f"P_{group.value.upper()}", f"Probability of {group.value}")
+    return CodedTerm(PRIVATE_SCHEME, f"P_{group.value.upper()}", f"Network probability of {group.value}")

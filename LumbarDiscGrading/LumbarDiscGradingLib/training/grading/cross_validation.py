@@ -113,7 +113,7 @@ def first_round(
     folds = min(recipe.first_round_folds, person_count(samples))
     if folds < 2:
         return list(samples)
-    plain = replace(recipe, first_round_folds=0)
+    plain = replace(recipe, first_round_folds=0, members=1)
     return informed(samples, cross_validate(samples, plain, folder, options, folds))
 
 

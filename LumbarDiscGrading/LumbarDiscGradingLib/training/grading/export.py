@@ -12,7 +12,7 @@ from ...models.folder import TrainedModel, save_model
 from ...pfirrmann import GROUPS, ROMAN_GRADES
 from ..model_export import model_card, provenance
 from ..recipes import recipe_settings
-from .train import GradingModule
+from .train import GradingModule, architecture
 
 
 def save_grading_model(
@@ -37,21 +37,13 @@ def save_grading_model(
     """
     recipe = module.recipe
     outputs = list(ROMAN_GRADES.values()) if recipe.ordinal else [group.value for group in GROUPS]
+    class_name, parameters = architecture(recipe)
     manifest = {
         "name": name,
         "version": version,
         "task": "grading",
         "description": "SpineNet that grades one lumbar disc from its crop and mask.",
-        "architecture": {
-            "class": "SpineNet",
-            "parameters": {
-                "in_channels": len(recipe.mask_use.channels),
-                "outputs": len(outputs),
-                "widths": list(recipe.widths),
-                "attention": recipe.attention,
-                "input_pooling": recipe.input_pooling,
-            },
-        },
+        "architecture": {"class": class_name, "parameters": parameters},
         "input": {
             "shape": list(CROP_SHAPE),
             "pixel_size_mm": CROP_PIXEL_SIZE_MM,

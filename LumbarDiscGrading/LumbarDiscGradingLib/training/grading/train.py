@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from ...networks import SpineNet
+from ...networks import build
 from ...pfirrmann import GRADES, GROUPS, group_of_grade
 from ..errors import TrainingError
 from ..recipes import GradingRecipe
@@ -22,6 +22,20 @@ from ..run_folder import LOADER_WORKERS, RunFolder, new_module, optimizer_and_sc
 from ..run_record import RunOptions, run_record
 from .disc_crops import DiscCrops
 from .disc_samples import DiscSample
+
+
+def architecture(recipe: GradingRecipe) -> tuple[str, dict[str, Any]]:
+    """Return class and parameters of the network that a recipe trains, as a model's manifest names them."""
+    parameters = {
+        "in_channels": len(recipe.mask_use.channels),
+        "outputs": len(GRADES) if recipe.ordinal else len(GROUPS),
+        "widths": list(recipe.widths),
+        "attention": recipe.attention,
+        "input_pooling": recipe.input_pooling,
+    }
+    if recipe.members == 1:
+        return "SpineNet", parameters
+    return "SpineNetEnsemble", {"members": recipe.members, **parameters}
 
 
 class GradingModule(L.LightningModule):
@@ -33,14 +47,7 @@ class GradingModule(L.LightningModule):
     def __init__(self, recipe: GradingRecipe) -> None:
         super().__init__()
         self.recipe = recipe
-        outputs = len(GRADES) if recipe.ordinal else len(GROUPS)
-        self.network = SpineNet(
-            len(recipe.mask_use.channels),
-            outputs,
-            recipe.widths,
-            recipe.attention,
-            input_pooling=recipe.input_pooling,
-        ).to(memory_format=torch.channels_last)
+        self.network = build(*architecture(recipe)).to(memory_format=torch.channels_last)
         self._seen: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, crops: Tensor) -> Tensor:
@@ -175,7 +182,9 @@ def train_grading(
     run_folder: Path,
     options: RunOptions,
 ) -> GradingModule:
-    """Train a SpineNet; checkpoints and ``metrics.csv`` go to `run_folder`.
+    """Train a SpineNet, or each member of an ensemble in a folder of its own.
+
+    Checkpoints and ``metrics.csv`` go to `run_folder`.
 
     Raises
     ------
@@ -188,10 +197,21 @@ def train_grading(
             f"There are {len(training)} graded discs to train on, too few; label more training patients."
         )
     recipe = replace(recipe, batch_size=min(recipe.batch_size, share))
-    module = new_module(GradingModule, recipe, options)
     record = run_record(recipe, training, options)
     record["segmentation model"] = sorted({sample.found_by for sample in training} - {""})
-    RunFolder(run_folder, options, record).fit(module, GradingData(training, tuning, recipe, options.seed))
+    module = new_module(GradingModule, recipe, options)
+    if recipe.members == 1:
+        RunFolder(run_folder, options, record).fit(module, GradingData(training, tuning, recipe, options.seed))
+        return module
+    for number, network in enumerate(module.network.members, start=1):
+        own = options.of_fold(number)
+        member = new_module(GradingModule, replace(recipe, members=1), replace(own, start_from=None))
+        if options.start_from is not None:
+            member.network.load_state_dict(network.state_dict())
+        data = GradingData(training, tuning, member.recipe, own.seed)
+        RunFolder(run_folder / f"member-{number}", own, {**record, "seed": own.seed}).fit(member, data)
+        network.load_state_dict(member.network.state_dict())
+        module.trainer = member.trainer
     return module
 
 

@@ -15,6 +15,7 @@ from ...dataset.labelled import LabelledDataset, person_count
 from ...grading.device import choose_device
 from ...grading.segmenter import Segmenter
 from ...models.folder import TrainedModel, rewrite_manifest, save_level_locator
+from ...models.manifest import LOCATOR_KEY
 from ...networks import LevelLocator
 from ...progress import ListProgress, unwatched
 from ..errors import TrainingError
@@ -191,6 +192,21 @@ def save_with_locator(
     model = save_level_locator(model, locator, entry)
     trials = naming_trials(tuning, Segmenter(model, choose_device(device)[0]), seed)
     return save_level_locator(model, locator, {**entry, "temperature": fit_temperature(trials)})
+
+
+def keep_locator(model: TrainedModel, before: TrainedModel) -> TrainedModel:
+    """Give a segmentation model the locator, with its calibration, of the model that its training went on from.
+
+    Parameters
+    ----------
+    model, before : TrainedModel
+        Where `before` has no locator, or the two see pictures differently, `model` stays as it is.
+    """
+    locator, entry = before.load_level_locator(), before.manifest.get(LOCATOR_KEY)
+    if locator is None or entry is None or model.manifest["outputs"] != before.manifest["outputs"]:
+        return model
+    model = rewrite_manifest(model, model.manifest, _card(model, model.manifest, entry))
+    return save_level_locator(model, locator, {key: value for key, value in entry.items() if key != "sha256"})
 
 
 def _card(model: TrainedModel, manifest: Mapping[str, Any], entry: Mapping[str, Any]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -28,19 +29,23 @@ WHOLE_DISC_MM = 25.0
 
 @dataclass
 class TrainingCase:
-    """One case in memory: voxels and label values of shape (slices, rows, columns), spacing in mm."""
+    """One case in memory: voxels and label values of shape (slices, rows, columns), spacing in mm.
+
+    `level_points` are row and column of the posterior margin of the disc of each level, where they are known.
+    """
 
     patient: str
     source: str
     voxels: NDArray
     labels: NDArray[np.uint8] | None
     spacing_mm: tuple[float, float, float]
+    level_points: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, case: LabelledCase) -> TrainingCase:
         """Read a labelled case."""
         volume = case.volume()
-        return cls(case.patient, case.source, volume.voxels, case.mask(), volume.spacing_mm)
+        return cls(case.patient, case.source, volume.voxels, case.mask(), volume.spacing_mm, case.level_points)
 
     @property
     def known_labels(self) -> NDArray[np.uint8]:
@@ -148,6 +153,8 @@ def _as_acquired_elsewhere(
     tissues = tissues_and_landmark(np.where(target == IGNORED, 0, target).astype(np.uint8))[0]
     if random.random() < 0.5:
         patch = augmentation.vary_tissue_contrast(patch, tissues, random)
+    if random.random() < 0.1:
+        patch = augmentation.wrap_around(patch, random)
     transforms = augmentation.intensity_transforms(int(random.integers(2**31)))
     patch = np.asarray(transforms(torch.from_numpy(patch)[None])[0], dtype=np.float32)
     return augmentation.random_gamma(patch, random)

@@ -15,7 +15,7 @@ from ...dataset.labelled import LabelledDataset
 from ...imaging.canvas import Grid, normalized_slice
 from ...pfirrmann import Tissue
 from ..errors import TrainingError
-from ..mask_targets import tissues_and_landmark
+from ..mask_targets import shows_discs_at, tissues_and_landmark
 from ..recipes import SegmentationRecipe
 from ..run_folder import LOADER_WORKERS, OWN_LABELS_NAME, RunFolder, new_module
 from ..run_record import RunOptions, run_record
@@ -76,6 +76,7 @@ class SegmentationData(L.LightningDataModule):
         if self.own_labels is not None and self.own_labels.exists():
             return read_labels(self.own_labels, self.incomplete)
         labelled = label_by_network(self.trainer.lightning_module, self.incomplete, self.recipe)
+        print(f"{len(labelled)} of {len(self.incomplete)} pictures without whole masks train by the network's labels.")
         if self.own_labels is not None and self.trainer.is_global_zero:
             write_labels(self.own_labels, labelled)
         return labelled
@@ -102,7 +103,8 @@ def label_by_network(
 ) -> list[TrainingCase]:
     """Label cases by the network itself; unsure pixels are `IGNORED`, implausible cases left out.
 
-    A case is plausible where at least five discs' worth of sure disc pixels and a canal are found. Discs that were
+    A case is plausible where at least five discs' worth of sure disc pixels and a canal are found, and, where the
+    places of its discs are known, exactly those discs (`mask_targets.shows_discs_at`). Discs that were
     drawn stay as they are; discs that the network sees elsewhere on such a slice are `IGNORED`.
     """
     was_training = module.training
@@ -122,7 +124,8 @@ def label_by_network(
         on_slice = grid.sample_back(tissue, shape, spacing, nearest=True).astype(np.uint8)
         disc_mm2 = float((on_slice == Tissue.DISC).sum()) * spacing[0] * spacing[1]
         canal_mm2 = float((on_slice == Tissue.CANAL).sum()) * spacing[0] * spacing[1]
-        if disc_mm2 > PLAUSIBLE_DISC_MM2 and (canal_mm2 > PLAUSIBLE_CANAL_MM2 or not recipe.tissues):
+        there = shows_discs_at(on_slice == Tissue.DISC, case.level_points)
+        if there and disc_mm2 > PLAUSIBLE_DISC_MM2 and (canal_mm2 > PLAUSIBLE_CANAL_MM2 or not recipe.tissues):
             if case.discs_alone:
                 drawn = case.known_labels[middle]
                 on_slice = np.where(drawn > 0, drawn, np.where(on_slice == Tissue.DISC, IGNORED, on_slice))

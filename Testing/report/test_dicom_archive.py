@@ -1,0 +1,46 @@
+"""What is written goes through a running archive and comes back as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from graded_series import result_on_series
+from orthanc import dicom_call, running_orthanc
+
+from LumbarDiscGradingLib.dataset.dicom_masks import read_labels
+from LumbarDiscGradingLib.report.dicom.writing import write_dicom
+
+pytest.importorskip("highdicom", reason="highdicom is not installed")
+
+
+@pytest.mark.needs_program("Orthanc", "orthanc")
+@pytest.mark.needs_program("storescu", "dcmtk")
+def test_segmentation_and_report_come_back_from_an_archive_beside_their_images(tmp_path: Path) -> None:
+    result = result_on_series(tmp_path / "series")
+    written = [tmp_path / "seg.dcm", tmp_path / "report.dcm"]
+    write_dicom(result, *written)
+    sent = [*result.volume.source.dicom_files, *written]
+    back, found = tmp_path / "back", tmp_path / "found"
+    back.mkdir()
+    found.mkdir()
+    study = ("-S", "-k", f"StudyInstanceUID={pydicom.dcmread(sent[0]).StudyInstanceUID}")
+    with running_orthanc(tmp_path) as port:
+        dicom_call("storescu", port, ["-R"], sent)
+        query = [*study, "-k", "QueryRetrieveLevel=SERIES", "-k", "Modality", "-X", "-od", str(found)]
+        dicom_call("findscu", port, query)
+        dicom_call("getscu", port, [*study, "-k", "QueryRetrieveLevel=STUDY", "-od", str(back)])
+    assert sorted(pydicom.dcmread(path, force=True).Modality for path in found.iterdir()) == ["MR", "SEG", "SR"]
+    returned = {each.SOPInstanceUID: each for each in map(pydicom.dcmread, back.iterdir())}
+    assert len(returned) == len(sent)
+    for path in sent:
+        before = pydicom.dcmread(path)
+        after = returned[before.SOPInstanceUID]
+        assert before.get("PixelData") == after.get("PixelData")
+        assert before == after
+    (segmentation,) = [path for path in back.iterdir() if pydicom.dcmread(path).Modality == "SEG"]
+    volume = result.volume
+    labels = read_labels(segmentation, volume.to_stored(volume.voxels).shape, volume.stored_index_to_lps, "p")
+    np.testing.assert_array_equal(volume.canonical(labels)[result.slice_index], result.label_slice)
