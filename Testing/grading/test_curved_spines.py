@@ -48,7 +48,16 @@ def dice(first, second):
 @needs_models
 @pytest.mark.parametrize(
     ("bow_mm", "tilt_degrees", "slice_mm", "off_mm"),
-    [(0, 0, 4, 0), (0, 0, 1, 6), (12, 0, 5, 0), (25, 0, 1, 0), (0, 10, 4, 0), (15, 10, 3, 0)],
+    [
+        (0, 0, 4, 0),
+        (0, 0, 1, 6),
+        (12, 0, 5, 0),
+        (25, 0, 1, 0),
+        (0, 10, 4, 0),
+        (0, 15, 4, 0),
+        (0, 20, 4, 0),
+        (15, 10, 3, 0),
+    ],
 )
 def test_each_disc_is_named_and_lies_on_the_slice_that_cuts_it_in_the_middle(
     grader, spine, bow_mm, tilt_degrees, slice_mm, off_mm

@@ -143,10 +143,6 @@ def test_an_oblique_acquisition_gives_the_same_discs(grader, phantom, result, de
     matrix[:3, :3], matrix[:3, 3] = direction * np.array(turned.GetSpacing()), turned.GetOrigin()
     again = grader.grade(SagittalVolume.from_stored(sitk.GetArrayFromImage(turned), matrix))
     assert [disc.level for disc in again.discs if disc.level in LUMBAR_LEVELS] == list(LUMBAR_LEVELS)
-    assert len(again.slices) == 1
-    if again.slice_index != result.slice_index:  # the spine of the sample lies midway between two slices
-        assert abs(again.slice_index - result.slice_index) == 1
-        result = grader.grade(phantom.volume, again.slice_index)
     for level in LUMBAR_LEVELS:
         ours, theirs = result.disc(level), again.disc(level)
         assert theirs.group_probabilities == pytest.approx(ours.group_probabilities, abs=0.15), level

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from ...imaging.canvas import Grid, normalized_slice
@@ -15,14 +16,15 @@ from ..discs import components
 from ..segmenter import Segmenter, SliceSegmentation
 from .smooth_line import smooth_line
 
-STRIP_COLUMNS = 64
-"""40 mm at the network's pixel size: the canal with what is in front of it and behind."""
+STRIP_COLUMNS, WIDE_STRIP_COLUMNS = 80, 96
+"""50 mm and 60 mm at the network's pixel size: the canal with what is in front of it and behind. The wide ones are for
+slices far from the first, where the line is led on and the canal lies beside it: 40 mm then show half of it or none."""
 COARSENESS = 2
 """Where the canal lies on a slice is seen at half the resolution too, though not how deep it is."""
 LEAST_DEPTH_MM = 4.0
 """Less canal than this at a height is none."""
-LEAST_PART_MM2 = 100.0
-"""Smaller parts of the canal, apart from the others, are none."""
+GAP_MM = 16.0
+"""Parts of the canal nearer to each other than this are one (a narrowed level parts it); what is apart is none."""
 LINE_SMOOTHING_MM = 15.0
 """Standard deviation along the spine of the smoothing of the canal's line on the slices."""
 
@@ -77,9 +79,15 @@ class CanalStrips:
         return sorted(self.depths_mm)
 
     @property
+    def area_mm2(self) -> float:
+        """Area of the canal seen, without what lies apart from most of it."""
+        return np.count_nonzero(_canal_of(self.canal, self.grid.pixel_size_mm)) * self.grid.pixel_size_mm**2
+
+    @property
     def shown(self) -> NDArray[np.bool_]:
         """At which rows any canal was seen."""
-        return _depth_mm(self.canal, self.grid) >= LEAST_DEPTH_MM
+        depth = _canal_of(self.canal, self.grid.pixel_size_mm).sum(axis=1) * self.grid.pixel_size_mm
+        return depth >= LEAST_DEPTH_MM
 
     def depths(self) -> NDArray[np.float64]:
         """Return the depth of the canal in mm, shape (slices in order, rows of the canvas)."""
@@ -90,10 +98,23 @@ class CanalStrips:
         line = self._lines.get(index)
         return np.abs(self.line - (np.inf if line is None else line)) <= STRIP_COLUMNS / 4
 
-    def look(self, volume: SagittalVolume, segmenter: Segmenter, indices: Sequence[int], rows: slice) -> None:
-        """Look at slices, as one batch, at some rows of the canvas, and lead the line on by what is seen there."""
+    def look(
+        self, volume: SagittalVolume, segmenter: Segmenter, indices: Sequence[int], rows: slice, width: int
+    ) -> None:
+        """Look at slices, as one batch, at some rows of the canvas, and lead the line on by what is seen there.
+
+        Parameters
+        ----------
+        volume : SagittalVolume
+        segmenter : Segmenter
+        indices : sequence of int
+            Canonical.
+        rows : slice
+        width : int
+            Columns of a strip.
+        """
         spacing = (volume.spacing_mm[1], volume.spacing_mm[2])
-        columns = np.round(self.line[rows]).astype(int)[:, None] + np.arange(STRIP_COLUMNS) - STRIP_COLUMNS // 2
+        columns = np.round(self.line[rows]).astype(int)[:, None] + np.arange(width) - width // 2
         inside = (columns >= 0) & (columns < self.grid.shape[1])
         row = np.nonzero(inside)[0]
         strips = np.zeros((len(indices), *columns.shape), dtype=np.float32)
@@ -111,8 +132,15 @@ class CanalStrips:
         self.line = _line(self.canal, self.grid.pixel_size_mm)
 
 
-def _depth_mm(canal: NDArray[np.float32], grid: Grid) -> NDArray[np.float64]:
-    return np.where(canal > 0.5, canal, 0.0).sum(axis=1) * grid.pixel_size_mm
+def _canal_of(canal: NDArray[np.float32], pixel_size_mm: float) -> NDArray[np.float32]:
+    """Return the probability of the canal where it is seen: the part that has most pixels, small gaps allowed."""
+    seen = canal > 0.5
+    if not seen.any():
+        return np.zeros_like(canal)
+    radius = round(GAP_MM / 2 / pixel_size_mm)
+    joined = sitk.GetArrayFromImage(sitk.BinaryDilate(sitk.GetImageFromArray(seen.astype(np.uint8)), [radius, radius]))
+    largest = max(components(joined > 0), key=lambda part: np.count_nonzero(part & seen))
+    return np.where(seen & largest, canal, 0.0)
 
 
 def _line(canal: NDArray[np.float32], pixel_size_mm: float) -> NDArray[np.float64]:
@@ -124,10 +152,7 @@ def _line(canal: NDArray[np.float32], pixel_size_mm: float) -> NDArray[np.float6
         Probability.
     pixel_size_mm : float
     """
-    shown = np.where(canal > 0.5, canal, 0.0)
-    for part in components(shown > 0):
-        if part.sum() * pixel_size_mm**2 < LEAST_PART_MM2:
-            shown[part] = 0.0
+    shown = _canal_of(canal, pixel_size_mm)
     depth = shown.sum(axis=1)
     rows = np.flatnonzero(depth * pixel_size_mm >= LEAST_DEPTH_MM)
     if not len(rows):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...imaging.canvas import Grid
 from ...imaging.volume import SagittalVolume
 from ..segmenter import Segmenter
-from .canal import LEAST_DEPTH_MM, CanalStrips
+from .canal import LEAST_DEPTH_MM, STRIP_COLUMNS, WIDE_STRIP_COLUMNS, CanalStrips
 from .smooth_line import smooth_line
 
 REACH_MM = 10.0
@@ -20,9 +20,9 @@ OPEN_SHARE, OPEN_LENGTH_MM = 0.7, 10.0
 """Where the outermost slice shows this share of the canal's depth over this length, the canal goes on beyond it."""
 BASE_SHARE = 0.3
 """Depth of the canal, over the greatest at that height, that does not count: partial volume and lateral recess."""
-BESIDE_MM = 40.0
-"""Above and below these rows, a further slice is looked at too."""
-MOST_ROUNDS = 12
+BESIDE_MM = 25.0
+"""Above and below these rows, a further slice is looked at too. Further off, the line is led on too far to be right."""
+MOST_ROUNDS = 24
 SMOOTHING_MM = 8.0
 """Standard deviation along the spine of the smoothing of the canal's depth."""
 CURVE_SMOOTHING_MM = 10.0
@@ -91,9 +91,12 @@ def find_curve(
     step = max(1, int(min(REACH_MM, (volume.slice_count - 1) / 2 * spacing) / 2 / spacing + 1e-6))
     for _ in range(MOST_ROUNDS):
         looks = _further(strips, step, volume.slice_count)
+        if not looks:
+            break
         for rows, indices in looks.items():
             before_batch()
-            strips.look(volume, segmenter, indices, slice(*rows))
+            near = all(abs(index - strips.start) <= 2 * step for index in indices)
+            strips.look(volume, segmenter, indices, slice(*rows), STRIP_COLUMNS if near else WIDE_STRIP_COLUMNS)
     if not strips.depths_mm:
         return None
     depth = _smoothed(strips)

@@ -43,16 +43,16 @@ class SpineSlices:
     def along(cls, curve: SpineCurve, volume: SagittalVolume) -> SpineSlices:
         """Choose the first slice.
 
-        The geometric middle if it is near at half of the heights, else the slice that is near at most of them; where
-        none is near at half of them, the one in the middle of the curve.
+        The geometric middle if it is near at half of the heights, else the slice in the middle of the curve; of two
+        between which that lies, the one nearer to the geometric middle, so that noise does not decide.
         """
         apart = _apart_mm(volume, curve.across_mm[curve.known])
-        near = (apart <= _near_mm(volume)).sum(axis=1)
-        middle, half = volume.middle_slice_index, apart.shape[1] / 2
-        if near[middle] >= half:
+        middle = volume.middle_slice_index
+        if np.count_nonzero(apart[middle] <= _near_mm(volume)) >= apart.shape[1] / 2:
             return cls._of(curve, volume, [middle])
-        best = np.flatnonzero(near == near.max()).tolist() if near.max() >= half else range(volume.slice_count)
-        return cls._of(curve, volume, [min(best, key=lambda index: float(apart[index].sum()))])
+        mean = apart.mean(axis=1)
+        nearest = np.flatnonzero(mean <= mean.min() + KNOWN_MM).tolist()
+        return cls._of(curve, volume, [min(nearest, key=lambda index: abs(index - middle))])
 
     @classmethod
     def _of(cls, curve: SpineCurve, volume: SagittalVolume, taken: list[int]) -> SpineSlices:
