@@ -74,6 +74,16 @@ def test_each_disc_is_named_and_lies_on_the_slice_that_cuts_it_in_the_middle(
 
 
 @needs_models
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_tilted_spine_is_followed_whatever_its_noise(grader, seed):
+    phantom = PaintedSpine(seed).curved(0.0, 20.0, 4.0)
+    result = grader.grade(phantom.volume)
+    assert not result.missing_levels
+    for level in LUMBAR_LEVELS:
+        assert abs(result.slice_of(result.disc(level)) - phantom.middle_at(level)) <= 1.5, level
+
+
+@needs_models
 def test_a_straight_spine_beside_the_middle_is_on_one_slice(grader, spine):
     result = grader.grade(spine.curved(0.0, 0.0, 4.0, off_mm=8.0).volume)
     assert result.slices == (11,)
@@ -214,6 +224,12 @@ def test_a_disc_clearly_beside_the_shared_slice_gets_its_own():
 
 def test_a_straight_spine_beside_the_middle_shares_the_slice_that_cuts_it():
     assert slices_along([8.1, 7.8, 8.0], 4.0) == [6, 6, 6]
+
+
+@pytest.mark.parametrize("noise_mm", [-0.4, -0.1, 0.1, 0.4])
+def test_midway_between_two_slices_the_one_nearer_to_the_middle_is_shared(noise_mm):
+    assert set(slices_along([6.0 + noise_mm] * 5, 4.0)) == {5}
+    assert set(slices_along([-6.0 + noise_mm] * 5, 4.0)) == {3}
 
 
 @needs_models
