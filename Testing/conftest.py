@@ -48,7 +48,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             _skip_or_fail(f"the system library {marker.args[0]} is missing")
     for marker in item.iter_markers("needs_program"):
         name, package = marker.args
-        if shutil.which(name) is None:
+        if shutil.which(name) is None and not Path(name).is_file():
             _skip_or_fail(f"the program {name} (Debian package {package}) is missing")
 
 

@@ -8,16 +8,28 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import Request, urlopen
 
+DICOM_WEB_PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+"""Of Debian's package orthanc-dicomweb."""
 ARCHIVE, TESTER = "ARCHIVE", "TESTER"
 """Application entity titles."""
 START_S = 60.0
 
 
+@dataclass(frozen=True)
+class Orthanc:
+    """A running Orthanc: the port on which it speaks DICOM, and the address of its DICOMweb."""
+
+    port: int
+    web: str
+
+
 @contextmanager
-def running_orthanc(folder: Path) -> Iterator[int]:
-    """Start Orthanc and yield the port on which it speaks DICOM; it has ended afterwards.
+def running_orthanc(folder: Path) -> Iterator[Orthanc]:
+    """Start Orthanc, which has ended afterwards.
 
     Only a caller named `TESTER` on the loopback address may store, find and get.
     """
@@ -26,7 +38,7 @@ def running_orthanc(folder: Path) -> Iterator[int]:
         "Name": "Test",
         "StorageDirectory": str(folder / "archive"),
         "IndexDirectory": str(folder / "archive"),
-        "Plugins": [],
+        "Plugins": [DICOM_WEB_PLUGIN],
         "HttpPort": http_port,
         "RemoteAccessAllowed": False,
         "DicomAet": ARCHIVE,
@@ -44,7 +56,7 @@ def running_orthanc(folder: Path) -> Iterator[int]:
         process = subprocess.Popen(["Orthanc", str(path)], stdout=output, stderr=subprocess.STDOUT)
     try:
         _wait_until_it_answers(process, port, log)
-        yield port
+        yield Orthanc(port, f"http://127.0.0.1:{http_port}/dicom-web")
     finally:
         process.terminate()
         process.wait(START_S)
@@ -55,6 +67,21 @@ def dicom_call(program: str, port: int, options: Sequence[str], files: Sequence[
     command = [program, "-aet", TESTER, "-aec", ARCHIVE, *options, "127.0.0.1", str(port), *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def asked_by_web(address: str) -> list[dict]:
+    """Return what a query by DICOMweb (QIDO-RS) finds."""
+    with urlopen(Request(address, headers={"Accept": "application/dicom+json"})) as answer:
+        return json.load(answer)
+
+
+def fetched_by_web(address: str) -> list[bytes]:
+    """Return the files that DICOMweb (WADO-RS) gives, as they are stored."""
+    accept = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+    with urlopen(Request(address, headers={"Accept": accept})) as answer:
+        boundary, content = answer.headers.get_param("boundary"), answer.read()
+    parts = content.split(b"--" + boundary.encode())[1:-1]
+    return [part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n") for part in parts]
 
 
 def _wait_until_it_answers(process: subprocess.Popen, port: int, log: Path) -> None:

@@ -224,6 +224,12 @@ def test_every_export_shows_the_changes(tmp_path):
     assert (pixels == NOT_GRADED_COLOR).all(axis=1).sum() > 100
 
 
+def test_a_disc_is_not_added_under_a_name_of_another_count_of_lumbar_vertebrae():
+    as_six = [LevelSet("L5-S1", "L6-S1", False), DiscRemoved("L6-S1")]
+    with pytest.raises(CorrectionError, match="L5-S1 counts the lumbar vertebrae otherwise"):
+        corrected(RESULT, [*as_six, added(RESULT, "L5-S1", None)])
+
+
 CORRECTIONS = st.one_of(
     st.builds(GradeSet, st.sampled_from(LUMBAR_LEVELS), st.integers(1, 5)),
     st.builds(NotAssessable, st.sampled_from(LUMBAR_LEVELS)),

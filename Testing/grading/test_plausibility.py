@@ -19,6 +19,7 @@ from LumbarDiscGradingLib.grading.input_checks import contrast_warnings, quality
 from LumbarDiscGradingLib.grading.naming.levels import name_levels
 from LumbarDiscGradingLib.grading.plausibility import ImplausibleResultError, judged, mask_question
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
+from LumbarDiscGradingLib.imaging.reading import read_volume
 from LumbarDiscGradingLib.imaging.volume import SagittalVolume
 from LumbarDiscGradingLib.pfirrmann import DISC_LABELS, LUMBAR_LEVELS, NOT_GRADED_COLOR, Tissue
 from LumbarDiscGradingLib.report import tables
@@ -82,6 +83,11 @@ def quarter(volume, turns):
     return replace(volume, voxels=np.ascontiguousarray(np.rot90(volume.voxels, turns, axes=(1, 2))))
 
 
+def mirrored(volume):
+    """The picture with its front at the back."""
+    return replace(volume, voxels=np.ascontiguousarray(volume.voxels[:, :, ::-1]))
+
+
 def scaled(volume, factor):
     matrix = volume.index_to_lps.copy()
     matrix[:3, 1:3] *= factor
@@ -124,14 +130,25 @@ def test_no_phantom_is_refused_or_has_an_odd_disc(grader, seed):
     [
         (lambda v: replace(v, voxels=np.ascontiguousarray(v.voxels[:, ::-1])), "upside down"),
         (lambda v: replace(v, voxels=np.ascontiguousarray(v.voxels[:, ::-1, ::-1])), "upside down"),
-        (lambda v: replace(v, voxels=np.ascontiguousarray(v.voxels[:, :, ::-1])), "mirrored front to back"),
+        (lambda v: mirrored(v), "mirrored front to back"),
         (lambda v: quarter(v, 1), "turned by a quarter"),
         (lambda v: quarter(v, -1), "turned by a quarter"),
+        (lambda v: quarter(mirrored(v), 1), "turned by a quarter and mirrored"),
+        (lambda v: quarter(mirrored(v), -1), "turned by a quarter and mirrored"),
     ],
 )
 def test_an_image_that_lies_wrongly_is_refused_with_how_it_lies(grader, phantom, turned, cause):
     with pytest.raises(ImplausibleResultError, match=f"looks {cause}: turn it"):
         grader.grade(turned(phantom.volume))
+
+
+def test_a_file_whose_whole_geometry_was_lost_is_graded_where_its_axes_are_the_patients(grader, phantom, tmp_path):
+    image = sitk.GetImageFromArray(np.ascontiguousarray(np.moveaxis(phantom.volume.voxels[:, ::-1], 0, 2)))
+    sitk.WriteImage(image, str(tmp_path / "lost.nii.gz"))
+    result = grader.grade(read_volume(tmp_path / "lost.nii.gz"))
+    assert [disc.level for disc in result.discs] == list(phantom.grades)
+    assert any("no pixel size or orientation in its header" in note for note in result.volume.notes)
+    assert all(disc.measurements.height_mm is None for disc in result.discs)
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])

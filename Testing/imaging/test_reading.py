@@ -282,6 +282,24 @@ def test_an_orientation_that_was_lost_is_said_and_a_stack_whose_planes_cannot_be
     assert "which of its planes are sagittal cannot be told" in refusal(written(stack, tmp_path / "stack.mha"))
 
 
+@pytest.mark.parametrize("spacing_mm", [1.0, 0.7])
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_without_orientation_and_slice_distance_an_image_is_read_as_stored_or_refused(tmp_path, order, spacing_mm):
+    for flips in product((False, True), repeat=3):
+        turned = np.transpose(mr_voxels(), order)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+        image = sitk.GetImageFromArray(np.ascontiguousarray(turned))
+        image.SetSpacing((spacing_mm,) * 3)
+        path = written(image, tmp_path / "lost.nrrd")
+        if order[2] == 0:  # the slices lie along the patient's left-right axis, as the default has it
+            volume = read_volume(path)
+            assert np.array_equal(volume.voxels, np.moveaxis(turned, 2, 0)[:, ::-1])
+            assert sum("orientation in its header; it was read as if" in note for note in volume.notes) == 1
+            assert volume.scale_known == (spacing_mm != 1.0)
+        else:
+            said = refusal(path)
+            assert "orientation in its header" in said and "load the original DICOM series, or save" in said
+
+
 def lies(orientation: int) -> Image.Exif:
     exif = Image.Exif()
     exif[0x0112] = orientation

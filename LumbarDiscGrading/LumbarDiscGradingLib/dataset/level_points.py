@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
+
+import numpy as np
 
 from ..pfirrmann import DISC_LABELS
 from .manifest import LEVELS_COLUMNS, DatasetError
@@ -13,6 +16,21 @@ from .tables import read_table
 
 LevelPoints = dict[str, dict[str, tuple[float, float]]]
 """Row and column of the posterior margin of the disc, by patient and level."""
+
+
+def median_step(places: Iterable[tuple[float, float]], spacing_mm: tuple[float, float] = (1.0, 1.0)) -> float | None:
+    """Return the median distance of neighbouring points from head to feet, None with less than two.
+
+    Parameters
+    ----------
+    places : iterable of tuple of float
+        Row and column of the points of one picture.
+    spacing_mm : tuple of float
+        Of rows and columns; without it the distance is in pixels.
+    """
+    order = np.array(sorted(places), dtype=float).reshape(-1, 2) * spacing_mm
+    steps = [float(np.linalg.norm(below - above)) for above, below in pairwise(order)]
+    return float(np.median(steps)) if steps else None
 
 
 def read_level_points(path: Path) -> LevelPoints:

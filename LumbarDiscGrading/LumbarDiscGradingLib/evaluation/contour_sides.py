@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ class OutwardDistances:
     below: float
     front: float
     rear: float
+
+
+SIDES = tuple(side.name for side in fields(OutwardDistances))
 
 
 def outward_distances_mm(

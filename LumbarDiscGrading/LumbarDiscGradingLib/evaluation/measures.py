@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..measures import classification as statistics
 from ..measures.classification import Average, Statistic
 from ..pfirrmann import GRADES, GROUPS, LUMBAR_LEVELS, Group
+from .contour_sides import SIDES
 from .scores import DiscScore
 
 ALL_DISCS = ""
@@ -154,10 +155,6 @@ def table_2_name(figure: str, average: Average) -> str:
 def auc_name(first: int, second: int) -> str:
     """Return the name of a pairwise AUC."""
     return f"AUC {GROUPS[first].value}-{GROUPS[second].value}"
-
-
-SIDES = ("above", "below", "front", "rear")
-"""Of a disc, as `contour_sides.OutwardDistances` has them."""
 
 
 def outward_name(side: str) -> str:

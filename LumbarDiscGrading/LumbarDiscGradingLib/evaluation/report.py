@@ -15,6 +15,7 @@ from ..measures.classification import Average, calibration_error_by_chance
 from ..pfirrmann import GROUPS, ROMAN_GRADES
 from ..resources import resource_path
 from .contact_sheets import PATIENTS_PER_SHEET, ContactSheet, names_silently_wrong, write_contact_sheets
+from .contour_sides import SIDES
 from .failures import Error, Failure, one_for_shifted_levels
 from .files import CONTACT_SHEETS_FOLDER, FAILURES_NAME, PICTURES_FOLDER, REPORT_NAME, Evaluation, write_tables
 from .html import coloured, confusion_table, definitions, group_word, plural, sentence_case, table
@@ -28,7 +29,6 @@ from .measures import (
     PAPER_TABLE_2,
     SET_COVERAGE,
     SET_SIZE,
-    SIDES,
     UNCERTAIN,
     auc_name,
     graded_scores,

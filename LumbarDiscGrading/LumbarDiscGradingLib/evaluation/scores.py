@@ -6,7 +6,6 @@ import csv
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..annotation.log.comparison import dice, mean_surface_distance_mm
 from ..dataset.labelled import LabelledCase, is_disc, slices_with_discs
+from ..dataset.level_points import median_step
 from ..errors import UserError
 from ..grading.discs import components
 from ..grading.grader import DiscGrader, NoDiscsError
@@ -22,7 +22,7 @@ from ..grading.result import DiscGrade, GradingResult
 from ..grading.spine.of_result import zones_of
 from ..imaging.volume import SagittalVolume
 from ..pfirrmann import DISC_LABELS, GRADES, GROUPS, LEVELS_BY_LABEL, LUMBAR_LEVELS, Tissue, group_of_grade
-from .contour_sides import outward_distances_mm
+from .contour_sides import SIDES, outward_distances_mm
 
 FOUND_OVERLAP = 0.25
 """A reference disc counts as found where a segmented disc covers at least this share of it."""
@@ -347,17 +347,15 @@ def discs_at_points(labels: NDArray[np.uint8], points: Mapping[str, tuple[float,
     points : mapping of str to tuple of float
         Row and column of the posterior margin of the disc of each level.
     """
-    places = {level: np.array(point) for level, point in points.items()}
-    order = sorted(places.values(), key=lambda place: place[0])
-    steps = [float(np.linalg.norm(below - above)) for above, below in pairwise(order)]
-    if not steps:
+    step = median_step(points.values())
+    if step is None:
         return {}
     discs = {value: np.argwhere(labels == value) for value in np.unique(labels) if value in LEVELS_BY_LABEL}
     found = {}
-    for level, place in places.items():
+    for level, place in points.items():
         apart = {value: float(np.linalg.norm(pixels - place, axis=1).min()) for value, pixels in discs.items()}
         nearest = min(apart, key=lambda value: apart[value], default=None)
-        if nearest is not None and apart[nearest] < AT_POINT_STEPS * float(np.median(steps)):
+        if nearest is not None and apart[nearest] < AT_POINT_STEPS * step:
             found[level] = LEVELS_BY_LABEL[int(nearest)]
     return found
 
@@ -399,7 +397,7 @@ def _reading(disc: DiscGrade) -> dict[str, Any]:
 SCORE_FIELDS = tuple(field.name for field in fields(DiscScore))
 _TEXTS = ("patient", "source", "level", "split", "subject", "named_level", "pfirrmann_set")
 _GRADES = ("grade", "predicted_grade")
-_SIGNED = ("above_mm", "below_mm", "front_mm", "rear_mm")
+_SIGNED = tuple(f"{side}_mm" for side in SIDES)
 _FLAGS = ("confident", "by_point", "all_named", "levels_doubted")
 
 

@@ -362,6 +362,10 @@ def _with_added(result: GradingResult, correction: DiscAdded) -> GradingResult:
     level = correction.level
     if level not in DISC_LABELS or result.disc(level) is not None:
         raise CorrectionError(f"There is a disc {level} already; correct its mask instead.")
+    if not any(level in sequence and _all_in(result, sequence) for sequence in (LEVELS_UPWARD, SIX_LUMBAR_UPWARD)):
+        raise CorrectionError(
+            f"{level} counts the lumbar vertebrae otherwise than the other discs' names; choose another level."
+        )
     if correction.mask.shape != result.label_slice.shape or not correction.mask.any():
         raise CorrectionError(f"The mask of {level} is empty on the graded slice; draw it there.")
     labels = result.label_slice.copy()

@@ -13,6 +13,8 @@ from .plausibility import WRONG_SCALE, ImplausibleResultError, NoDiscsError, Ver
 
 TO_LOAD = "load a sagittal T2-weighted lumbar series"
 UPSIDE_DOWN, MIRRORED, QUARTER = "upside down", "mirrored front to back", "turned by a quarter"
+QUARTER_MIRRORED = "turned by a quarter and mirrored"
+QUARTERS = (QUARTER, QUARTER_MIRRORED)
 """An image that is upside down is turned by half, so that its front is at the back, or mirrored so that it is not."""
 _TURNS: tuple[tuple[str, Callable[[np.ndarray], np.ndarray]], ...] = (
     (UPSIDE_DOWN, lambda voxels: voxels[:, ::-1]),
@@ -20,6 +22,8 @@ _TURNS: tuple[tuple[str, Callable[[np.ndarray], np.ndarray]], ...] = (
     (MIRRORED, lambda voxels: voxels[:, :, ::-1]),
     (QUARTER, lambda voxels: np.rot90(voxels, 1, axes=(1, 2))),
     (QUARTER, lambda voxels: np.rot90(voxels, -1, axes=(1, 2))),
+    (QUARTER_MIRRORED, lambda voxels: voxels.transpose(0, 2, 1)),
+    (QUARTER_MIRRORED, lambda voxels: voxels.transpose(0, 2, 1)[:, ::-1, ::-1]),
 )
 FIELD_OF_VIEW_MM = (180.0, 450.0)
 """Height of a lumbar series, commonly 260 to 300 mm; another scale is tried only where it gives such a height."""
@@ -79,9 +83,9 @@ def orientation_cause(
     """
     one = volume.voxels[slice_index : slice_index + 1]
     for cause, turned in _TURNS:
-        if quarters or cause != QUARTER:
+        if quarters or cause not in QUARTERS:
             voxels = np.ascontiguousarray(turned(one))
-            if is_spine(_with_voxels(volume, voxels, cause == QUARTER)):
+            if is_spine(_with_voxels(volume, voxels, cause in QUARTERS)):
                 return cause
     return ""
 

@@ -23,7 +23,7 @@ from .dicom_study.people import numbered_people
 from .dicom_study.stacks import DicomStack, stacks_of, step_tolerance_mm
 from .file_integrity import UnreadableFileError, native_messages_hidden
 from .stated_geometry import TYPICAL_FIELD_OF_VIEW_MM, sagittal_from_stored
-from .volume import ImagingError, SagittalVolume, VolumeSource
+from .volume import CLINICAL_SLICE_MM, ImagingError, SagittalVolume, VolumeSource
 
 PREAMBLE_BYTES = 128
 DICOM_MAGIC = b"DICM"
@@ -49,6 +49,9 @@ RESCALE_KEYWORDS = (
     "PixelValueTransformationSequence",
     "RealWorldValueMappingSequence",
 )
+
+SLICES_BESIDE_MIDDLE = 3
+"""How many slices of clinical thickness are looked at on either side of the middle where pixels choose the series."""
 
 DEFAULT_SLICE_THICKNESS_MM = 4.0
 """Used for a single slice whose thickness is not stated (no result depends on it)."""
@@ -103,7 +106,7 @@ class DicomStudy:
         """
         if not self.frames:
             raise UnreadableFileError(next(iter(self.refused), NO_IMAGE))
-        return choose_series(self.stacks, series, self.is_single_file)
+        return choose_series(self.stacks, series, self.is_single_file, _middle_slices)
 
     def volume(self, name: str, series: str | None = None) -> tuple[SagittalVolume, tuple[Path, ...]]:
         """Read the chosen stack; return it with the files whose pixels were read.
@@ -248,6 +251,17 @@ def _same_pixels(one: DicomFrame, other: DicomFrame) -> bool:
     except UnreadableFileError:
         return False
     return bool(np.array_equal(first, second)) and (one.slope, one.intercept) == (other.slope, other.intercept)
+
+
+def _middle_slices(stack: DicomStack) -> SagittalVolume | None:
+    """Read the slices of a stack around its middle, some of thin ones; None where they cannot be read."""
+    step = max(1, round(CLINICAL_SLICE_MM / stack.slice_distance_mm))
+    middle, reach = len(stack.frames) // 2, SLICES_BESIDE_MIDDLE * step
+    frames = stack.frames[max(middle - reach, middle % step) : middle + reach + 1 : step]
+    try:
+        return _volume_of(DicomStack(frames), "", ())
+    except ImagingError:
+        return None
 
 
 def _require_one_at_each_position(stack: DicomStack) -> None:

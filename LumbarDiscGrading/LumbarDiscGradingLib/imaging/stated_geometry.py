@@ -119,5 +119,5 @@ def _no_orientation(spacing_stated: bool) -> NotSagittalError:
     what = "orientation" if spacing_stated else "pixel size or orientation"
     return NotSagittalError(
         f"No sagittal slices: the image has no {what} in its header, so that which of its planes are sagittal cannot "
-        "be told; load the original DICOM series."
+        "be told; load the original DICOM series, or save the image again with its orientation."
     )

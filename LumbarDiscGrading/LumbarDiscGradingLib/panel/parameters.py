@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 INPUT_ROLE, SEGMENTATION_ROLE = "inputVolume", "segmentation"
-SLICE, SEGMENTATION_MODEL, GRADING_MODEL = "SliceIndex", "SegmentationModel", "GradingModel"
+SLICE, SLICE_STACK = "SliceIndex", "SliceStack"
+SEGMENTATION_MODEL, GRADING_MODEL = "SegmentationModel", "GradingModel"
 
 
 class Parameters:
@@ -46,6 +47,17 @@ class Parameters:
     @sliceIndex.setter
     def sliceIndex(self, index: int | None) -> None:
         self.node.SetParameter(SLICE, "" if index is None else str(int(index)))
+
+    @property
+    def sliceStack(self) -> tuple[int, int] | None:
+        """Where that slice was chosen: axis of the stored voxels (k, j, i) and number of slices; None if not known."""
+        text = self.node.GetParameter(SLICE_STACK)
+        axis, count = text.split() if text else ("", "")
+        return (int(axis), int(count)) if text else None
+
+    @sliceStack.setter
+    def sliceStack(self, stack: tuple[int, int] | None) -> None:
+        self.node.SetParameter(SLICE_STACK, "" if stack is None else "{} {}".format(*stack))
 
     @property
     def segmentationModel(self) -> str:

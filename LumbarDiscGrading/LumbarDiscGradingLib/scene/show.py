@@ -72,11 +72,16 @@ def show_volume(
     for view in nodes_of_class(scene, "vtkMRMLSliceNode"):
         modified = view.StartModify()
         if view.GetLayoutName() == READING_VIEW:
-            view.SetOrientation("Sagittal")
-            view.RotateToVolumePlane(volumeNode)
+            turn_to_slices(view, volumeNode)
         view.JumpSliceByCentering(-x, -y, z)
         _fit(view, volumeNode)
         view.EndModify(modified)
+
+
+def turn_to_slices(view: Any, volumeNode: Any) -> None:
+    """Turn a slice view to the plane of a volume's sagittal slices, oblique ones too."""
+    view.SetOrientation("Sagittal")
+    view.RotateToVolumePlane(volumeNode)
 
 
 def fit_views(volumeNode: Any) -> None:

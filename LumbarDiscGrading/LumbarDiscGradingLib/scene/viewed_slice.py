@@ -8,8 +8,8 @@ import numpy as np
 
 from ..imaging.volume import SagittalVolume
 from .nodes import nodes_of_class
-from .show import READING_VIEW
-from .volumes import sagittal_geometry_of_node
+from .show import READING_VIEW, turn_to_slices
+from .volumes import LPS_TO_RAS, sagittal_geometry_of_node
 
 LEAST_DEPTH = 1e-3
 """A point that is no farther from the slice lies on it."""
@@ -26,10 +26,51 @@ def viewed_slice(volumeNode: Any) -> int | None:
         If the volume has no sagittal slices.
     """
     volume = sagittal_geometry_of_node(volumeNode)
+    view = _view_of(volumeNode)
+    return None if view is None else _slice_in(view, volume)
+
+
+def follow_slice(volumeNode: Any, before: SagittalVolume, now: SagittalVolume, stored_index: int) -> None:
+    """Let the sagittal view go on showing a slice of a volume that was moved, where it showed that slice before.
+
+    It is turned with the slices, and goes where its center has gone unless it shows the slice as it is.
+
+    Parameters
+    ----------
+    volumeNode : vtkMRMLScalarVolumeNode
+    before, now : SagittalVolume
+        Where the volume lay and where it lies, the same stored voxels.
+    stored_index : int
+        Of the slice, along the stored sagittal axis.
+    """
+    from slicer.util import arrayFromVTKMatrix
+
+    view = _view_of(volumeNode)
+    if view is None or _slice_in(view, before) != before.canonical_slice_index(stored_index):
+        return
+    columns, rows, _ = view.GetDimensions()
+    center = arrayFromVTKMatrix(view.GetXYToRAS()) @ (columns / 2, rows / 2, 0.0, 1.0)
+    moved = LPS_TO_RAS @ now.stored_index_to_lps @ np.linalg.inv(before.stored_index_to_lps) @ LPS_TO_RAS
+    index, (depth, row, column) = now.canonical_slice_index(stored_index), now.index_of_lps((LPS_TO_RAS @ center)[:3])
+    _, height, width = now.voxels.shape
+    modified = view.StartModify()
+    turn_to_slices(view, volumeNode)
+    if round(depth) == index and 0 <= row < height and 0 <= column < width:
+        x, y, z = now.lps_mm(index, row, column)
+        view.JumpSliceByOffsetting(-x, -y, z)
+    else:
+        view.JumpSliceByCentering(*(moved @ center)[:3])
+    view.EndModify(modified)
+
+
+def _view_of(volumeNode: Any) -> Any:
+    """Return the sagittal slice view if it shows a volume."""
     view = volumeNode.GetScene().GetNodeByID(f"vtkMRMLSliceNode{READING_VIEW}")
     composite = composite_of(view)
-    if composite is None or composite.GetBackgroundVolumeID() != volumeNode.GetID():
-        return None
+    return view if composite is not None and composite.GetBackgroundVolumeID() == volumeNode.GetID() else None
+
+
+def _slice_in(view: Any, volume: SagittalVolume) -> int | None:
     matrix = view.GetSliceToRAS()
     right, front, up = (matrix.GetElement(row, 3) for row in range(3))
     index = round(volume.index_of_lps((-right, -front, up))[0])

@@ -87,7 +87,7 @@ def wrap_around(patch: NDArray[np.float32], random: np.random.Generator) -> NDAr
     shift = int(random.uniform(0.5, 0.9) * patch.shape[axis]) * int(random.choice((-1, 1)))
     ghost = np.roll(patch, shift, axis)
     beyond = [slice(None), slice(None)]
-    beyond[axis] = slice(shift, None) if shift > 0 else slice(None, shift)
+    beyond[axis] = slice(None, shift) if shift > 0 else slice(shift, None)
     ghost[tuple(beyond)] = 0.0
     return patch + np.float32(random.uniform(0.1, 0.5)) * ghost
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
+from ..dataset.level_points import median_step
 from ..pfirrmann import DISC_LABELS, Tissue
 
 LANDMARK_UNKNOWN, LANDMARK_OTHER, LANDMARK_LUMBOSACRAL = 0, 1, 2
@@ -39,10 +39,10 @@ def shows_discs_at(discs: NDArray[np.bool_], points: Mapping[str, tuple[float, f
     points : mapping of str to tuple of float
         Row and column of a place on each disc's margin, by level; with less than two nothing is asked.
     """
-    order = sorted((np.array(point) for point in points.values()), key=lambda place: place[0])
-    if len(order) < 2:
+    step = median_step(points.values())
+    if step is None:
         return True
-    step = float(np.median([np.linalg.norm(below - above) for above, below in pairwise(order)]))
+    order = sorted(points.values())
     parts, count = label(discs)
     pixels = [np.argwhere(parts == number) for number in range(1, count + 1)]
     pixels = [of_part for of_part in pixels if len(of_part) >= SPECK * step**2]

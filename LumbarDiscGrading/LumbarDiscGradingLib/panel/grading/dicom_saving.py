@@ -74,11 +74,13 @@ class DicomSaving:
             return
         self._run = None
         self._timer.stop()
-        if run.error is None:
-            self._put_in(Path(self._folder.name))
-        else:
-            self._failed(run.error)
-        self._end()
+        try:
+            if run.error is None:
+                self._put_in(Path(self._folder.name))
+            else:
+                self._failed(run.error)
+        finally:
+            self._end()
 
     def _end(self) -> None:
         self._run = None

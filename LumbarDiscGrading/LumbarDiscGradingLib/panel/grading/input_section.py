@@ -6,16 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import qt
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from ...grading.device import ALWAYS_THERE
-from ...imaging.volume import ImagingError
+from ...imaging.volume import ImagingError, SagittalVolume
 from ...models.store import available_models, default_model_names, install_model, unusable_models
 from ...pfirrmann import TASKS
 from ...scene.input_choice import evidence_ids, input_doubts, is_offered, likely_volume
-from ...scene.viewed_slice import show_slice, viewed_slice
+from ...scene.viewed_slice import follow_slice, show_slice, viewed_slice
 from ...scene.volumes import sagittal_geometry_of_node
 from ..parameters import Parameters, prefer_device, preferred_device
 from ..shared.refusals import refusals_told
@@ -39,17 +40,19 @@ class InputSection(VTKObservationMixin):
         Why the selected volume cannot be graded, empty where it can.
     doubts : tuple of str
         What is doubtful about it before it is graded, a sentence each, the worst first.
+    let_go : str
+        Why the slice that the user had chosen is not chosen any more, empty where he has decided since.
     """
 
     def __init__(self, ui: Any, changed: Callable[[], None], installed: Callable[[], None]) -> None:
         super().__init__()
         self.ui, self._changed, self._installed = ui, changed, installed
         self._parameters: Parameters | None = None
-        self.refusal = ""
+        self.refusal = self.let_go = ""
         self.doubts: tuple[str, ...] = ()
-        self._volume: Any = None
+        self._volume: SagittalVolume | None = None
+        self._last: tuple[str, SagittalVolume] | None = None  # ID of the shown volume, and where it lay
         self._picked = ""
-        self._slider_of = ""
         self._showing = False
         self._models = {"segmentation": ui.segmentationModelComboBox, "grading": ui.gradingModelComboBox}
         self.show_devices(ALWAYS_THERE)
@@ -82,7 +85,7 @@ class InputSection(VTKObservationMixin):
         """Show the parameters of a scene; where no volume is selected the likely one is."""
         self.parameters = parameters
         if parameters is None:
-            self._picked = ""
+            self._picked, self._last = "", None
         elif parameters.inputVolume is None:
             self._pick()
         self.update()
@@ -129,13 +132,31 @@ class InputSection(VTKObservationMixin):
         self.update()
         return True
 
+    def follow_volume(self) -> bool:
+        """Follow a selected volume that was moved or changed, and return whether it was."""
+        if self.volumeNode is None:
+            return False
+        before, said = self._volume, (self.refusal, self.doubts)
+        self._judge(self.volumeNode)
+        if (self.refusal, self.doubts) == said and _lie_alike(before, self._volume):
+            return False
+        self.update()
+        return True
+
+    def accept_automatic(self) -> None:
+        """Say no longer that a chosen slice was let go: the user goes on without it."""
+        self.let_go = ""
+        self._show_doubts()
+
     def update(self) -> None:
         """Show what the parameters say."""
         volumeNode = self.parameters.inputVolume if self.parameters is not None else None
         self._showing = True
         self._offer_images()
         self.ui.inputSelector.setCurrentNode(volumeNode)
-        self._show_doubts(volumeNode)
+        self._judge(volumeNode)
+        self._keep_slice(volumeNode)
+        self._show_doubts()
         self._show_slice()
         for task, name in self._model_names().items():
             self._models[task].setCurrentIndex(max(self._models[task].findData(name), 0))
@@ -171,11 +192,11 @@ class InputSection(VTKObservationMixin):
             combo.addItem(text, name)
         combo.setCurrentIndex(max(combo.findData(preferred_device()), 0))
 
-    def show_graded_slice(self, slice_index: int) -> None:
+    def show_graded_slice(self, stored_index: int) -> None:
         """Show on the slider which slice was graded, where it is chosen automatically."""
         if self._volume is not None and self.parameters is not None and self.parameters.sliceIndex is None:
             self._showing = True
-            self.ui.sliceSlider.value = self._volume.stored_slice_index(slice_index)
+            self.ui.sliceSlider.value = stored_index
             self._showing = False
 
     def list_models(self) -> None:
@@ -219,26 +240,53 @@ class InputSection(VTKObservationMixin):
             filtering = self.ui.inputSelector.sortFilterProxyModel()
             filtering.hiddenNodeIDs = evidence_ids(self.parameters.node.GetScene())
 
-    def _show_doubts(self, volumeNode: Any) -> None:
+    def _judge(self, volumeNode: Any) -> None:
+        """Look where a volume lies, and what is doubtful about it."""
         self.refusal, self._volume, self.doubts = "", None, ()
-        said: tuple[str, ...] = ()
         if volumeNode is None:
+            return
+        try:
+            self._volume = sagittal_geometry_of_node(volumeNode)
+            self.doubts = input_doubts(volumeNode)
+        except ImagingError as error:
+            self.refusal = str(error)
+
+    def _keep_slice(self, volumeNode: Any) -> None:
+        """Keep the chosen slice of a volume that was moved, in the view too; let it go where there is no such slice.
+
+        While a volume has no sagittal slices, as on the way from one place to another, the choice waits.
+        """
+        if volumeNode is None or self._last is None or self._last[0] != volumeNode.GetID():
+            self.let_go = ""
+        stored = self.parameters.sliceIndex if self.parameters is not None else None
+        if stored is None or (volumeNode is not None and self._volume is None):
+            return
+        if volumeNode is None:
+            self.parameters.sliceIndex = None
+            return
+        volume, stack = self._volume, _stack_of(self._volume)
+        if self.parameters.sliceStack not in (None, stack) or not 0 <= stored < volume.slice_count:
+            self.parameters.sliceIndex = self._last = None  # its number says nothing of the new slices
+            text = _(
+                "Slice {slice} is not chosen any more, since {name} has other sagittal slices now: choose one again, "
+                "or it is chosen automatically."
+            )
+            self.let_go = text.format(slice=stored, name=volumeNode.GetName())
+            return
+        self.parameters.sliceStack = stack
+        if self._last is not None and self._last[0] == volumeNode.GetID() and not _lie_alike(self._last[1], volume):
+            follow_slice(volumeNode, self._last[1], volume, stored)
+
+    def _show_doubts(self) -> None:
+        said = tuple(sentence for sentence in (self.let_go, self.refusal) if sentence) + self.doubts
+        if self.volumeNode is None:
             said = (_("No volume is selected: load a sagittal T2 series, or the sample at the end of this panel."),)
-        else:
-            try:
-                self._volume = sagittal_geometry_of_node(volumeNode)
-                said = self.doubts = input_doubts(volumeNode)
-            except ImagingError as error:
-                self.refusal = str(error)
-                said = (self.refusal,)
         self.ui.inputDoubtsLabel.text = "\n".join(said)
         self.ui.inputDoubtsLabel.visible = bool(said)
 
     def _show_slice(self) -> None:
         volume = self._volume
         stored = self.parameters.sliceIndex if self.parameters is not None else None
-        if stored is not None and (volume is None or not 0 <= stored < volume.slice_count):
-            stored = self.parameters.sliceIndex = None
         self.ui.automaticSliceCheckBox.checked = stored is None
         self.ui.sliceSlider.enabled = stored is not None
         self.ui.useViewedSliceButton.enabled = volume is not None
@@ -248,9 +296,9 @@ class InputSection(VTKObservationMixin):
             middle = volume.stored_slice_index(volume.middle_slice_index)
             if stored is not None:
                 self.ui.sliceSlider.value = stored
-            elif self._slider_of != self.volumeNode.GetID():
+            elif self._last is None or self._last[0] != self.volumeNode.GetID():
                 self.ui.sliceSlider.value = middle
-            self._slider_of = self.volumeNode.GetID()
+            self._last = self.volumeNode.GetID(), volume
 
     def _model_names(self) -> dict[str, str]:
         if self.parameters is None:
@@ -283,12 +331,15 @@ class InputSection(VTKObservationMixin):
     def _slice_slid(self, value: float) -> None:
         if self._showing or self._volume is None or self.ui.automaticSliceCheckBox.checked:
             return
-        stored = round(value)
-        self.parameters.sliceIndex = stored
-        show_slice(self.volumeNode, self._volume, self._volume.canonical_slice_index(stored))
-        self._changed()
+        self._choose_slice(round(value))
+        if self.slice_index is not None:
+            show_slice(self.volumeNode, self._volume, self.slice_index)
 
     def _use_viewed_slice(self) -> None:
+        if self.follow_volume():
+            self._changed()
+        if self._volume is None:
+            return
         index = viewed_slice(self.volumeNode)
         if index is None:
             self._say(_("The sagittal view shows no slice of this volume; scroll to one."))
@@ -297,6 +348,8 @@ class InputSection(VTKObservationMixin):
 
     def _choose_slice(self, stored: int | None) -> None:
         self.parameters.sliceIndex = stored
+        self.parameters.sliceStack = None if self._volume is None else _stack_of(self._volume)
+        self.let_go = ""
         self.update()
         self._changed()
 
@@ -338,3 +391,14 @@ class InputSection(VTKObservationMixin):
 
     def _say(self, text: str) -> None:
         self.ui.statusLabel.text = text
+
+
+def _stack_of(volume: SagittalVolume) -> tuple[int, int]:
+    """Return along which axis of the stored voxels a volume has its sagittal slices, and how many."""
+    return volume.stored_axes[0], volume.slice_count
+
+
+def _lie_alike(one: SagittalVolume | None, other: SagittalVolume | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.voxels.shape == other.voxels.shape and np.array_equal(one.stored_index_to_lps, other.stored_index_to_lps)

@@ -165,9 +165,20 @@ class GradingPanel(VTKObservationMixin):
             return
         self.correct.stop_editing()
         self._acted = True
-        if self.jobs.can_begin() and self.input.volumeNode is volumeNode:
+        if self.jobs.can_begin() and self.input.volumeNode is volumeNode and self._slice_is_still_chosen():
+            self.input.accept_automatic()
             with refusals_told(self.run.say):
                 self.jobs.grade(volumeNode, partial(self._graded, volumeNode))
+
+    def _slice_is_still_chosen(self) -> bool:
+        """Follow a volume that was moved, and say so where its chosen slice cannot be graded any more."""
+        chosen = self.input.parameters.sliceIndex
+        if self.input.follow_volume():
+            self._input_changed()
+        if self.input.parameters.sliceIndex == chosen:
+            return True
+        self.run.say(self.input.let_go)
+        return False
 
     def regrade(self, case: GradedCase, levels: tuple[str, ...]) -> bool:
         """Grade some discs again with their masks as they are drawn in the scene; return whether that has begun."""
@@ -426,7 +437,7 @@ class GradingPanel(VTKObservationMixin):
             self._show_large()
         self._folded_for = case
         if case is not None:
-            self.input.show_graded_slice(case.result.slice_index)
+            self.input.show_graded_slice(case.result.stored_slice_index)
         self._show_in_views()
 
     @staticmethod
@@ -478,6 +489,8 @@ class GradingPanel(VTKObservationMixin):
             return
         self._labels.fit()
         self._look_at_views()
+        if not self.run.running and not self.correct.editing and self.input.follow_volume():
+            self._input_changed()
         case = self.case
         if case is None or not case.is_alive():
             return

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...dataset.labelled import LabelledCase
+from ...dataset.level_points import median_step
 from ...evaluation.scores import discs_at_points
 from ...grading.discs import posterior_margin_mm
 from ...grading.grader import DiscGrader, NoDiscsError
@@ -87,8 +87,7 @@ USUAL_STEP_MM = 34.0
 
 
 def _median_step(points: dict[str, tuple[float, float]], spacing: tuple[float, float]) -> float:
-    places = np.array(sorted(points.values())) * spacing
-    return float(np.median([np.linalg.norm(below - above) for above, below in pairwise(places)]))
+    return median_step(points.values(), spacing) or float("nan")
 
 
 def _next_above(
