@@ -1,4 +1,4 @@
-"""The spinal canal on slices side by side, by narrow strips along it, which cost a sixth of whole slices."""
+"""The spinal canal on slices side by side, by narrow strips along it, which cost an eighth of whole slices."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from ..discs import components
 from ..segmenter import Segmenter, SliceSegmentation
 from .smooth_line import smooth_line
 
-STRIP_COLUMNS, WIDE_STRIP_COLUMNS = 80, 96
-"""50 mm and 60 mm at the network's pixel size: the canal with what is in front of it and behind. The wide ones are for
-slices far from the first, where the line is led on and the canal lies beside it: 40 mm then show half of it or none."""
+STRIP_COLUMNS, WIDE_STRIP_COLUMNS = 64, 80
+"""40 mm and 50 mm at the network's pixel size: the canal with what is in front of it and behind. The wide ones are for
+slices far from the first, where the line is led on and the canal lies beside it."""
+NEAR_LINE_COLUMNS = 20
+"""A strip along a line no further than this from the one known now still shows the canal."""
 COARSENESS = 2
 """Where the canal lies on a slice is seen at half the resolution too, though not how deep it is."""
 LEAST_DEPTH_MM = 4.0
 """Less canal than this at a height is none."""
-GAP_MM = 16.0
-"""Parts of the canal nearer to each other than this are one (a narrowed level parts it); what is apart is none."""
+GAP_MM, GAP_BLOCKS = 16.0, 8
+"""Parts of the canal nearer to each other than this are one (a narrowed level parts it); what is apart is none. The gap is
+measured in so many blocks of pixels."""
 LINE_SMOOTHING_MM = 15.0
 """Standard deviation along the spine of the smoothing of the canal's line on the slices."""
 
@@ -96,7 +99,7 @@ class CanalStrips:
     def looked_at(self, index: int) -> NDArray[np.bool_]:
         """Return at which rows a slice was looked at, near the line that is known now."""
         line = self._lines.get(index)
-        return np.abs(self.line - (np.inf if line is None else line)) <= STRIP_COLUMNS / 4
+        return np.abs(self.line - (np.inf if line is None else line)) <= NEAR_LINE_COLUMNS
 
     def look(
         self, volume: SagittalVolume, segmenter: Segmenter, indices: Sequence[int], rows: slice, width: int
@@ -137,9 +140,13 @@ def _canal_of(canal: NDArray[np.float32], pixel_size_mm: float) -> NDArray[np.fl
     seen = canal > 0.5
     if not seen.any():
         return np.zeros_like(canal)
-    radius = round(GAP_MM / 2 / pixel_size_mm)
-    joined = sitk.GetArrayFromImage(sitk.BinaryDilate(sitk.GetImageFromArray(seen.astype(np.uint8)), [radius, radius]))
-    largest = max(components(joined > 0), key=lambda part: np.count_nonzero(part & seen))
+    block, radius = max(1, round(GAP_MM / GAP_BLOCKS / pixel_size_mm)), GAP_BLOCKS // 2
+    padded = np.pad(seen, [(0, -length % block) for length in seen.shape])
+    blocks = padded.reshape(padded.shape[0] // block, block, -1, block).any(axis=(1, 3)).astype(np.uint8)
+    joined = sitk.GetArrayFromImage(sitk.BinaryDilate(sitk.GetImageFromArray(blocks), [radius, radius])) > 0
+    rows, columns = seen.shape
+    parts = (part.repeat(block, axis=0).repeat(block, axis=1)[:rows, :columns] for part in components(joined))
+    largest = max(parts, key=lambda part: np.count_nonzero(part & seen))
     return np.where(seen & largest, canal, 0.0)
 
 

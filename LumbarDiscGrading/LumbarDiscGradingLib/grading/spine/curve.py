@@ -139,10 +139,11 @@ def _further(strips: CanalStrips, step: int, count: int) -> dict[tuple[int, int]
     for index in range(min(shown) - step, max(shown) + step + 1, step):
         near = [shown[i] for i in (index - step, index, index + step) if i in shown]
         likely = np.convolve(np.any(near, axis=0), window, mode="same") * size >= OPEN_LENGTH_MM
-        rows = np.flatnonzero(likely & ~strips.looked_at(index)) if 0 <= index < count else []
-        if len(rows):
-            look = stretch(rows[0] - BESIDE_MM / size, rows[-1] + BESIDE_MM / size, len(likely))
-            looks.setdefault((look.start, look.stop), []).append(index)
+        rows = np.flatnonzero(likely & ~strips.looked_at(index)) if 0 <= index < count else np.empty(0, dtype=int)
+        for together in np.split(rows, np.flatnonzero(np.diff(rows) > 2 * BESIDE_MM / size) + 1):
+            if len(together):
+                look = stretch(together[0] - BESIDE_MM / size, together[-1] + BESIDE_MM / size, len(likely))
+                looks.setdefault((look.start, look.stop), []).append(index)
     return looks
 
 
