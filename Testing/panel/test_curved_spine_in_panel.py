@@ -57,6 +57,17 @@ def test_a_row_leads_to_the_slice_of_its_disc(host: Any, case: Any) -> None:
     assert case.drawn_levels() == ()
 
 
+def test_the_slice_of_a_disc_stays_where_the_layout_is_fitted_anew(host: Any, case: Any) -> None:
+    panel = host.widget.panel
+    host.wait_until(lambda: not panel._fit_soon.active)
+    click_row(host, row_of(host, "L5-S1"))
+    own = case.result.slice_of(case.result.disc("L5-S1"))
+    assert viewed(case) == own != case.result.slice_index
+    host.click(host.ui.largeImageButton)
+    host.wait_until(lambda: not panel._fit_soon.active)
+    assert viewed(case) == own
+
+
 def test_the_viewed_slice_is_used_for_one_disc_and_undone(host: Any, case: Any) -> None:
     from LumbarDiscGradingLib.scene.viewed_slice import show_slice
 

@@ -16,8 +16,8 @@ from ..discs import components
 from ..segmenter import Segmenter, SliceSegmentation
 from .smooth_line import smooth_line
 
-STRIP_COLUMNS, WIDE_STRIP_COLUMNS = 64, 80
-"""40 mm and 50 mm at the network's pixel size: the canal with what is in front of it and behind. The wide ones are for
+STRIP_COLUMNS, WIDE_STRIP_COLUMNS = 64, 96
+"""40 mm and 60 mm at the network's pixel size: the canal with what is in front of it and behind. The wide ones are for
 slices far from the first, where the line is led on and the canal lies beside it."""
 NEAR_LINE_COLUMNS = 20
 """A strip along a line no further than this from the one known now still shows the canal."""
@@ -26,8 +26,8 @@ COARSENESS = 2
 LEAST_DEPTH_MM = 4.0
 """Less canal than this at a height is none."""
 GAP_MM, GAP_BLOCKS = 16.0, 8
-"""Parts of the canal nearer to each other than this are one (a narrowed level parts it); what is apart is none. The gap is
-measured in so many blocks of pixels."""
+"""Parts of the canal nearer to each other than this are one (a narrowed level parts it); what is apart is none. The
+gap is measured in so many blocks of pixels."""
 LINE_SMOOTHING_MM = 15.0
 """Standard deviation along the spine of the smoothing of the canal's line on the slices."""
 

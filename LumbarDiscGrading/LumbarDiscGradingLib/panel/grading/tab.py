@@ -562,12 +562,15 @@ class GradingPanel(VTKObservationMixin):
         case = self.case
         if not self.entered or case is None or not case.is_alive():
             return
+        looked_at = viewed_slice(case.volumeNode)
         fit_views(case.volumeNode)
         disc = case.result.disc(self.result.level) if self.result.level else None
         if self.layout.shows_planes and disc is not None:
             center_views(slicer.mrmlScene, disc.center_lps_mm)
-        else:
-            fit_spine(case.result, slicer.mrmlScene)
+            return
+        fit_spine(case.result, slicer.mrmlScene)
+        if looked_at is not None:
+            show_slice(case.volumeNode, case.result.volume, looked_at)
 
     def _views_changed(self) -> None:
         self._look_soon.start()
