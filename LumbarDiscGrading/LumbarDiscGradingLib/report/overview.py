@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ..atomic import replacing
@@ -16,6 +17,7 @@ from ..grading.missing_places import is_in_image, missing_places
 from ..grading.result import DiscGrade, GradingResult
 from ..pfirrmann import GROUPS, ROMAN_GRADES
 from ..research_use import RESEARCH_USE
+from .along_spine import heights_along_spine_mm
 from .display_window import display_window
 from .doubts import warnings_of
 from .drawing import (
@@ -102,23 +104,47 @@ def save(result: GradingResult, path: str | os.PathLike[str], footer: bool = Tru
         picture.save(temporary)
 
 
+@dataclass(frozen=True, eq=False)
 class _View(SliceView):
-    """The discs and the places of missing levels with what is around them."""
+    """The discs and the places of missing levels with what is around them.
+
+    Attributes
+    ----------
+    heights_mm : ndarray, shape (row1 - row0 + 1,)
+        Where the edges of the rows are shown, in mm: along the spine where it leaves the slice.
+    """
+
+    heights_mm: NDArray[np.float64]
 
     @classmethod
     def of(cls, result: GradingResult) -> _View:
         box = spine_box(result)
-        _, row_mm, column_mm = result.volume.spacing_mm
-        height_mm, width_mm = (box[1] - box[0]) * row_mm, (box[3] - box[2]) * column_mm
+        heights_mm = heights_along_spine_mm(result, box[0], box[1])
+        height_mm, width_mm = heights_mm[-1], (box[3] - box[2]) * result.volume.spacing_mm[2]
         px_per_mm = min(SLICE_HEIGHT_PX / height_mm, MAX_SLICE_WIDTH_PX / width_mm)
         size = max(round(width_mm * px_per_mm), 1), max(round(height_mm * px_per_mm), 1)
-        return cls(*box, size, px_per_mm)
+        return cls(*box, size, px_per_mm, heights_mm)
+
+    def crop(self, plane: NDArray) -> NDArray:
+        shown, edges = super().crop(plane), np.arange(len(self.heights_mm))
+        at = np.interp((edges[:-1] + 0.5) / edges[-1] * self.heights_mm[-1], self.heights_mm, edges) - 0.5
+        upper = np.clip(at, 0, len(shown) - 1).astype(int)
+        if shown.dtype.kind != "f":
+            return shown[np.clip(np.round(at), 0, len(shown) - 1).astype(int)]
+        lower, share = np.minimum(upper + 1, len(shown) - 1), np.clip(at - upper, 0.0, 1.0)[:, None]
+        return (1.0 - share) * shown[upper] + share * shown[lower]
+
+    def xy(self, row: float, column: float) -> tuple[float, float]:
+        x, _ = super().xy(row, column)
+        edges = np.arange(len(self.heights_mm))
+        height_mm = np.interp(row - self.row0 + 0.5, edges, self.heights_mm)
+        return x, float(height_mm / self.heights_mm[-1] * self.size[1])
 
     def grey_picture(self, result: GradingResult) -> Image.Image:
         from ..grading.spine.of_result import curved_picture  # loads SimpleITK, which an open panel need not wait for
 
         low, high = display_window(result)
-        plane = resized(self.crop(curved_picture(result)), self.size)
+        plane = resized(self.crop(curved_picture(result).astype(np.float32)), self.size)
         grey = compress_highlights(np.maximum((plane - low) / (high - low), 0)) * 255
         return Image.fromarray(np.round(grey).astype(np.uint8)).convert("RGB")
 
@@ -140,7 +166,7 @@ def _draw_header(canvas: Image.Image, result: GradingResult) -> None:
     last = volume.slice_count - 1
     facts = f"{slices_phrase(result)} (0 to {last})" if last else "single slice"
     if result.is_curved:
-        facts = f"curved reformat along the canal: {facts}"
+        facts = f"curved reformat along the canal, mm along the spine: {facts}"
     room = canvas.width - 3 * _MARGIN - text_width(title, 30) - 100
     draw_text(canvas, (canvas.width - _MARGIN, 50), shortened(volume.source.name, 24, room), 24, TEXT, "rs")
     draw_text(canvas, (canvas.width - _MARGIN, 76), facts, 18, QUIET, "rs")
