@@ -166,7 +166,7 @@ def _draw_header(canvas: Image.Image, result: GradingResult) -> None:
     last = volume.slice_count - 1
     facts = f"{slices_phrase(result)} (0 to {last})" if last else "single slice"
     if result.is_curved:
-        facts = f"curved reformat along the canal, mm along the spine: {facts}"
+        facts = f"curved reformat along the canal, to scale along the spine; {facts}"
     room = canvas.width - 3 * _MARGIN - text_width(title, 30) - 100
     draw_text(canvas, (canvas.width - _MARGIN, 50), shortened(volume.source.name, 24, room), 24, TEXT, "rs")
     draw_text(canvas, (canvas.width - _MARGIN, 76), facts, 18, QUIET, "rs")
