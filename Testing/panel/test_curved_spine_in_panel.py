@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from equipment.curved_phantoms import PaintedSpine
 from panel_acts import click_row, finish, grade, open_all, row_of
+from scipy.ndimage import binary_erosion
 
 from LumbarDiscGradingLib.models.store import default_model_names
 
@@ -66,6 +67,32 @@ def test_the_slice_of_a_disc_stays_where_the_layout_is_fitted_anew(host: Any, ca
     host.click(host.ui.largeImageButton)
     host.wait_until(lambda: not panel._fit_soon.active)
     assert viewed(case) == own
+
+
+def test_discs_of_other_slices_are_outlined_on_the_slice_that_is_shown(host: Any, case: Any) -> None:
+    def drawn(level: str) -> int:
+        """Count the pixels around a disc's contour on which something is drawn that belongs to no node."""
+        mask = case.result.label_slice == case.result.disc(level).label_value
+        rows, columns = np.nonzero(mask & ~binary_erosion(mask, iterations=2))
+        to_xy = np.linalg.inv(slicer.util.arrayFromVTKMatrix(yellow.mrmlSliceNode().GetXYToRAS()))
+        shown = case.result.slice_index if viewed(case) is None else viewed(case)
+        lps = np.array([case.result.volume.lps_mm(shown, r, c) for r, c in zip(rows, columns, strict=True)])
+        x, y, *_ = np.round(to_xy @ np.column_stack([lps * (-1, -1, 1), np.ones(len(lps))]).T).astype(int)
+        changed = (with_outlines != without).any(axis=2)
+        return int(changed[with_outlines.shape[0] - 1 - y, x].sum())
+
+    yellow = host.app.layoutManager().sliceWidget("Yellow")
+    panel = host.widget.panel
+    host.wait_until(lambda: not panel._fit_soon.active)
+    assert viewed(case) == case.result.slice_index
+    with_outlines = yellow.picture(600, 600)
+    panel.on_image.clear()
+    without = yellow.picture(600, 600)
+    levels = {level: case.result.slice_of(case.result.disc(level)) for level in ("L1-L2", "L5-S1", "L4-L5")}
+    apart = {level: index for level, index in levels.items() if index != viewed(case)}
+    assert apart
+    for level, index in levels.items():
+        assert (drawn(level) > 20) == (index != viewed(case)), level
 
 
 def test_the_viewed_slice_is_used_for_one_disc_and_undone(host: Any, case: Any) -> None:
