@@ -23,7 +23,7 @@ BASE_SHARE = 0.3
 BESIDE_MM = 25.0
 """Above and below these rows, a further slice is looked at too. Further off, the line is led on too far to be right."""
 NEAR_MM = 12.5
-"""So far from the first slice the line of the canal is still that of the slices looked at, and narrow strips show it."""
+"""So far from the first slice the canal's line is still that of the slices looked at, and narrow strips show it."""
 MOST_ROUNDS = 24
 SMOOTHING_MM = 8.0
 """Standard deviation along the spine of the smoothing of the canal's depth."""
