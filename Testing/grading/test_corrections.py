@@ -279,7 +279,7 @@ def test_what_a_scene_keeps_of_another_volume_or_version_is_refused():
     with pytest.raises(StoredResultError, match="cannot be read back"):
         from_text(text[:100], RESULT.volume)
     with pytest.raises(StoredResultError, match="newer version"):
-        from_text(text.replace('"layout": 1', '"layout": 3'), RESULT.volume)
+        from_text(text.replace('"layout": 1', '"layout": 4'), RESULT.volume)
 
 
 def test_only_what_an_earlier_version_cannot_read_is_marked_as_newer():

@@ -12,7 +12,6 @@ import SimpleITK as sitk
 from LumbarDiscGradingLib.grading.corrections import DiscRemoved, corrected
 from LumbarDiscGradingLib.grading.device import DeviceError
 from LumbarDiscGradingLib.grading.grader import DiscGrader, NoDiscsError
-from LumbarDiscGradingLib.grading.slice_choice import steps_to_center
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
 from LumbarDiscGradingLib.imaging.volume import ImagingError, SagittalVolume
 from LumbarDiscGradingLib.models.manifest import ModelError
@@ -296,17 +295,6 @@ def test_other_errors_do_not_fall_back(error):
     with pytest.raises(type(error)):
         GradersOf(lambda device: device).run(grade, "cuda")
     assert asked == ["cuda"]
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_noise_on_a_flat_score_does_not_move_the_chosen_slice(seed):
-    random = np.random.default_rng(seed)
-    thin = {7: 0.98, 3: 0.99, 11: 0.87}  # 0.9 mm slices: the canal fills nearly all of them
-    noisy = {index: value * random.uniform(0.98, 1.0) for index, value in thin.items()}
-    assert steps_to_center(noisy, 7, 4, 0.9) == 0
-    thick = {5: 0.2, 7: 0.75, 8: 0.97, 9: 1.0, 10: 0.9, 11: 0.3}  # 4 mm slices: the canal lies to one side
-    noisy = {index: value * random.uniform(0.98, 1.0) for index, value in thick.items()}
-    assert 7 + steps_to_center(noisy, 7, 1, 4.0) == 9
 
 
 def test_a_slice_beyond_the_last_is_never_chosen(grader, phantom):

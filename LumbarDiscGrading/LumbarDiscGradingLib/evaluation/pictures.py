@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..dataset.labelled import is_disc
+from ..grading.spine.of_result import curved_picture
 from ..pfirrmann import DISC_LABELS, LEVELS_BY_LABEL, NOT_GRADED_COLOR, ROMAN_GRADES, Tissue, group_of_grade
 from ..report.display_window import display_window
 from ..report.drawing import (
@@ -81,8 +82,9 @@ class SlicePicture:
     @classmethod
     def of(cls, scored: ScoredCase) -> SlicePicture:
         """Take what is needed of an evaluated case."""
-        image = np.asarray(scored.volume.voxels[scored.slice_index], dtype=np.float32)
         result = scored.result
+        plane = scored.volume.voxels[scored.slice_index] if result is None else curved_picture(result)
+        image = np.asarray(plane, dtype=np.float32)
         low, high = display_window(result) if result is not None else np.percentile(image, (1, 98))
         grey = np.maximum((image - low) / max(high - low, 1e-6), 0)
         return cls(

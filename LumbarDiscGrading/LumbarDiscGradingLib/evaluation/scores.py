@@ -19,6 +19,7 @@ from ..errors import UserError
 from ..grading.discs import components
 from ..grading.grader import DiscGrader, NoDiscsError
 from ..grading.result import DiscGrade, GradingResult
+from ..grading.spine.of_result import zones_of
 from ..imaging.volume import SagittalVolume
 from ..pfirrmann import DISC_LABELS, GRADES, GROUPS, LEVELS_BY_LABEL, LUMBAR_LEVELS, Tissue, group_of_grade
 from .contour_sides import SIDES, outward_distances_mm
@@ -59,7 +60,7 @@ class DiscScore:
     named_level : str
         Level that the disc found there was given; empty when none was found.
     slice_error_mm : float or None
-        Of the patient: distance of the graded slice from the reference mid slice (`reference_mid_slice`).
+        Of the patient: mean distance of the discs' slices from the reference canal's middle at each one's height.
     grade : int or None
         Reference Pfirrmann grade.
     predicted_grade : int or None
@@ -180,9 +181,9 @@ def scored_cases(
 def score_case(grader: DiscGrader, case: LabelledCase, degrade: Degradation | None = None) -> ScoredCase:
     """Grade a case and compare it with its reference; parameters as in `scored_cases`.
 
-    Masks are compared on the slice that the program chose. Where the reference has discs on one slice only, as a reader
-    draws them, and another was chosen, the discs of that slice are segmented and graded too, so that there is something
-    to compare; the slice's error is that of the choice.
+    The mask of each disc is compared on the slice that the program chose for it. Where the reference has discs on one
+    slice only, as a reader draws them, and another was chosen, the discs of that slice are segmented and graded too, so
+    that there is something to compare; the slice's error is that of the choice.
     """
     volume, mask = case.volume(), case.mask()
     if degrade is not None:
@@ -190,7 +191,7 @@ def score_case(grader: DiscGrader, case: LabelledCase, degrade: Degradation | No
     result, problem = _graded(grader, volume, None)
     error_mm = _slice_error_mm(result, mask, volume)
     drawn = np.zeros(0) if mask is None else slices_with_discs(mask)
-    if drawn.size == 1 and volume.slice_count > 1 and (result is None or result.slice_index != drawn[0]):
+    if drawn.size == 1 and volume.slice_count > 1 and (result is None or result.slices != (drawn[0],)):
         result, problem = _graded(grader, volume, int(drawn[0]))
     return _compared(case, volume, mask, result, error_mm, problem, points_lie=degrade is None)
 
@@ -216,13 +217,29 @@ def score_stored(
     return _compared(case, volume, mask, result, _slice_error_mm(result, mask, volume))
 
 
+AT_HEIGHT_MM = 4.0
+"""So far above and below a disc the canal is that at its height."""
+
+
 def _slice_error_mm(
     result: GradingResult | None, mask: NDArray[np.uint8] | None, volume: SagittalVolume
 ) -> float | None:
+    """Return the mean distance of the discs' slices from the reference canal's middle at each one's height, in mm.
+
+    Where no canal is labelled at a disc's height, the middle slice of the whole reference stands in. None without a
+    reference, a result, or a second slice.
+    """
     middle = None if mask is None else reference_mid_slice(mask)
-    if result is None or middle is None or volume.slice_count == 1:
+    if result is None or mask is None or middle is None or volume.slice_count == 1:
         return None
-    return abs(result.slice_index - middle) * volume.spacing_mm[0]
+    spacing, errors = volume.spacing_mm, []
+    reach = max(1, round(AT_HEIGHT_MM / spacing[1]))
+    for disc in result.discs:
+        row = round(disc.center_row_column[0])
+        by_slice = np.count_nonzero(mask[:, max(0, row - reach) : row + reach + 1] == Tissue.CANAL, axis=(1, 2))
+        here = by_slice @ np.arange(len(by_slice)) / by_slice.sum() if by_slice.any() else middle
+        errors.append(abs(result.slice_of(disc) - here) * spacing[0])
+    return float(np.mean(errors))
 
 
 def _compared(
@@ -239,7 +256,7 @@ def _compared(
         slice_index = result.slice_index
     else:
         slice_index = volume.middle_slice_index if middle is None else round(middle)
-    reference = None if mask is None else mask[slice_index]
+    reference = None if mask is None else _reference_picture(mask, result, volume, slice_index)
     scores = _scores_by_mask(case, reference, result, volume) if reference is not None else []
     if reference is None and case.level_points and points_lie:
         scores = _scores_by_point(case, result)
@@ -264,6 +281,17 @@ def reference_mid_slice(mask: NDArray[np.uint8]) -> float | None:
         if by_slice.any():
             return float((by_slice * np.arange(len(by_slice))).sum() / by_slice.sum())
     return None
+
+
+def _reference_picture(
+    mask: NDArray[np.uint8], result: GradingResult | None, volume: SagittalVolume, slice_index: int
+) -> NDArray[np.uint8]:
+    """Return the reference mask on the picture that was graded: of each part of the spine the slice chosen for it."""
+    if result is None or not result.is_curved:
+        return mask[slice_index]
+    rows, columns = np.indices(mask.shape[1:])
+    slices = zones_of(result).slice_map(mask.shape[1:], (volume.spacing_mm[1], volume.spacing_mm[2]))
+    return mask[slices, rows, columns]
 
 
 def surface_distances_mm(

@@ -86,11 +86,15 @@ class MaskEdited:
     disc : DiscGrade
         From `DiscGrader.regrade`; its level is that of the disc.
     mask : ndarray of bool, shape (rows, columns)
-        On the graded slice.
+        On the disc's slice.
+    taken_from_slice : int or None
+        Canonical index of the slice that a reader wanted for this disc, where the networks then outlined it; None
+        where a reader drew the mask.
     """
 
     disc: DiscGrade
     mask: NDArray[np.bool_]
+    taken_from_slice: int | None = None
 
     @property
     def level(self) -> str:
@@ -347,7 +351,10 @@ def _with_mask(result: GradingResult, disc: DiscGrade, correction: MaskEdited) -
     labels[labels == disc.label_value] = 0
     labels[correction.mask] = disc.label_value
     kept = tuple(change for change in disc.changes if change.startswith(("level", ADDED_MARK)))
-    graded = replace(correction.disc, changes=(*kept, f"{MASK_EDITED_MARK}, graded again"))
+    how = f"{MASK_EDITED_MARK}, graded again"
+    if correction.taken_from_slice is not None:
+        how = f"slice {result.volume.stored_slice_index(correction.taken_from_slice)} chosen by reader, graded again"
+    graded = replace(correction.disc.within(result.slice_index), changes=(*kept, how))
     return _with_disc(replace(result, label_slice=labels), graded)
 
 
@@ -365,7 +372,7 @@ def _with_added(result: GradingResult, correction: DiscAdded) -> GradingResult:
     labels[correction.mask] = DISC_LABELS[level]
     found_on = correction.found_on_slice
     how = MASK_DRAWN_MARK if found_on is None else f"found on slice {result.volume.stored_slice_index(found_on)}"
-    added = replace(correction.disc, changes=(f"{ADDED_MARK}, {how}",))
+    added = replace(correction.disc.within(result.slice_index), changes=(f"{ADDED_MARK}, {how}",))
     discs = sorted((*result.discs, added), key=lambda disc: list(DISC_LABELS).index(disc.level))
     return _renumbered(replace(result, discs=tuple(discs), label_slice=labels))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +24,7 @@ from .discs import (
     trimmed,
 )
 from .measurements import extent_mm
-from .missing_places import is_in_image, missing_places
+from .missing_places import is_in_image, missing_places, slice_at
 from .plausibility import LEAST_BETWEEN, odd_discs, share_between
 from .result import DiscGrade, GradingResult
 
@@ -57,9 +57,8 @@ class FoundDisc:
     slice_index : int
         Canonical index of the slice on which it was seen, graded and measured.
     mask : ndarray of bool, shape (rows, columns)
-        At the same place in the plane on the graded slice; where no other disc of the result lies.
+        On that slice; where no other disc of the result lies, at the same place in the plane.
     disc : DiscGrade
-        Its place is that of the mask on the graded slice; a warning tells where it was seen on another one.
     """
 
     level: str
@@ -95,7 +94,7 @@ class Look:
 
 
 def slices_to_search(result: GradingResult, level: str) -> list[int]:
-    """Return the slices to look at for a missing level: the graded one first, then the nearest on both sides.
+    """Return the slices to look at for a missing level: that of the nearest disc first, then the nearest on both sides.
 
     Parameters
     ----------
@@ -118,7 +117,7 @@ def slices_to_search(result: GradingResult, level: str) -> list[int]:
     place = missing_places(result).get(level)
     if place is None or not is_in_image(result, place):
         return []
-    volume, graded = result.volume, result.slice_index
+    volume, graded = result.volume, slice_at(result, place)
     step = max(1, round(LEAST_STEP_MM / volume.spacing_mm[0]))
     reach = range(step, int(REACH_MM / volume.spacing_mm[0] + 1e-6) + 1, step)
     wanted = [graded, *(graded + side * offset for offset in reach for side in (-1, 1))]
@@ -150,6 +149,7 @@ class DiscSearch:
     ) -> None:
         self.result, self.level, self.spacing_mm, self.sees_vertebrae = result, level, spacing_mm, sees_vertebrae
         self.place = missing_places(result)[level]
+        self.start = slice_at(result, self.place)
         names = list(DISC_LABELS)
         discs = sorted(result.discs, key=lambda disc: -names.index(disc.level))  # from the feet up, as regions are
         self._discs = [region_of_mask(result.label_slice == disc.label_value, spacing_mm) for disc in discs]
@@ -170,7 +170,7 @@ class DiscSearch:
         best: tuple[Look, DiscRegion] | None = None
         best_score = 0.0
         for index in slices:
-            cost = COST_PER_MM * abs(index - self.result.slice_index) * self.result.volume.spacing_mm[0]
+            cost = COST_PER_MM * abs(index - self.start) * self.result.volume.spacing_mm[0]
             if best_score >= 1.0 - cost:
                 break
             seen = look(index)
@@ -229,27 +229,32 @@ class DiscSearch:
         )
 
 
-def found_disc(result: GradingResult, slice_index: int, mask: NDArray[np.bool_], disc: DiscGrade) -> FoundDisc:
-    """Lay a disc on the graded slice, at the place in the plane that it has on its own, and tell that.
+SAME_PLACE_MM = 12.0
+"""A third of the distance of neighbouring discs: what lies further away in the plane is another disc."""
+
+
+def disc_at(result: GradingResult, level: str, regions: SpineRegions) -> DiscRegion | None:
+    """Return the disc of another slice that lies where a disc of the result does, without what others cover.
 
     Parameters
     ----------
     result : GradingResult
-    slice_index : int
-        Canonical index of the slice on which the disc was seen.
-    mask : ndarray of bool, shape (rows, columns)
-    disc : DiscGrade
-        As graded on that slice.
+    level : str
+        Of one of its discs.
+    regions : SpineRegions
+        Of the other slice.
     """
-    warnings = list(disc.warnings)
-    if slice_index != result.slice_index:
-        seen, apart = result.volume.stored_slice_index(slice_index), abs(slice_index - result.slice_index)
-        warnings.append(
-            f"{disc.level}: seen on slice {seen}, {apart * result.volume.spacing_mm[0]:.1f} mm beside the graded one; "
-            f"its outline is that of slice {seen}."
-        )
-    place = result.volume.lps_mm(result.slice_index, *disc.center_row_column)
-    return FoundDisc(disc.level, slice_index, mask, replace(disc, center_lps_mm=place, warnings=tuple(warnings)))
+    disc = result.disc(level)
+    if disc is None:
+        raise ImagingError(f"There is no disc {level} in the result.")
+    place = np.array(disc.center_row_column) * regions.spacing_mm
+    apart = {id(region): float(np.linalg.norm(region.center_mm - place)) for region in regions.discs}
+    near = [region for region in regions.discs if apart[id(region)] < SAME_PLACE_MM]
+    if not near:
+        return None
+    region = min(near, key=lambda region: apart[id(region)])
+    free = (result.label_slice == 0) | (result.label_slice == disc.label_value)
+    return trimmed(region, free, regions.spacing_mm) if (region.mask & free).any() else None
 
 
 def _lies_in(window: NDArray[np.bool_], disc: DiscRegion, spacing_mm: tuple[float, float]) -> bool:

@@ -32,7 +32,8 @@ from .classifier import disc_inputs
 from .corrections import network_grade
 from .discs import DiscRegion, find_regions, region_of_mask
 from .measurements import fluid_signal
-from .result import DiscGrade, GradingResult
+from .result import GradingResult
+from .spine.of_result import zones_of
 
 if TYPE_CHECKING:
     import torch
@@ -71,6 +72,8 @@ class DiscEvidence:
         Pixel spacing of the slice along rows and columns, as the grid counts its mm.
     center_row_column : tuple of float
         Centroid of the disc's mask, as in its `DiscGrade`.
+    slice_index : int
+        Canonical index of the disc's slice.
     """
 
     level: str
@@ -79,6 +82,7 @@ class DiscEvidence:
     grid: Grid
     spacing_mm: tuple[float, float]
     center_row_column: tuple[float, float]
+    slice_index: int
 
     @property
     def relative(self) -> NDArray[np.float32]:
@@ -99,7 +103,7 @@ class EvidenceMap:
     ----------
     volume : SagittalVolume
     slice_index : int
-        Canonical index of the graded slice.
+        Canonical index of the slice that most discs share.
     discs : tuple of DiscEvidence
         In the order of the result.
     key : str
@@ -116,7 +120,7 @@ class EvidenceMap:
         return next((disc for disc in self.discs if disc.level == level), None)
 
     def slice_map(self) -> NDArray[np.float32]:
-        """Return the evidence on the graded slice, shape (rows, columns), 0 to 1 within each disc's crop.
+        """Return the evidence on the curved picture, shape (rows, columns), 0 to 1 within each disc's crop.
 
         Where crops overlap, the stronger of two values counts.
         """
@@ -124,9 +128,11 @@ class EvidenceMap:
         return np.max([disc.on_slice(shape) for disc in self.discs] or [np.zeros(shape, np.float32)], axis=0)
 
     def in_volume(self) -> NDArray[np.float32]:
-        """Return the evidence as an array of canonical order (slices, rows, columns), zero off the graded slice."""
+        """Return the evidence as an array of canonical order (slices, rows, columns), each disc's on its own slice."""
         values = np.zeros(self.volume.voxels.shape, dtype=np.float32)
-        values[self.slice_index] = self.slice_map()
+        for disc in self.discs:
+            plane = values[disc.slice_index]
+            np.maximum(plane, disc.on_slice(plane.shape), out=plane)
         return values
 
     def named_as(self, result: GradingResult) -> EvidenceMap:
@@ -147,7 +153,7 @@ def evidence_key(result: GradingResult) -> str:
     """
     made_of = (
         result.slice_index,
-        sorted((*disc.center_row_column, network_grade(disc)[0].value) for disc in result.discs),
+        sorted((*disc.center_row_column, result.slice_of(disc), network_grade(disc)[0].value) for disc in result.discs),
         [model.sha256 for model in result.models if model.task == "grading"],
     )
     return hashlib.sha256(repr(made_of).encode()).hexdigest()
@@ -188,7 +194,18 @@ def evidence_of(
     inputs = inputs_of(result, regions, spacing_mm, classifier.mask_use)
     chosen = [(groups or {}).get(disc.level, network_grade(disc)[0]) for disc in graded]
     densities = evidence_density(classifier, inputs, chosen, before_step)
-    discs = tuple(_disc_evidence(*parts, spacing_mm) for parts in zip(graded, chosen, densities, regions, strict=True))
+    discs = tuple(
+        DiscEvidence(
+            disc.level,
+            group,
+            density,
+            disc_grid(region.axis),
+            spacing_mm,
+            disc.center_row_column,
+            result.slice_of(disc),
+        )
+        for disc, group, density, region in zip(graded, chosen, densities, regions, strict=True)
+    )
     return EvidenceMap(result.volume, result.slice_index, discs, evidence_key(result))
 
 
@@ -196,7 +213,7 @@ def inputs_of(
     result: GradingResult, regions: list[DiscRegion], spacing_mm: tuple[float, float], mask_use: MaskUse
 ) -> NDArray[np.float32]:
     """Make again what the grading network saw of discs, shape (discs, channels, 128, 256)."""
-    slice_2d = result.volume.thick_slice(result.slice_index)
+    slice_2d = zones_of(result, spacing_mm).picture(result.volume, spacing_mm)
     everywhere = np.ones(slice_2d.shape, dtype=bool)
     canal = find_regions(result.tissue_slice, everywhere.astype(np.float32), None, everywhere, spacing_mm).canal
     fluids = [fluid_signal(slice_2d, canal, disc.axis, spacing_mm) for disc in regions]
@@ -296,12 +313,6 @@ def _log_odds(logits: torch.Tensor, groups: list[Group]) -> torch.Tensor:
         others = [column for column in every if column not in own]
         odds.append(row[own].logsumexp(0) - row[others].logsumexp(0))
     return torch.stack(odds)
-
-
-def _disc_evidence(
-    disc: DiscGrade, group: Group, density: NDArray[np.float32], region: DiscRegion, spacing_mm: tuple[float, float]
-) -> DiscEvidence:
-    return DiscEvidence(disc.level, group, density, disc_grid(region.axis), spacing_mm, disc.center_row_column)
 
 
 def _require_same_model(result: GradingResult, classifier: Classifier) -> None:

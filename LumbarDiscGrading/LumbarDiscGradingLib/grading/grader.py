@@ -12,47 +12,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..imaging.stated_geometry import TYPICAL_FIELD_OF_VIEW_MM
 from ..imaging.volume import ImagingError, SagittalVolume
 from ..measures.prediction_sets import prediction_set
 from ..pfirrmann import DISC_LABELS, GRADES, GROUPS, LUMBAR_LEVELS, Group, Tissue, group_probabilities
-from .disc_search import DiscSearch, FoundDisc, Look, found_disc, slices_to_search
-from .discs import DiscRegion, SpineRegions, find_regions, region_of_mask
+from .disc_search import DiscSearch, FoundDisc, Look, disc_at, slices_to_search
+from .discs import DiscRegion, SpineRegions, region_of_mask
 from .input_checks import contrast_warnings, quality_warnings
 from .likely_cause import orientation_cause, refusal, scale_cause
 from .measurements import fluid_signal, measure_disc
 from .naming.levels import NamedDiscs, name_levels, shown_bottom_mm
 from .plausibility import NoDiscsError, Verdict, judged, odd_disc_warning
 from .result import DiscGrade, GradingResult, ModelUse, missing_lumbar_levels
-from .slice_choice import choose_slice
+from .spine.course import course_of, slice_reason
+from .spine.segmented import at_nominal_scale, segmented
+from .spine.zones import DiscZones
 
 if TYPE_CHECKING:
     from ..models.folder import TrainedModel
     from .evidence import EvidenceMap
     from .naming.sight import LevelSight
-    from .segmenter import Segmenter, SliceSegmentation
 
 CONFIDENT_PROBABILITY = 0.6
 """A group that is less probable than this is marked as not confident."""
 LOW_CONFIDENCE = "low confidence"
 FAINT_DISC_PROBABILITY = 0.5
 """A disc whose pixels are discs with less than this mean probability is said to be hardly seen."""
-UPRIGHT_DEGREES = 15.0
-"""A spine tilted further than this on its canvas is segmented again on a canvas turned with it."""
-USUAL_TILT_DEGREES = -7.0
-"""In the scanner the line through the discs leans back towards the head by this much in the median patient."""
-LUMBAR_STEP_MM = 35.5
-"""Mean distance of the centres of neighbouring lumbar discs in adults, for pictures whose scale is not known.
-
-Vertebral body about 27 mm and disc about 9 mm high (Zhou et al., Eur Spine J 9:242-248, 2000).
-"""
-SCALE_TOLERANCE = 0.06
-
-
 SURE_DISCS = 4
 """A turned image shows a lumbar spine if it has this many sound discs above a lumbosacral junction that is seen."""
 
-__all__ = ["DiscGrader", "NoDiscsError", "regions_of", "segmented", "spine_tilt_degrees"]
+__all__ = ["DiscGrader", "NoDiscsError"]
 
 
 class DiscGrader:
@@ -120,14 +108,17 @@ class DiscGrader:
         """
         watch = _Stopwatch(progress)
         watch.start("segment")
-        segmentation, (regions, tissues), reason, scale = segmented(self.segmenter, volume, slice_index, watch.tell)
+        spine = segmented(self.segmenter, volume, slice_index, watch.tell)
         watch.start("find discs")
-        slice_2d = volume.thick_slice(segmentation.slice_index)
-        spacing = segmentation.spacing_mm
-        named = _named(regions, slice_2d, segmentation.sight)
+        regions, tissues, spacing = spine.regions, spine.tissues, spine.spacing_mm
+        slice_2d = spine.zones.picture(volume, spacing)
+        named = _named(regions, slice_2d, spine.segmentation.sight)
         verdict = self._judged(named, regions, tissues, volume, slice_given=slice_index is not None)
         contrast = contrast_warnings(slice_2d, tissues)
-        self._refuse_other_than_spine(volume, segmentation.slice_index, named, verdict, contrast, watch.tell)
+        self._refuse_other_than_spine(volume, spine.segmentation.slice_index, named, verdict, contrast, watch.tell)
+        slices = [spine.slice_of(disc) for disc in named.discs]
+        zones = DiscZones.of_discs([(disc.axis, index) for disc, index in zip(named.discs, slices, strict=True)])
+        slice_2d = zones.picture(volume, spacing)
         watch.start("grade")
         fluids = [fluid_signal(slice_2d, regions.canal, disc.axis, spacing) for disc in named.discs]
         probabilities = self._grade_probabilities(slice_2d, named, fluids, spacing)
@@ -135,14 +126,16 @@ class DiscGrader:
         discs = [
             _disc_grade(
                 volume,
-                segmentation,
-                regions,
-                slice_2d,
                 *parts,
                 contrast_doubted=bool(contrast),
                 set_threshold=self.classifier.set_threshold,
             )
-            for parts in zip(named.levels, named.discs, fluids, probabilities, strict=True)
+            for parts in (
+                (index, regions, slice_2d, level, disc, fluid, p)
+                for index, level, disc, fluid, p in zip(
+                    slices, named.levels, named.discs, fluids, probabilities, strict=True
+                )
+            )
         ]
         discs = [_not_graded(disc) if disc.level in verdict.odd_levels else disc for disc in reversed(discs)]
         labels = np.zeros(slice_2d.shape, dtype=np.uint8)
@@ -154,14 +147,14 @@ class DiscGrader:
             *verdict.doubts,
             *quality_warnings(slice_2d, tissues, spacing),
             *named.warnings,
-            *_count_warnings(missing, named, volume, scale),
+            *_count_warnings(missing, named, volume, spine.scale),
         )
         watch.stop()
         return GradingResult(
             volume=volume,
-            slice_index=segmentation.slice_index,
-            slice_reason=reason,
-            discs=tuple(discs),
+            slice_index=zones.main_slice,
+            slice_reason=slice_reason(volume, spine.reason, tuple(discs), zones.main_slice),
+            discs=tuple(disc.within(zones.main_slice) for disc in discs),
             label_slice=labels,
             tissue_slice=tissues,
             missing_levels=missing,
@@ -171,6 +164,7 @@ class DiscGrader:
             timings_s=watch.seconds,
             versions=_versions(),
             naming_confidence=named.confidence,
+            course=None if spine.curve is None else course_of(volume, spine.curve, tuple(discs)),
         )
 
     def regrade(
@@ -207,11 +201,11 @@ class DiscGrader:
             raise ImagingError(f"The mask of {', '.join(empty)} is empty on the graded slice; draw it there.")
         watch = _Stopwatch(progress)
         watch.start("segment")
-        segmentation, (regions, tissues), _, _ = segmented(self.segmenter, volume, slice_index, watch.tell)
+        spine = segmented(self.segmenter, volume, slice_index, watch.tell)
         watch.start("grade")
-        discs = tuple(region_of_mask(np.asarray(mask, dtype=bool), segmentation.spacing_mm) for mask in masks.values())
+        discs = tuple(region_of_mask(np.asarray(mask, dtype=bool), spine.spacing_mm) for mask in masks.values())
         named = NamedDiscs(tuple(masks), discs, (), (), True)
-        return self._graded(volume, segmentation, regions, tissues, named)
+        return self._graded(volume, slice_index, spine.regions, spine.tissues, named)
 
     def find_disc(
         self, result: GradingResult, level: str, progress: Callable[[str], None] | None = None
@@ -243,12 +237,13 @@ class DiscGrader:
             return None
         watch = _Stopwatch(progress)
         watch.start("segment")
-        graded = segmented(self.segmenter, volume, result.slice_index, watch.tell)[0]
-        nominal = _at_nominal_scale(volume)[0]
+        start = slices[0]
+        graded = segmented(self.segmenter, volume, start, watch.tell).segmentation
+        nominal = at_nominal_scale(volume)[0]
         scale, rotation = graded.spacing_mm[0] / nominal.spacing_mm[1], graded.grid.rotation_degrees
 
         def look(index: int) -> Look:
-            if index == result.slice_index:
+            if index == start:
                 return Look.at(graded, result.label_slice.shape)
             watch.tell()
             return Look.at(
@@ -263,27 +258,64 @@ class DiscGrader:
         watch.start("grade")
         (seen, region) = best
         named = NamedDiscs((level,), (region,), (), (), True)
-        (disc,) = self._graded(volume, seen.segmentation, seen.regions, seen.tissues, named)
-        return found_disc(result, seen.segmentation.slice_index, region.mask, disc)
+        index = seen.segmentation.slice_index
+        (disc,) = self._graded(volume, index, seen.regions, seen.tissues, named)
+        return FoundDisc(level, index, region.mask, disc)
+
+    def disc_on_slice(
+        self, result: GradingResult, level: str, slice_index: int, progress: Callable[[str], None] | None = None
+    ) -> FoundDisc | None:
+        """Segment, grade and measure a disc of a result on another slice, which a reader prefers for it.
+
+        Parameters
+        ----------
+        result : GradingResult
+            Corrected or not.
+        level : str
+            Of one of its discs.
+        slice_index : int
+            Canonical index.
+        progress : callable, optional
+            As for `grade`.
+
+        Returns
+        -------
+        FoundDisc or None
+            To be taken by `corrections.MaskEdited`; None where that slice shows no disc at the place.
+
+        Raises
+        ------
+        ImagingError
+            If there is no such slice.
+        """
+        watch = _Stopwatch(progress)
+        watch.start("segment")
+        spine = segmented(self.segmenter, result.volume, slice_index, watch.tell)
+        region = disc_at(result, level, spine.regions)
+        if region is None:
+            return None
+        watch.start("grade")
+        named = NamedDiscs((level,), (region,), (), (), True)
+        (disc,) = self._graded(result.volume, slice_index, spine.regions, spine.tissues, named)
+        return FoundDisc(level, slice_index, region.mask, disc)
 
     def _graded(
         self,
         volume: SagittalVolume,
-        segmentation: SliceSegmentation,
+        slice_index: int,
         regions: SpineRegions,
         tissues: NDArray[np.uint8],
         named: NamedDiscs,
     ) -> tuple[DiscGrade, ...]:
         """Grade and measure given discs of a segmented slice."""
-        slice_2d = volume.thick_slice(segmentation.slice_index)
-        spacing = segmentation.spacing_mm
+        slice_2d, spacing = volume.thick_slice(slice_index), regions.spacing_mm
         fluids = [fluid_signal(slice_2d, regions.canal, disc.axis, spacing) for disc in named.discs]
         probabilities = self._grade_probabilities(slice_2d, named, fluids, spacing)
         doubted = bool(contrast_warnings(slice_2d, tissues))
         return tuple(
             _disc_grade(
                 volume,
-                segmentation,
+                slice_index,
                 regions,
                 slice_2d,
                 *parts,
@@ -321,7 +353,7 @@ class DiscGrader:
         watch.start("evidence")
         spacing = result.volume.spacing_mm[1:]
         if not result.volume.scale_known:  # the scale by which the picture was graded is found again
-            spacing = segmented(self.segmenter, result.volume, result.slice_index, watch.tell)[0].spacing_mm
+            spacing = segmented(self.segmenter, result.volume, result.slice_index, watch.tell).spacing_mm
         return evidence_of(result, spacing, self.classifier, groups, watch.tell)
 
     def _judged(
@@ -347,9 +379,9 @@ class DiscGrader:
         """Raise where the masks cannot be a lumbar spine, or with doubted levels where the turned image shows one."""
 
         def is_spine(turned: SagittalVolume) -> bool:
-            segmentation, (regions, tissues), _, _ = segmented(self.segmenter, turned, 0, before_batch)
-            found = _named(regions, turned.voxels[0], segmentation.sight)
-            again = self._judged(found, regions, tissues, turned)
+            spine = segmented(self.segmenter, turned, 0, before_batch)
+            found = _named(spine.regions, turned.voxels[0], spine.segmentation.sight)
+            again = self._judged(found, spine.regions, spine.tissues, turned)
             sure = len(found.discs) - len(again.odd_levels) >= SURE_DISCS and found.levels[0] == LUMBAR_LEVELS[-1]
             return sure and found.trusted and not again.fault
 
@@ -367,90 +399,6 @@ class DiscGrader:
 
         inputs = disc_inputs(slice_2d, named.discs, fluids, spacing, self.classifier.mask_use)
         return self.classifier.grade_probabilities(inputs)
-
-
-def segmented(
-    segmenter: Segmenter,
-    volume: SagittalVolume,
-    slice_index: int | None = None,
-    before_batch: Callable[[], None] = lambda: None,
-) -> tuple[SliceSegmentation, tuple[SpineRegions, NDArray[np.uint8]], str, float]:
-    """Choose the slice and segment it, upright and, for a picture without scale, at the scale of its anatomy.
-
-    Parameters
-    ----------
-    segmenter : Segmenter
-    volume : SagittalVolume
-    slice_index : int, optional
-        Canonical index of the slice; chosen by content when left out.
-    before_batch : callable
-        Called before each batch; an exception raised in it stops the work.
-
-    Returns
-    -------
-    tuple
-        The segmentation, its regions and tissues (`regions_of`), the reason for the slice, and the scale.
-
-    Raises
-    ------
-    ImagingError
-        If there is no such slice.
-    """
-    scale, (nominal, nominal_scale) = 1.0, _at_nominal_scale(volume)
-    if slice_index is not None:
-        if not 0 <= slice_index < volume.slice_count:
-            raise ImagingError(f"There is no slice {slice_index}; the volume has {volume.slice_count} slices.")
-        segmentation, reason = segmenter.segment(nominal, [slice_index])[0], "given by the user"
-    else:
-        segmentation, reason, _ = choose_slice(nominal, segmenter, before_batch=before_batch)
-    shape = volume.voxels.shape[1:]
-    if not volume.scale_known:
-        for _ in range(2):
-            estimate = scale * _scale_by_anatomy(regions_of(segmentation, shape)[0])
-            if abs(estimate / scale - 1.0) < SCALE_TOLERANCE:
-                break
-            scale = estimate
-            before_batch()
-            segmentation = segmenter.segment(nominal, [segmentation.slice_index], scale)[0]
-    found = regions_of(segmentation, shape)
-    tilt = spine_tilt_degrees(found[0])
-    if abs(tilt - USUAL_TILT_DEGREES) > UPRIGHT_DEGREES:
-        rotation = USUAL_TILT_DEGREES - tilt  # a grid turned so far has its rows along the leaning spine
-        before_batch()
-        segmentation = segmenter.segment(nominal, [segmentation.slice_index], scale, rotation)[0]
-        found = regions_of(segmentation, shape)
-    return segmentation, found, reason, scale * nominal_scale
-
-
-def _at_nominal_scale(volume: SagittalVolume) -> tuple[SagittalVolume, float]:
-    """Return a volume of unknown scale as if it showed the usual field of view, and the factor on its own spacing.
-
-    At twice the size the network finds hardly anything, and without three discs the anatomy tells no scale. A picture
-    is read at that scale, but a volume whose header lacks the pixel size has the default of 1 mm.
-    """
-    if volume.scale_known:
-        return volume, 1.0
-    factor = TYPICAL_FIELD_OF_VIEW_MM / (volume.voxels.shape[1] * volume.spacing_mm[1])
-    matrix = volume.index_to_lps.copy()
-    matrix[:3, 1:3] *= factor
-    return replace(volume, index_to_lps=matrix), factor
-
-
-def regions_of(segmentation: SliceSegmentation, slice_shape: tuple[int, int]) -> tuple[SpineRegions, NDArray[np.uint8]]:
-    """Return the discs and bodies of a segmented slice, and its tissue classes, on the slice's own pixels."""
-    tissues, disc_probability, landmark = segmentation.on_slice(slice_shape)
-    inside = np.ones(slice_shape, dtype=bool)
-    return find_regions(tissues, disc_probability, landmark, inside, segmentation.spacing_mm), tissues
-
-
-def spine_tilt_degrees(regions: SpineRegions) -> float:
-    """Return how far the line through the discs leans, positive where the feet lie further back than the head."""
-    centers = np.array([disc.center_mm for disc in regions.discs])
-    if len(centers) < 3:
-        return USUAL_TILT_DEGREES
-    _, _, directions = np.linalg.svd(centers - centers.mean(axis=0))
-    down = directions[0] if directions[0][0] > 0 else -directions[0]
-    return float(np.degrees(np.arctan2(down[1], down[0])))
 
 
 def _named(regions: SpineRegions, slice_2d: NDArray, sight: LevelSight | None) -> NamedDiscs:
@@ -475,17 +423,9 @@ def _without_cut_thoracic(named: NamedDiscs) -> NamedDiscs:
     return replace(named, levels=tuple(level for level, _ in kept), discs=tuple(disc for _, disc in kept))
 
 
-def _scale_by_anatomy(regions: SpineRegions) -> float:
-    centers = np.array([disc.center_mm for disc in regions.discs])
-    if len(centers) < 3:
-        return 1.0
-    steps = np.linalg.norm(np.diff(centers, axis=0), axis=1)
-    return float(np.clip(LUMBAR_STEP_MM / np.median(steps[:5]), 0.5, 2.0))
-
-
 def _disc_grade(
     volume: SagittalVolume,
-    segmentation: SliceSegmentation,
+    slice_index: int,
     regions: SpineRegions,
     slice_2d: NDArray,
     level: str,
@@ -498,7 +438,7 @@ def _disc_grade(
     by_grade = tuple(float(value) for value in probabilities)
     by_group = group_probabilities(by_grade)
     group = GROUPS[int(np.argmax(by_group))]
-    row, column = disc.center_mm / np.array(segmentation.spacing_mm)
+    row, column = disc.center_mm / np.array(regions.spacing_mm)
     confident = max(by_group) >= CONFIDENT_PROBABILITY and fluid is not None and not contrast_doubted
     warnings = []
     if not confident:
@@ -507,7 +447,6 @@ def _disc_grade(
         warnings.append(f"{level}: cut by the edge of the image.")
     if disc.probability < FAINT_DISC_PROBABILITY:
         warnings.append(f"{level}: hardly seen, as a collapsed or fused disc may be; check its contour.")
-    spacing = segmentation.spacing_mm
     return DiscGrade(
         level=level,
         group=group,
@@ -515,11 +454,12 @@ def _disc_grade(
         pfirrmann=max(group.grades, key=lambda grade: by_grade[grade - 1]),
         grade_probabilities=by_grade,  # type: ignore[arg-type]
         confident=confident,
-        center_lps_mm=volume.lps_mm(segmentation.slice_index, float(row), float(column)),
+        center_lps_mm=volume.lps_mm(slice_index, float(row), float(column)),
         center_row_column=(float(row), float(column)),
-        measurements=measure_disc(disc, regions.bodies, slice_2d, fluid, spacing, volume.scale_known),
+        measurements=measure_disc(disc, regions.bodies, slice_2d, fluid, regions.spacing_mm, volume.scale_known),
         warnings=tuple(warnings),
         grade_set=grade_set_of(by_grade, set_threshold) if fluid is not None and not contrast_doubted else (),
+        slice_index=slice_index,
     )
 
 

@@ -34,6 +34,12 @@ def missing_places(result: GradingResult) -> dict[str, tuple[float, float]]:
     return {level: (float(row), float(column)) for level, (row, column) in places}
 
 
+def slice_at(result: GradingResult, place: tuple[float, float]) -> int:
+    """Return the slice of the disc that lies nearest in height to a place (row, column)."""
+    nearest = min(result.discs, key=lambda disc: abs(disc.center_row_column[0] - place[0]))
+    return result.slice_of(nearest)
+
+
 def is_in_image(result: GradingResult, place: tuple[float, float]) -> bool:
     """Tell whether a place lies within the slice."""
     rows, columns = result.label_slice.shape

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,7 @@ class DiscGrade:
     confident : bool
         False when the group's probability is too low to be read without a second look.
     center_lps_mm : tuple of float
-        Centroid on the graded slice.
+        Centroid on the disc's slice.
     center_row_column : tuple of float
         Centroid in pixels of the canonical slice.
     measurements : DiscMeasurements
@@ -85,6 +85,8 @@ class DiscGrade:
         states; empty where the model states none, and where a reader set the grade.
     changes : tuple of str
         What a reader changed, one phrase each; empty where everything is as the networks gave it.
+    slice_index : int or None
+        Canonical index of the slice on which the disc lies; None where it is the result's own.
     """
 
     level: str
@@ -100,6 +102,11 @@ class DiscGrade:
     assessable: bool = True
     changes: tuple[str, ...] = ()
     grade_set: tuple[int, ...] = ()
+    slice_index: int | None = None
+
+    def within(self, slice_index: int) -> DiscGrade:
+        """Return the disc as part of a result of a slice, which need not be told of a disc that lies on it."""
+        return replace(self, slice_index=None) if self.slice_index == slice_index else self
 
     @property
     def label_value(self) -> int:
@@ -145,6 +152,43 @@ class TakenOut:
 
 
 @dataclass(frozen=True)
+class DiscOffset:
+    """Where the canal's middle lies at the height of a disc.
+
+    Attributes
+    ----------
+    level : str
+    offset_mm : float
+        Across the slices, from the straight line between the outermost discs; positive to the patient's left.
+    tilt_degrees : float or None
+        Of the line to the next disc below, against the rows' direction; positive where it runs to the left. None for
+        the lowest disc.
+    """
+
+    level: str
+    offset_mm: float
+    tilt_degrees: float | None
+
+
+@dataclass(frozen=True)
+class SpineCourse:
+    """How the spine runs across the slices, as the middle of the canal tells: a hint at scoliosis, no Cobb angle.
+
+    Attributes
+    ----------
+    discs : tuple of DiscOffset
+        Head to feet.
+    """
+
+    discs: tuple[DiscOffset, ...]
+
+    @property
+    def largest(self) -> DiscOffset:
+        """The disc that lies furthest from the line."""
+        return max(self.discs, key=lambda disc: abs(disc.offset_mm))
+
+
+@dataclass(frozen=True)
 class GradingResult:
     """The graded discs of one volume.
 
@@ -152,15 +196,16 @@ class GradingResult:
     ----------
     volume : SagittalVolume
     slice_index : int
-        Graded slice, canonical index.
+        Slice that most discs share, canonical index.
     slice_reason : str
-        Why this slice: chosen by content, the middle slice as fall-back, or given by the user.
+        Why this slice: chosen by content, the middle slice as fall-back, or given by the user; and how far the spine
+        leaves it where some discs lie on others.
     discs : tuple of DiscGrade
         Head to feet.
     label_slice : ndarray of uint8, shape (rows, columns)
-        Disc labels (`pfirrmann.DISC_LABELS`) on the graded slice, pixels of the canonical volume.
+        Disc labels (`pfirrmann.DISC_LABELS`), pixels of the canonical volume; each disc's lie on its own slice.
     tissue_slice : ndarray of uint8, shape (rows, columns)
-        Tissue labels (`pfirrmann.Tissue`) on the graded slice.
+        Tissue labels (`pfirrmann.Tissue`) on the curved picture, which is the slice where all discs share it.
     missing_levels : tuple of str
         Lumbar levels L1-L2 to L5-S1 that were not found.
     warnings : tuple of str
@@ -175,6 +220,8 @@ class GradingResult:
     naming_confidence : float or None
         Calibrated probability that the names of the levels are right; None where the model does not tell, and where a
         reader has changed them.
+    course : SpineCourse or None
+        How far the spine leaves a straight line across the slices; None where one slice was used for all discs.
     """
 
     volume: SagittalVolume
@@ -191,10 +238,29 @@ class GradingResult:
     versions: dict[str, str] = field(default_factory=dict)
     taken_out: tuple[TakenOut, ...] = ()
     naming_confidence: float | None = None
+    course: SpineCourse | None = None
 
     def disc(self, level: str) -> DiscGrade | None:
         """Return the disc of a level, None where it was not found."""
         return next((disc for disc in self.discs if disc.level == level), None)
+
+    def slice_of(self, disc: DiscGrade) -> int:
+        """Return the canonical index of the slice on which a disc lies."""
+        return self.slice_index if disc.slice_index is None else disc.slice_index
+
+    @property
+    def slices(self) -> tuple[int, ...]:
+        """Canonical indices of the slices on which discs lie, and of the main one, in order."""
+        return tuple(sorted({self.slice_index, *map(self.slice_of, self.discs)}))
+
+    @property
+    def is_curved(self) -> bool:
+        """Whether discs lie on several slices."""
+        return len(self.slices) > 1
+
+    def stored_slice_of(self, disc: DiscGrade) -> int:
+        """Return the slice of a disc as 0-based index along the sagittal axis of the stored volume."""
+        return self.volume.stored_slice_index(self.slice_of(disc))
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -209,19 +275,24 @@ class GradingResult:
 
     @property
     def stored_slice_index(self) -> int:
-        """Graded slice as 0-based index along the sagittal axis of the stored volume."""
+        """Slice that most discs share, as 0-based index along the sagittal axis of the stored volume."""
         return self.volume.stored_slice_index(self.slice_index)
 
     @property
     def slice_center_lps_mm(self) -> tuple[float, float, float]:
-        """Centre of the graded slice in LPS mm."""
+        """Centre of the slice that most discs share, in LPS mm."""
         return self.volume.slice_center_lps_mm(self.slice_index)
 
-    def label_volume(self) -> NDArray[np.uint8]:
-        """Return the disc labels as an array in the stored order (k, j, i), zero off the graded slice."""
+    def labels_in_volume(self) -> NDArray[np.uint8]:
+        """Return the disc labels as an array of canonical order, each disc on its own slice."""
         labels = np.zeros(self.volume.voxels.shape, dtype=np.uint8)
-        labels[self.slice_index] = self.label_slice
-        return self.volume.to_stored(labels)
+        for disc in self.discs:
+            labels[self.slice_of(disc)][self.label_slice == disc.label_value] = disc.label_value
+        return labels
+
+    def label_volume(self) -> NDArray[np.uint8]:
+        """Return the disc labels as an array in the stored order (k, j, i), each disc on its own slice."""
+        return self.volume.to_stored(self.labels_in_volume())
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the arrays as JSON-ready data."""
@@ -239,7 +310,9 @@ class GradingResult:
             "slice": self.stored_slice_index,
             "slice_center_lps_mm": list(self.slice_center_lps_mm),
             "slice_reason": self.slice_reason,
-            "discs": [_disc_to_dict(disc) for disc in self.discs],
+            "slices": [self.volume.stored_slice_index(index) for index in self.slices],
+            "spine_course": None if self.course is None else _course_to_dict(self.course),
+            "discs": [self._disc_to_dict(disc) for disc in self.discs],
             "missing_levels": list(self.missing_levels),
             "naming_confidence": self.naming_confidence,
             "taken_out": [vars(disc) for disc in self.taken_out],
@@ -251,24 +324,34 @@ class GradingResult:
             "versions": dict(self.versions),
         }
 
+    def _disc_to_dict(self, disc: DiscGrade) -> dict[str, Any]:
+        return {
+            "level": disc.level,
+            "group": disc.group.value,
+            "p_mild": disc.group_probabilities[0],
+            "p_moderate": disc.group_probabilities[1],
+            "p_serious": disc.group_probabilities[2],
+            "pfirrmann": disc.pfirrmann,
+            "p_pfirrmann": list(disc.grade_probabilities),
+            "confident": disc.confident,
+            "slice": self.stored_slice_of(disc),
+            "slice_center_lps_mm": list(self.volume.slice_center_lps_mm(self.slice_of(disc))),
+            "center_lps_mm": list(disc.center_lps_mm),
+            "label": disc.label_value,
+            "measurements": vars(disc.measurements),
+            "warnings": list(disc.warnings),
+            "assessable": disc.assessable,
+            "manual_changes": list(disc.changes),
+            "pfirrmann_set": list(disc.grade_set),
+        }
 
-def _disc_to_dict(disc: DiscGrade) -> dict[str, Any]:
+
+def _course_to_dict(course: SpineCourse) -> dict[str, Any]:
     return {
-        "level": disc.level,
-        "group": disc.group.value,
-        "p_mild": disc.group_probabilities[0],
-        "p_moderate": disc.group_probabilities[1],
-        "p_serious": disc.group_probabilities[2],
-        "pfirrmann": disc.pfirrmann,
-        "p_pfirrmann": list(disc.grade_probabilities),
-        "confident": disc.confident,
-        "center_lps_mm": list(disc.center_lps_mm),
-        "label": disc.label_value,
-        "measurements": vars(disc.measurements),
-        "warnings": list(disc.warnings),
-        "assessable": disc.assessable,
-        "manual_changes": list(disc.changes),
-        "pfirrmann_set": list(disc.grade_set),
+        "note": "Middle of the spinal canal across the slices; a hint at scoliosis, no Cobb angle.",
+        "largest_offset_mm": abs(course.largest.offset_mm),
+        "largest_offset_level": course.largest.level,
+        "discs": [vars(disc) for disc in course.discs],
     }
 
 

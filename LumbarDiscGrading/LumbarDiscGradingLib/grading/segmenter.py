@@ -131,17 +131,49 @@ class Segmenter:
         rotation_degrees : float
             How far the canvas is turned so that the spine stands upright on it.
         """
+        spacing = (volume.spacing_mm[1] * scale, volume.spacing_mm[2] * scale)
+        grid = Grid.fitting(volume.voxels.shape[1:], spacing, self.pixel_size_mm, rotation_degrees)
+        return self._segment(volume, [(index, grid) for index in slice_indices], spacing, sees_levels=True)
+
+    def segment_part(self, volume: SagittalVolume, index: int, grid: Grid) -> SliceSegmentation:
+        """Segment the part of a slice that a grid covers, without looking for the levels."""
+        return self._segment(volume, [(index, grid)], (volume.spacing_mm[1], volume.spacing_mm[2]), False)[0]
+
+    def probabilities(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the tissue probabilities of pictures as the network sees them, as one batch.
+
+        Parameters
+        ----------
+        pictures : ndarray of float32, shape (pictures, rows, columns)
+
+        Returns
+        -------
+        ndarray of float32, shape (pictures, tissues and the landmark behind them, rows, columns)
+        """
         import torch
 
-        spacing = (volume.spacing_mm[1] * scale, volume.spacing_mm[2] * scale)
-        shape = volume.voxels.shape[1:]
-        grid = Grid.fitting(shape, spacing, self.pixel_size_mm, rotation_degrees)
-        images = np.stack([grid.sample(normalized_slice(volume.voxels[i]), spacing) for i in slice_indices])
+        batch = torch.from_numpy(np.ascontiguousarray(pictures))[:, None].to(self.device)
+        with torch.inference_mode(), reduced_precision(self.device):
+            return self._maps(batch).cpu().numpy()
+
+    def _segment(
+        self,
+        volume: SagittalVolume,
+        grids: Sequence[tuple[int, Grid]],
+        spacing: tuple[float, float],
+        sees_levels: bool,
+    ) -> list[SliceSegmentation]:
+        """Segment grids of one shape, each on a slice, in one batch; levels are looked for on one and the same grid."""
+        import torch
+
+        windowed = {index: normalized_slice(volume.voxels[index]) for index, _ in grids}
+        images = np.stack([grid.sample(windowed[index], spacing) for index, grid in grids])
         batch = torch.from_numpy(images)[:, None].to(self.device)
         with torch.inference_mode(), reduced_precision(self.device):
-            logits = self.network(batch.contiguous(memory_format=torch.channels_last)).float()
-            maps_on_device = self.tissue_maps(logits)
-            sights = self._sights(batch, maps_on_device, grid)
+            maps_on_device = self._maps(batch)
+            sights: Sequence[LevelSight | None] = [None] * len(grids)
+            if sees_levels:
+                sights = self._sights(batch, maps_on_device, grids[0][1])
             maps = maps_on_device.cpu().numpy()
         tissues = len(Tissue)
         return [
@@ -153,8 +185,24 @@ class Segmenter:
                 maps[i, tissues] if maps.shape[1] > tissues else None,
                 sights[i],
             )
-            for i, index in enumerate(slice_indices)
+            for i, (index, grid) in enumerate(grids)
         ]
+
+    def _maps(self, batch: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        return self.tissue_maps(self.network(batch.contiguous(memory_format=torch.channels_last)).float())
+
+    def sight_of(self, picture: NDArray[np.float32], segmentation: SliceSegmentation) -> LevelSight | None:
+        """Return where the levels are seen on a picture whose segmentation is known; both are on one canvas."""
+        import torch
+
+        if self.locator is None or segmentation.lumbosacral is None:
+            return None
+        maps = np.concatenate([segmentation.probabilities, segmentation.lumbosacral[None]])
+        with torch.inference_mode(), reduced_precision(self.device):
+            image, tensor = (torch.from_numpy(values)[None].to(self.device) for values in (picture[None], maps))
+            return self._sights(image, tensor, segmentation.grid)[0]
 
     def _sights(self, images: torch.Tensor, maps: torch.Tensor, grid: Grid) -> Sequence[LevelSight | None]:
         """Return where the levels are seen on each image of a batch."""

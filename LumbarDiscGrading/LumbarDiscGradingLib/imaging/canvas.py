@@ -94,6 +94,12 @@ class Grid:
         canvas = cls.over(slice_shape, spacing_mm, pixel_size_mm, (rows, columns))
         return cls(canvas.shape, pixel_size_mm, canvas.center_mm, rotation_degrees)
 
+    def part(self, first: tuple[int, int], shape: tuple[int, int]) -> Grid:
+        """Return the part of the grid that begins at a row and column and has `shape`; it may reach over the edge."""
+        middle = np.array(first) + (np.array(shape) - 1) / 2
+        row, column = self.to_mm(middle[None])[0]
+        return Grid(shape, self.pixel_size_mm, (float(row), float(column)), self.rotation_degrees)
+
     @property
     def matrix_mm(self) -> NDArray[np.float64]:
         """The (2, 3) matrix from grid (row, column, 1) to slice position in mm (along rows, along columns)."""

@@ -17,7 +17,7 @@ MIN_SAMPLE_PX = 200
 
 
 def display_window(result: GradingResult) -> tuple[float, float]:
-    """Return the intensities shown as black and as white on the graded slice.
+    """Return the intensities shown as black and as white on the graded slice, or the curved picture.
 
     Marrow is shown at a middle grey and the brightest disc below white; cerebrospinal fluid may reach white, and
     subcutaneous fat, often several times brighter, is left out of account. Without vertebrae the percentiles of
@@ -28,7 +28,9 @@ def display_window(result: GradingResult) -> tuple[float, float]:
     tuple of float
         Low and high, low < high.
     """
-    image = np.asarray(result.volume.voxels[result.slice_index], dtype=np.float32)
+    from ..grading.spine.of_result import curved_picture  # loads SimpleITK, which an open panel need not wait for
+
+    image = np.asarray(curved_picture(result), dtype=np.float32)
     marrow, discs = (image[result.tissue_slice == tissue] for tissue in (Tissue.VERTEBRA, Tissue.DISC))
     region = _around(image, result.tissue_slice > 0)
     low = float(np.percentile(region, 1))

@@ -21,7 +21,7 @@ from .display_window import display_window
 from .drawing import blend, contour_alpha, draw_text, draw_text_on_image, shortened, smooth_field, text_width, wrapped
 from .overview import QUIET
 from .slice_view import BACKGROUND, TEXT
-from .text import model_names, reader_verdict
+from .text import model_names, reader_verdict, slices_phrase
 
 CROP_SIZE_PX = (576, 288)
 """Width and height of a disc's crop in the picture: 64 x 32 mm."""
@@ -90,7 +90,7 @@ def _draw_header(canvas: Image.Image, result: GradingResult) -> None:
     room = canvas.width - 3 * _MARGIN - text_width(title, 30) - 60
     right = canvas.width - _MARGIN
     draw_text(canvas, (right, 50), shortened(result.volume.source.name, 24, room), 24, TEXT, "rs")
-    draw_text(canvas, (right, 76), f"slice {result.stored_slice_index}", 18, QUIET, "rs")
+    draw_text(canvas, (right, 76), slices_phrase(result), 18, QUIET, "rs")
     left = _MARGIN + _LABELS
     draw_text(canvas, (left, _HEADER - 10), "image", 18, QUIET)
     draw_text(canvas, (left + CROP_SIZE_PX[0] + _GAP, _HEADER - 10), "with contour and evidence", 18, QUIET)
@@ -130,7 +130,7 @@ def _draw_label(canvas: Image.Image, disc: DiscGrade, y: float) -> None:
 def _grey(result: GradingResult, found: DiscEvidence) -> NDArray[np.float32]:
     """Return the crop's image as RGB, float."""
     low, high = display_window(result)
-    plane = _finer(found).sample(result.volume.thick_slice(result.slice_index), found.spacing_mm)
+    plane = _finer(found).sample(result.volume.thick_slice(found.slice_index), found.spacing_mm)
     return np.repeat(np.clip((plane - low) / (high - low), 0, 1)[..., None] * 255, 3, axis=2).astype(np.float32)
 
 

@@ -1,4 +1,7 @@
-"""The overview picture: the graded slice, plain and with outlined, graded discs, as it goes into a report."""
+"""The overview picture: the graded slice, or the curved reformat of several, as it goes into a report.
+
+It is shown plain, and with outlined, graded discs.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
@@ -14,6 +18,7 @@ from ..grading.missing_places import is_in_image, missing_places
 from ..grading.result import DiscGrade, GradingResult
 from ..pfirrmann import GROUPS, ROMAN_GRADES
 from ..research_use import RESEARCH_USE
+from .along_spine import heights_along_spine_mm
 from .display_window import display_window
 from .doubts import warnings_of
 from .drawing import (
@@ -33,7 +38,7 @@ from .drawing import (
 )
 from .slice_view import BACKGROUND, TEXT, SliceView, compress_highlights
 from .spine_box import spine_box
-from .text import group_probability, is_barely_doubtful, model_names, possible_grades, reader_verdict
+from .text import group_probability, is_barely_doubtful, model_names, possible_grades, reader_verdict, slices_phrase
 
 SLICE_HEIGHT_PX = 1120
 """Height of a slice in the picture; the width follows from the physical aspect ratio."""
@@ -126,21 +131,47 @@ def annotated_slice(path: str | os.PathLike[str]) -> Image.Image:
         return picture.convert("RGB").crop((place[0], place[1], place[2], place[3]))
 
 
+@dataclass(frozen=True, eq=False)
 class _View(SliceView):
-    """The discs and the places of missing levels with what is around them."""
+    """The discs and the places of missing levels with what is around them.
+
+    Attributes
+    ----------
+    heights_mm : ndarray, shape (row1 - row0 + 1,)
+        Where the edges of the rows are shown, in mm: along the spine where it leaves the slice.
+    """
+
+    heights_mm: NDArray[np.float64]
 
     @classmethod
     def of(cls, result: GradingResult) -> _View:
         box = spine_box(result)
-        _, row_mm, column_mm = result.volume.spacing_mm
-        height_mm, width_mm = (box[1] - box[0]) * row_mm, (box[3] - box[2]) * column_mm
+        heights_mm = heights_along_spine_mm(result, box[0], box[1])
+        height_mm, width_mm = heights_mm[-1], (box[3] - box[2]) * result.volume.spacing_mm[2]
         px_per_mm = min(SLICE_HEIGHT_PX / height_mm, MAX_SLICE_WIDTH_PX / width_mm)
         size = max(round(width_mm * px_per_mm), 1), max(round(height_mm * px_per_mm), 1)
-        return cls(*box, size, px_per_mm)
+        return cls(*box, size, px_per_mm, heights_mm)
+
+    def crop(self, plane: NDArray) -> NDArray:
+        shown, edges = super().crop(plane), np.arange(len(self.heights_mm))
+        at = np.interp((edges[:-1] + 0.5) / edges[-1] * self.heights_mm[-1], self.heights_mm, edges) - 0.5
+        upper = np.clip(at, 0, len(shown) - 1).astype(int)
+        if shown.dtype.kind != "f":
+            return shown[np.clip(np.round(at), 0, len(shown) - 1).astype(int)]
+        lower, share = np.minimum(upper + 1, len(shown) - 1), np.clip(at - upper, 0.0, 1.0)[:, None]
+        return (1.0 - share) * shown[upper] + share * shown[lower]
+
+    def xy(self, row: float, column: float) -> tuple[float, float]:
+        x, _ = super().xy(row, column)
+        edges = np.arange(len(self.heights_mm))
+        height_mm = np.interp(row - self.row0 + 0.5, edges, self.heights_mm)
+        return x, float(height_mm / self.heights_mm[-1] * self.size[1])
 
     def grey_picture(self, result: GradingResult) -> Image.Image:
+        from ..grading.spine.of_result import curved_picture  # loads SimpleITK, which an open panel need not wait for
+
         low, high = display_window(result)
-        plane = resized(self.crop(result.volume.voxels[result.slice_index]), self.size)
+        plane = resized(self.crop(curved_picture(result).astype(np.float32)), self.size)
         grey = compress_highlights(np.maximum((plane - low) / (high - low), 0)) * 255
         return Image.fromarray(np.round(grey).astype(np.uint8)).convert("RGB")
 
@@ -160,7 +191,9 @@ def _draw_header(canvas: Image.Image, result: GradingResult) -> None:
     draw_text(canvas, (_MARGIN, 76), "Sagittal T2, Pfirrmann grade and group of each disc", 18, QUIET)
     volume = result.volume
     last = volume.slice_count - 1
-    facts = f"slice {result.stored_slice_index} (0 to {last})" if last else "single slice"
+    facts = f"{slices_phrase(result)} (0 to {last})" if last else "single slice"
+    if result.is_curved:
+        facts = f"curved reformat along the canal, to scale along the spine; {facts}"
     room = canvas.width - 3 * _MARGIN - text_width(title, 30) - 100
     draw_text(canvas, (canvas.width - _MARGIN, 50), shortened(volume.source.name, 24, room), 24, TEXT, "rs")
     draw_text(canvas, (canvas.width - _MARGIN, 76), facts, 18, QUIET, "rs")

@@ -9,7 +9,15 @@ from ..pfirrmann import GROUPS, ROMAN_GRADES
 from ..research_use import RESEARCH_USE
 from .doubts import warnings_of
 from .tables import is_known, table_discs
-from .text import POSSIBLE_KEY, is_barely_doubtful, model_names, possible_grades, reader_verdict
+from .text import (
+    POSSIBLE_KEY,
+    course_phrase,
+    is_barely_doubtful,
+    model_names,
+    possible_grades,
+    reader_verdict,
+    slices_phrase,
+)
 
 TITLES = ("Level", "Group", "Grade", *(group.value for group in GROUPS), "Height", "DHI", "Signal", "Set by")
 
@@ -24,7 +32,9 @@ def page_html(result: GradingResult, name: str) -> str:
         Of the volume, as the user sees it; no more of a patient is printed than it tells.
     """
     parts = [f"<h2>Lumbar disc degeneration (Pfirrmann): {escape(name)}</h2>"]
-    parts.append(f"<p>Sagittal T2, slice {result.stored_slice_index}: {escape(result.slice_reason)}.</p><p></p>")
+    parts.append(f"<p>Sagittal T2, {slices_phrase(result)}: {escape(result.slice_reason)}.</p><p></p>")
+    if result.course is not None and result.is_curved:
+        parts.append(f"<p>{escape(course_phrase(result.course))}.</p>")
     if result.naming_confidence is not None:
         parts.append(f"<p>Names of the levels: right with p = {result.naming_confidence:.2f}.</p>")
     doubts = warnings_of(result)

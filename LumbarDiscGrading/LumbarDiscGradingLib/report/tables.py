@@ -54,13 +54,13 @@ def grade_rows(result: GradingResult) -> list[dict[str, str]]:
     list of dict
         Keys are `GRADE_COLUMNS`; a measurement that is not known is an empty cell.
     """
-    center = " ".join(f"{value:.3f}" for value in result.slice_center_lps_mm)
     rows = []
     for disc in table_discs(result):
         row = {"level": disc.level, "group": disc.group_word}
         row |= {f"p_{group.value}": f"{p:.4f}" for group, p in zip(GROUPS, disc.group_probabilities, strict=True)}
-        row |= {"pfirrmann": str(disc.pfirrmann) if disc.assessable else "", "slice": str(result.stored_slice_index)}
-        row["slice_center_lps_mm"] = center
+        row |= {"pfirrmann": str(disc.pfirrmann) if disc.assessable else "", "slice": str(result.stored_slice_of(disc))}
+        center = result.volume.slice_center_lps_mm(result.slice_of(disc))
+        row["slice_center_lps_mm"] = " ".join(f"{value:.3f}" for value in center)
         row |= {name: _number(getattr(disc.measurements, name)) for name in MEASUREMENT_COLUMNS}
         row |= {"confident": "true" if disc.confident else "false", "warnings": " ".join(disc.warnings)}
         row["manual_changes"] = "; ".join(disc.changes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..grading.result import NOT_ASSESSABLE, DiscGrade, GradingResult
+from ..grading.result import NOT_ASSESSABLE, DiscGrade, GradingResult, SpineCourse
 from ..pfirrmann import GROUPS, ROMAN_GRADES
 from ..research_use import RESEARCH_USE
 from .doubts import warnings_of
@@ -13,11 +13,13 @@ from .tables import is_known, table_discs
 
 def report_text(result: GradingResult) -> str:
     """Return the result as plain text for a clipboard: warnings, grades, measurements, models, research-use line."""
-    lines = [f"Lumbar disc degeneration (Pfirrmann), sagittal T2, slice {result.stored_slice_index}:"]
+    lines = [f"Lumbar disc degeneration (Pfirrmann), sagittal T2, {slices_phrase(result)}:"]
     warnings = warnings_of(result)
     if warnings:
         lines += ["Please note first:", *(f"- {warning}" for warning in warnings), "Discs:"]
     lines += [f"{disc.level}: {'; '.join(_facts(disc))}." for disc in table_discs(result)]
+    if result.course is not None and result.is_curved:
+        lines.append(f"{course_phrase(result.course)}.")
     if result.naming_confidence is not None:
         lines.append(f"Names of the levels: right with p = {result.naming_confidence:.2f}.")
     lines += [f"Models: {', '.join(model_names(result))}."] if result.models else []
@@ -25,6 +27,23 @@ def report_text(result: GradingResult) -> str:
 
 
 POSSIBLE_KEY = "Several Pfirrmann grades at a disc are all possible; its group is the most probable one."
+
+
+def slices_phrase(result: GradingResult) -> str:
+    """Return on which slices the discs lie, in the stored order."""
+    stored = sorted(result.volume.stored_slice_index(index) for index in result.slices)
+    return f"slice{'s' if len(stored) > 1 else ''} {', '.join(map(str, stored))}"
+
+
+def course_phrase(course: SpineCourse) -> str:
+    """Return how far the spine leaves a straight line across the slices: a hint, not a measured Cobb angle."""
+    tilts = [abs(disc.tilt_degrees) for disc in course.discs if disc.tilt_degrees is not None]
+    largest = course.largest
+    return (
+        f"Course of the spine across the slices (middle of the canal): {abs(largest.offset_mm):.0f} mm beside a "
+        f"straight line at {largest.level}, neighbouring discs tilted by up to {max(tilts):.0f} degrees "
+        "(a hint at scoliosis; no Cobb angle was measured)"
+    )
 
 
 def _facts(disc: DiscGrade) -> list[str]:

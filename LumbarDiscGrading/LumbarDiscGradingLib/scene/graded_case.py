@@ -181,7 +181,7 @@ class GradedCase(LumbarDiscGradingResults):
         """Whether the segment of a disc, moved by a matrix, covers what the result has of it."""
         array = segment_array(self.segmentationNode, self.segment_id(disc.level), self.volumeNode, moved)
         expected = self.result.label_slice == disc.label_value
-        return array is not None and np.array_equal(self._on_graded_slice(array), expected)
+        return array is not None and np.array_equal(self._canonical(array)[self.result.slice_of(disc)], expected)
 
     def correct(self, correction: Correction) -> None:
         """Apply one more correction and write the scene.
@@ -235,14 +235,18 @@ class GradedCase(LumbarDiscGradingResults):
         return {name: segmentation.GetSegment(name).GetName() for name in ids if name not in own}
 
     def offered_discs(self) -> dict[str, str]:
-        """Return somebody's segments that are drawn on the graded slice and named by a missing level: ID by level."""
+        """Return somebody's segments that are drawn and named by a missing level: ID by level."""
         missing = self.result.missing_levels
         named = {name: segment for segment, name in self.foreign_segments().items() if name in missing}
-        return {level: segment for level, segment in named.items() if self._mask_of(segment).any()}
+        return {level: segment for level, segment in named.items() if self.foreign_mask(segment).any()}
 
     def foreign_mask(self, segment_id: str) -> NDArray[np.bool_]:
-        """Return what somebody's segment covers on the graded slice, shape (rows, columns)."""
-        return self._mask_of(segment_id)
+        """Return what somebody's segment covers on its slice (`foreign_slice`), shape (rows, columns)."""
+        return self._drawn_on(segment_id, self.result.slice_index)[1]
+
+    def foreign_slice(self, segment_id: str) -> int:
+        """Return the slice on which somebody's segment is drawn: the graded one, else the one that has most."""
+        return self._drawn_on(segment_id, self.result.slice_index)[0]
 
     def begin_sketch(self, level: str) -> str:
         """Return the segment in which a missing disc is to be drawn, a new one if need be; `end_sketch` removes it."""
@@ -253,24 +257,39 @@ class GradedCase(LumbarDiscGradingResults):
         remove_sketches(self.segmentationNode, levels)
 
     def drawn_mask(self, level: str) -> NDArray[np.bool_]:
-        """Return what the scene's segment of a level covers on the graded slice, shape (rows, columns)."""
-        return self._mask_of(self.segment_id(level))
+        """Return what the scene's segment of a level covers on its slice (`drawn_slice`), shape (rows, columns)."""
+        return self._drawn_on(self.segment_id(level), self._own_slice(level))[1]
 
-    def _mask_of(self, segment_id: str) -> NDArray[np.bool_]:
+    def drawn_slice(self, level: str) -> int:
+        """Return the slice on which the segment of a level is drawn: the disc's own, else the one that has most."""
+        return self._drawn_on(self.segment_id(level), self._own_slice(level))[0]
+
+    def _own_slice(self, level: str) -> int:
+        disc = self.result.disc(level)
+        return self.result.slice_index if disc is None else self.result.slice_of(disc)
+
+    def _drawn_on(self, segment_id: str, own_slice: int) -> tuple[int, NDArray[np.bool_]]:
+        """Return slice and mask of a segment: on a slice if anything is there, else where most is."""
         array = segment_array(self.segmentationNode, segment_id, self.volumeNode) if segment_id else None
         if array is None:
-            return np.zeros(self.result.label_slice.shape, dtype=bool)
-        return self._on_graded_slice(array)
+            return own_slice, np.zeros(self.result.label_slice.shape, dtype=bool)
+        canonical = self._canonical(array)
+        areas = np.count_nonzero(canonical, axis=(1, 2))
+        index = own_slice if areas[own_slice] or not areas.any() else int(areas.argmax())
+        return index, canonical[index]
 
-    def _on_graded_slice(self, array: NDArray) -> NDArray[np.bool_]:
-        """Return the graded slice of an array (k, j, i) on the volume node's grid."""
-        return sagittal_geometry_of_node(self.volumeNode).canonical(array)[self.result.slice_index] > 0
+    def _canonical(self, array: NDArray) -> NDArray[np.bool_]:
+        """Return an array (k, j, i) on the volume node's grid in canonical order."""
+        return sagittal_geometry_of_node(self.volumeNode).canonical(array) > 0
 
     def mask_was_drawn(self, level: str) -> bool:
         """Whether the scene's segment of a level differs from the graded mask."""
         disc = self.result.disc(level)
-        return disc is not None and not np.array_equal(
-            self.drawn_mask(level), self.result.label_slice == disc.label_value
+        if disc is None:
+            return False
+        index, mask = self._drawn_on(self.segment_id(level), self.result.slice_of(disc))
+        return index != self.result.slice_of(disc) or not np.array_equal(
+            mask, self.result.label_slice == disc.label_value
         )
 
     def drawn_levels(self) -> tuple[str, ...]:

@@ -84,9 +84,7 @@ class LumbarDiscGradingResults:
         ImagingError
             If the result was not made from this volume; the scene is left as it was.
         """
-        labels = np.zeros(self.result.volume.voxels.shape, dtype=np.uint8)
-        labels[self.result.slice_index] = self.result.label_slice
-        labels = array_on_node(self.result.volume, volumeNode, labels)
+        labels = array_on_node(self.result.volume, volumeNode, self.result.labels_in_volume())
         scene = volumeNode.GetScene()
         if segmentationNode is None:
             segmentationNode = scene.AddNewNodeByClass(

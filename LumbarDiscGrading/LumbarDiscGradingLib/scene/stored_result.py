@@ -14,12 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..grading.corrections import Correction, DiscAdded, DiscRemoved, GradeSet, LevelSet, MaskEdited, NotAssessable
-from ..grading.result import DiscGrade, DiscMeasurements, GradingResult, ModelUse, TakenOut
+from ..grading.result import (
+    DiscGrade,
+    DiscMeasurements,
+    DiscOffset,
+    GradingResult,
+    ModelUse,
+    SpineCourse,
+    TakenOut,
+)
 from ..imaging.volume import ImagingError, SagittalVolume
 from ..pfirrmann import Group
 
-LAYOUT = 2
-"""Version of the text's layout: 2 where a disc was taken out or found again, which version 1 cannot read, else 1."""
+LAYOUT = 3
+"""Version of the text's layout: 3 where discs lie on slices of their own, which version 2 cannot read, 2 where a disc
+was taken out or found again, else 1."""
 
 _CORRECTIONS = {cls.__name__: cls for cls in (LevelSet, GradeSet, NotAssessable, DiscRemoved)}
 _WITH_MASK = {cls.__name__: cls for cls in (MaskEdited, DiscAdded)}
@@ -33,13 +42,13 @@ def to_text(result: GradingResult, corrections: Sequence[Correction]) -> str:
     """Return a result and its corrections as JSON; the volume itself is not in it."""
     return json.dumps(
         {
-            "layout": LAYOUT if result.taken_out or any(map(_is_new_in_layout_2, corrections)) else 1,
+            "layout": _layout_of(result, corrections),
             "input_sha256": result.volume.source.sha256,
             "voxels_sha256": voxels_sha256(result.volume),
             "index_to_lps": result.volume.index_to_lps.tolist(),
             "slice_index": result.slice_index,
             "slice_reason": result.slice_reason,
-            "discs": [_disc_to_dict(disc) for disc in result.discs],
+            "discs": [_disc_to_dict(disc, result.slice_index) for disc in result.discs],
             "label_slice": _packed(result.label_slice),
             "tissue_slice": _packed(result.tissue_slice),
             "missing_levels": result.missing_levels,
@@ -49,8 +58,9 @@ def to_text(result: GradingResult, corrections: Sequence[Correction]) -> str:
             "timings_s": result.timings_s,
             "versions": result.versions,
             "naming_confidence": result.naming_confidence,
+            "course": None if result.course is None else asdict(result.course),
             "taken_out": [asdict(disc) for disc in result.taken_out],
-            "corrections": [_correction_to_dict(correction) for correction in corrections],
+            "corrections": [_correction_to_dict(correction, result.slice_index) for correction in corrections],
         }
     )
 
@@ -89,6 +99,7 @@ def from_text(text: str, volume: SagittalVolume) -> tuple[GradingResult, tuple[C
             timings_s=stored["timings_s"],
             versions=stored["versions"],
             naming_confidence=stored.get("naming_confidence"),
+            course=_course_from_dict(stored.get("course")),
             taken_out=tuple(TakenOut(**disc) for disc in stored.get("taken_out", [])),
         )
         corrections = tuple(_correction_from_dict(correction) for correction in stored["corrections"])
@@ -98,7 +109,7 @@ def from_text(text: str, volume: SagittalVolume) -> tuple[GradingResult, tuple[C
         raise StoredResultError("The grading in this scene cannot be read back; grade the volume again.") from error
     of_this_volume = (
         result.label_slice.shape == volume.voxels.shape[1:]
-        and 0 <= result.slice_index < volume.slice_count
+        and all(0 <= index < volume.slice_count for index in result.slices)
         and stored.get("voxels_sha256") in (None, voxels_sha256(volume))
     )
     if not of_this_volume:
@@ -114,7 +125,8 @@ def from_text(text: str, volume: SagittalVolume) -> tuple[GradingResult, tuple[C
 def placed_on(result: GradingResult, volume: SagittalVolume) -> GradingResult:
     """Return a result on its volume where that lies now; what is known in pixels stays, places in mm follow."""
     discs = tuple(
-        replace(disc, center_lps_mm=volume.lps_mm(result.slice_index, *disc.center_row_column)) for disc in result.discs
+        replace(disc, center_lps_mm=volume.lps_mm(result.slice_of(disc), *disc.center_row_column))
+        for disc in result.discs
     )
     return replace(result, volume=volume, discs=discs)
 
@@ -129,11 +141,17 @@ def _unpacked(packed: dict[str, Any]) -> NDArray[np.uint8]:
     return np.frombuffer(content, dtype=np.uint8).reshape(packed["shape"]).copy()
 
 
-def _disc_to_dict(disc: DiscGrade) -> dict[str, Any]:
+def _disc_to_dict(disc: DiscGrade, main_slice: int) -> dict[str, Any]:
     stored = {**asdict(disc), "group": disc.group.value}
+    if disc.slice_index in (None, main_slice):
+        del stored["slice_index"]
     if not disc.grade_set:  # versions that know no such sets can read the others
         del stored["grade_set"]
     return stored
+
+
+def _course_from_dict(stored: dict[str, Any] | None) -> SpineCourse | None:
+    return None if stored is None else SpineCourse(tuple(DiscOffset(**disc) for disc in stored["discs"]))
 
 
 def _disc_from_dict(stored: dict[str, Any]) -> DiscGrade:
@@ -143,28 +161,43 @@ def _disc_from_dict(stored: dict[str, Any]) -> DiscGrade:
     return DiscGrade(**values)
 
 
+def _layout_of(result: GradingResult, corrections: Sequence[Correction]) -> int:
+    drawn = [c.disc for c in corrections if isinstance(c, MaskEdited | DiscAdded)]
+    if any(map(_slice_taken, corrections)):
+        return 3
+    if any(disc.slice_index not in (None, result.slice_index) for disc in (*result.discs, *drawn)):
+        return 3
+    return 2 if result.taken_out or any(map(_is_new_in_layout_2, corrections)) else 1
+
+
 def _is_new_in_layout_2(correction: Correction) -> bool:
     found_again = isinstance(correction, DiscAdded) and correction.found_on_slice is not None
     return found_again or isinstance(correction, DiscRemoved)
 
 
-def _correction_to_dict(correction: Correction) -> dict[str, Any]:
+def _correction_to_dict(correction: Correction, main_slice: int) -> dict[str, Any]:
     kind = type(correction).__name__
     if kind in _WITH_MASK:
         with_mask = cast("MaskEdited | DiscAdded", correction)
         return {
             "kind": kind,
-            "disc": _disc_to_dict(with_mask.disc),
+            "disc": _disc_to_dict(with_mask.disc, main_slice),
             "mask": _packed(with_mask.mask),
             **({"found_on_slice": correction.found_on_slice} if isinstance(correction, DiscAdded) else {}),
+            **_slice_taken(correction),
         }
     return {"kind": kind, **asdict(correction)}
+
+
+def _slice_taken(correction: Correction) -> dict[str, int]:
+    taken = correction.taken_from_slice if isinstance(correction, MaskEdited) else None
+    return {} if taken is None else {"taken_from_slice": taken}
 
 
 def _correction_from_dict(stored: dict[str, Any]) -> Correction:
     values = dict(stored)
     kind = values.pop("kind")
     if kind in _WITH_MASK:
-        where = (values["found_on_slice"],) if "found_on_slice" in values else ()
+        where = tuple(values[key] for key in ("found_on_slice", "taken_from_slice") if key in values)
         return _WITH_MASK[kind](_disc_from_dict(values["disc"]), _unpacked(values["mask"]).astype(bool), *where)
     return _CORRECTIONS[kind](**values)

@@ -41,6 +41,8 @@ class CorrectSection:
         whether that has begun.
     find : callable
         Called with a missing level that is to be looked for again.
+    use_slice : callable
+        Called with the level of a disc that is to be graded on the slice that is shown.
     """
 
     def __init__(
@@ -50,7 +52,9 @@ class CorrectSection:
         regrade: Callable[[GradedCase, tuple[str, ...]], bool],
         add: Callable[[GradedCase, str, str], bool],
         find: Callable[[str], None],
+        use_slice: Callable[[str], None],
     ) -> None:
+        self._use_slice = use_slice
         self.ui, self._corrected, self._regrade, self._add, self._find = ui, corrected, regrade, add, find
         self.case: GradedCase | None = None
         self.level: str | None = None
@@ -68,6 +72,7 @@ class CorrectSection:
         ui.undoButton.connect("clicked()", self.undo)
         ui.noDiscButton.connect("clicked()", self._take_out)
         ui.findDiscButton.connect("clicked()", self._find_missing)
+        ui.useSliceButton.connect("clicked()", self._use_viewed_slice)
         ui.drawDiscButton.connect("toggled(bool)", self._draw_toggled)
         ui.levelComboBox.connect("currentIndexChanged(int)", self._show_renaming)
         self._editor = MaskEditor(ui.segmentEditorWidget, EFFECTS)
@@ -114,6 +119,7 @@ class CorrectSection:
         for widget in (self.ui.levelComboBox, self.ui.editMaskButton, self.ui.noDiscButton):
             widget.visible = missing_level is None
             widget.enabled = disc is not None
+        self.ui.useSliceButton.visible = disc is not None and case.result.volume.slice_count > 1
         for widget in (self.ui.findDiscButton, self.ui.drawDiscButton):
             widget.visible = missing_level is not None
         self.ui.regradeButton.visible = self.editing or bool(self.drawn_levels)
@@ -323,6 +329,11 @@ class CorrectSection:
         if self.missing_level is not None and not self.finish_first():
             self.stop_editing()
             self._find(self.missing_level)
+
+    def _use_viewed_slice(self) -> None:
+        if self.level is not None and not self.finish_first():
+            self.stop_editing()
+            self._use_slice(self.level)
 
     def _draw_toggled(self, draw: bool) -> None:
         if not draw:

@@ -22,6 +22,7 @@ from .input_section import InputSection
 if TYPE_CHECKING:
     from ...grading.disc_search import FoundDisc
     from ...grading.evidence import EvidenceMap
+    from ...grading.grader import DiscGrader
     from ...imaging.volume import SagittalVolume
 
 WARM_UP_DELAY_MS = 600
@@ -96,15 +97,19 @@ class GradingJobs:
         self._run.run(work, done, volumeNode, text)
 
     def grade_masks(
-        self, case: GradedCase, masks: dict[str, Any], done: Callable[[tuple[DiscGrade, ...]], None]
+        self,
+        case: GradedCase,
+        masks: dict[str, Any],
+        slices: dict[str, int],
+        done: Callable[[tuple[DiscGrade, ...]], None],
     ) -> None:
-        """Grade masks on the graded slice of a case, by level, in their order."""
+        """Grade masks of a case by level, in their order, each on its slice."""
         result, graders, device, models = case.result, self._logic.graders, self._choices.device, self._choices.models
 
         def work(progress: Progress) -> tuple[DiscGrade, ...]:
             progress("load the networks")
             return graders.run(
-                lambda grader: grader.regrade(result.volume, result.slice_index, masks, progress), device, *models
+                lambda grader: _regraded(grader, result.volume, masks, slices, progress), device, *models
             )
 
         text = _("Grading {levels} again with the mask as it is drawn.").format(levels=", ".join(masks))
@@ -119,6 +124,22 @@ class GradingJobs:
             return graders.run(lambda grader: grader.find_disc(result, level, progress), device, *models)
 
         self._run.run(work, done, case.volumeNode, _("Looking for {level} again.").format(level=level))
+
+    def use_slice(
+        self, case: GradedCase, level: str, slice_index: int, done: Callable[[FoundDisc | None], None]
+    ) -> None:
+        """Grade a disc on the slice that the reader wants for it."""
+        result, graders, device, models = case.result, self._logic.graders, self._choices.device, self._choices.models
+
+        def work(progress: Progress) -> FoundDisc | None:
+            progress("load the networks")
+            return graders.run(
+                lambda grader: grader.disc_on_slice(result, level, slice_index, progress), device, *models
+            )
+
+        text = _("Grading {level} on slice {slice}.")
+        number = result.volume.stored_slice_index(slice_index)
+        self._run.run(work, done, case.volumeNode, text.format(level=level, slice=number))
 
     def find_evidence(self, case: GradedCase, done: Callable[[EvidenceMap], None]) -> None:
         """Compute where the network looked on the discs of a case."""
@@ -164,3 +185,14 @@ class GradingJobs:
             return available_devices()
 
         self._run.run_silently(work, self._choices.show_devices)
+
+
+def _regraded(
+    grader: DiscGrader, volume: SagittalVolume, masks: dict[str, Any], slices: dict[str, int], progress: Progress
+) -> tuple[DiscGrade, ...]:
+    """Grade masks slice by slice; the discs come in the order of the masks."""
+    graded: dict[str, DiscGrade] = {}
+    for index in dict.fromkeys(slices[level] for level in masks):
+        of_slice = {level: mask for level, mask in masks.items() if slices[level] == index}
+        graded |= zip(of_slice, grader.regrade(volume, index, of_slice, progress), strict=True)
+    return tuple(graded[level] for level in masks)

@@ -47,10 +47,11 @@ class OnImage:
             return
         result, display = case.result, case.segmentationNode.GetDisplayNode()
         visible = display is not None and bool(display.GetVisibility())
-        shown = ShownSlice.of(case.volumeNode, result.volume)
+        apart = result.slices[-1] - result.slices[0]  # on each of the slices all discs are named
+        shown = ShownSlice.of(case.volumeNode, result.volume, 2 * apart + 1)
         self.names.show(name_marks(result, drawn, drawing) if visible else (), shown, chosen)
         text = _("Graded on slice {slice}: click here to go back.").format(slice=result.stored_slice_index)
-        self.note.show("" if viewed in (None, result.slice_index) else text, case.volumeNode, READING_VIEW)
+        self.note.show("" if viewed is None or viewed in result.slices else text, case.volumeNode, READING_VIEW)
 
     def clear(self) -> None:
         """Take everything away."""

@@ -9,7 +9,7 @@ import numpy as np
 import qt
 from slicer.i18n import tr as _
 
-from ...grading.missing_places import is_in_image, missing_places
+from ...grading.missing_places import is_in_image, missing_places, slice_at
 from ...grading.result import DiscGrade
 from ...pfirrmann import DISC_LABELS, GROUPS, ROMAN_GRADES
 from ...report.text import is_barely_doubtful, possible_grades, reader_verdict
@@ -322,7 +322,7 @@ class ResultSection:
         place = missing_places(result).get(self.missing_level)
         if place is None or not is_in_image(result, place):
             return None
-        return result.volume.lps_mm(result.slice_index, *place)
+        return result.volume.lps_mm(slice_at(result, place), *place)
 
     def _view_clicked(self, lps_mm: tuple[float, float, float]) -> None:
         if self.case is None or not self.case.is_alive():
@@ -335,14 +335,16 @@ class ResultSection:
         self.ui.resultTable.setFocus()  # the keys that set a grade are those of the table
 
     def _level_at(self, lps_mm: tuple[float, float, float]) -> str | None:
-        """Return the level of the disc at a point of the graded slice, None beside every disc and every slice."""
+        """Return the level of the disc at a point of its slice, None beside every disc and every slice."""
         result = self.case.result
         slice_index, *place = (round(value) for value in result.volume.index_of_lps(lps_mm))
         inside = all(0 <= n < size for n, size in zip(place, result.label_slice.shape, strict=True))
-        if slice_index != result.slice_index or not inside:
+        if not inside:
             return None
         value = int(result.label_slice[tuple(place)])
-        return next((disc.level for disc in result.discs if disc.label_value == value), None)
+        return next(
+            (d.level for d in result.discs if (d.label_value, result.slice_of(d)) == (value, slice_index)), None
+        )
 
     def _shown_toggled(self, shown: bool) -> None:
         display = self.case.segmentationNode.GetDisplayNode() if self.case is not None else None

@@ -19,7 +19,7 @@ from ...scene.graded_case import Fit, GradedCase, graded_cases, result_nodes, un
 from ...scene.sample import load_sample
 from ...scene.show import fit_spine, fit_views, showGradedSlice
 from ...scene.shown_volume import ShownVolume, hide_until_shown, keep_visible, show_foreign_again, visible_discs
-from ...scene.viewed_slice import center_views, show_slice
+from ...scene.viewed_slice import center_views, show_slice, viewed_slice
 from ...scene.volumes import EVIDENCE_ATTRIBUTE
 from ..parameters import Parameters
 from ..shared.criteria_section import CriteriaSection
@@ -89,7 +89,7 @@ class GradingPanel(VTKObservationMixin):
         self.result = ResultSection(ui, self._disc_selected, self._result_chosen)
         self.notices = NoticesSection(ui, self.grade, self._regrade_drawn, self._take_masks_back, self._take_disc)
         self.evidence = EvidenceSection(ui, self.compute_evidence)
-        self.correct = CorrectSection(ui, self._corrected, self.regrade, self._add_drawn, self.find)
+        self.correct = CorrectSection(ui, self._corrected, self.regrade, self._add_drawn, self.find, self.use_slice)
         self.save = SaveSection(ui, self.correct.finish_first)
         self.criteria = CriteriaSection(ui, self.load_sample)
         self.views = ShownVolume(slicer.mrmlScene, self._views_changed)
@@ -220,7 +220,7 @@ class GradingPanel(VTKObservationMixin):
         if self.run.running or not case.is_alive():
             return False
         masks = {level: case.drawn_mask(level) for level in levels}
-        return self._grade_masks(case, masks, MaskEdited)
+        return self._grade_masks(case, masks, {level: case.drawn_slice(level) for level in levels}, MaskEdited)
 
     def find(self, level: str) -> None:
         """Look again for a level that was not found, and take what is seen best for that disc."""
@@ -229,6 +229,32 @@ class GradingPanel(VTKObservationMixin):
             return
         if self.jobs.can_begin() and self.case is case and case.is_alive():
             self.jobs.find_disc(case, level, partial(self._found, case, level))
+
+    def use_slice(self, level: str) -> None:
+        """Grade the selected disc on the slice that is shown in the sagittal view."""
+        case = self.case
+        if self.run.running or case is None or not case.is_alive() or case.fit() is Fit.CHANGED:
+            return
+        index, disc = viewed_slice(case.volumeNode), case.result.disc(level)
+        if index is None or disc is None or index == case.result.slice_of(disc):
+            self.run.say(_("Go to the slice that is to be used for {level} first.").format(level=level))
+            return
+        if self.jobs.can_begin() and self.case is case and case.is_alive():
+            self.jobs.use_slice(case, level, index, partial(self._seen_on_slice, case, level))
+
+    def _seen_on_slice(self, case: GradedCase, level: str, found: FoundDisc | None) -> None:
+        if not case.is_alive():
+            return
+        if found is None:
+            self.run.say(_("That slice does not show {level}; nothing was changed.").format(level=level))
+            return
+        with refusals_told(self.run.say):
+            case.correct(MaskEdited(found.disc, found.mask, found.slice_index))
+            if self.case is case:
+                self._show_case(case, level)
+            number = case.result.volume.stored_slice_index(found.slice_index)
+            text = _("{level} was graded on slice {slice}; Undo takes it back.")
+            self.run.say(text.format(level=level, slice=number))
 
     def _found(self, case: GradedCase, level: str, found: FoundDisc | None) -> None:
         if not case.is_alive():
@@ -248,9 +274,10 @@ class GradingPanel(VTKObservationMixin):
 
     def _add_drawn(self, case: GradedCase, level: str, segment_id: str) -> bool:
         """Grade a missing disc that was drawn; what cannot be graded now stays drawn and is offered."""
-        return self._grade_masks(case, {level: case.foreign_mask(segment_id)}, DiscAdded)
+        slices = {level: case.foreign_slice(segment_id)}
+        return self._grade_masks(case, {level: case.foreign_mask(segment_id)}, slices, DiscAdded)
 
-    def _grade_masks(self, case: GradedCase, masks: dict[str, Any], correction: Any) -> bool:
+    def _grade_masks(self, case: GradedCase, masks: dict[str, Any], slices: dict[str, int], correction: Any) -> bool:
         """Grade masks and correct the case by them; return whether that has begun."""
         empty = [level for level, mask in masks.items() if not mask.any()]
         if empty:
@@ -274,7 +301,7 @@ class GradingPanel(VTKObservationMixin):
             if self.case is case:
                 self._show_case(case)
 
-        self.jobs.grade_masks(case, masks, done)
+        self.jobs.grade_masks(case, masks, slices, done)
         self._drawn = case
         return True
 
@@ -308,7 +335,9 @@ class GradingPanel(VTKObservationMixin):
         if case is None or not case.is_alive() or self.run.running or self.correct.finish_first():
             return
         offered = case.offered_discs()
-        self._grade_masks(case, {level: case.foreign_mask(name) for level, name in offered.items()}, DiscAdded)
+        masks = {level: case.foreign_mask(name) for level, name in offered.items()}
+        slices = {level: case.foreign_slice(name) for level, name in offered.items()}
+        self._grade_masks(case, masks, slices, DiscAdded)
 
     def compute_evidence(self, case: GradedCase) -> bool:
         """Compute in the background where the network looked; return whether that has begun."""
@@ -574,12 +603,15 @@ class GradingPanel(VTKObservationMixin):
         case = self.case
         if not self.entered or case is None or not case.is_alive():
             return
+        looked_at = viewed_slice(case.volumeNode)
         fit_views(case.volumeNode)
         disc = case.result.disc(self.result.level) if self.result.level else None
         if self.layout.shows_planes and disc is not None:
             center_views(slicer.mrmlScene, disc.center_lps_mm)
-        else:
-            fit_spine(case.result, slicer.mrmlScene)
+            return
+        fit_spine(case.result, slicer.mrmlScene)
+        if looked_at is not None:
+            show_slice(case.volumeNode, case.result.volume, looked_at)
 
     def _views_changed(self) -> None:
         self._look_soon.start()

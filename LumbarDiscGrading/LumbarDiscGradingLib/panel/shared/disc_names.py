@@ -1,4 +1,4 @@
-"""Names on the image: level and grade beside each disc in the slice views that show its slice."""
+"""Names on the image: level and grade beside each disc in the slice views, and the outline of one on another slice."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ LEAST_ALIGNMENT = 0.9
 """Cosine of the angle between a view's plane and the slice's up to which both show the same."""
 
 
+Point = tuple[float, float, float]
+Line = tuple[Point, Point]
+
+
 @dataclass(frozen=True)
 class NameMark:
     """What stands beside a disc, or where one is missing.
@@ -38,6 +42,8 @@ class NameMark:
         Front end of the disc, or the middle of the place where it is missing.
     missing : bool
         The level was not found: its name is framed and stands in its place.
+    outline_lps_mm : tuple of pairs of points
+        Lines around a disc, drawn thin where the view shows another slice than the disc's.
     """
 
     level: str
@@ -45,11 +51,12 @@ class NameMark:
     color: tuple[float, float, float]
     place_lps_mm: tuple[float, float, float]
     missing: bool = False
+    outline_lps_mm: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True)
 class ShownSlice:
-    """The slice on which the discs lie.
+    """The slices on which the discs lie.
 
     Attributes
     ----------
@@ -57,12 +64,15 @@ class ShownSlice:
     normal_lps : tuple of float
         Unit vector.
     thickness_mm : float
+        Of all slices together.
+    slice_mm : float
         Distance to the next slice.
     """
 
     volumeNode: Any
     normal_lps: tuple[float, float, float]
     thickness_mm: float
+    slice_mm: float
 
     @classmethod
     def of(cls, volumeNode: Any, volume: SagittalVolume, slices: int = 1) -> ShownSlice:
@@ -70,11 +80,11 @@ class ShownSlice:
         step = volume.index_to_lps[:3, 0]
         thickness = float(np.linalg.norm(step))
         x, y, z = (step / thickness).tolist()
-        return cls(volumeNode, (x, y, z), slices * thickness)
+        return cls(volumeNode, (x, y, z), slices * thickness, thickness)
 
 
 class DiscNames:
-    """Draws names over the slice views and keeps them where their discs are seen.
+    """Draws names, and outlines, over the slice views and keeps them where their discs are seen.
 
     They are no nodes and take no clicks: they cannot be moved, saved or picked by accident.
     """
@@ -114,7 +124,8 @@ class _NamesOfView:
         self._node, self._shown = widget.mrmlSliceNode(), shown
         self._renderer = self.view.renderWindow().GetRenderers().GetFirstRenderer()
         self._actors = [(mark, _text_actor(mark)) for mark in marks]
-        for _, actor in self._actors:
+        self._outlines = [(mark, _outline_actor(mark)) for mark in marks if mark.outline_lps_mm]
+        for _, actor in (*self._actors, *self._outlines):
             self._renderer.AddViewProp(actor)
         self._tag = self._node.AddObserver("ModifiedEvent", self._place)
         self._place()
@@ -129,12 +140,12 @@ class _NamesOfView:
 
     def close(self) -> None:
         self._node.RemoveObserver(self._tag)
-        for _, actor in self._actors:
+        for _, actor in (*self._actors, *self._outlines):
             self._renderer.RemoveViewProp(actor)
         self.view.scheduleRender()
 
     def _place(self, *_: Any) -> None:
-        """Put each name where its disc is seen now; where the view shows another slice there are none."""
+        """Put each name where its disc is seen now; where the view shows a slice far from all discs there are none."""
         to_ras = arrayFromVTKMatrix(self._node.GetXYToRAS())
         try:
             to_xy = np.linalg.inv(to_ras)
@@ -149,6 +160,17 @@ class _NamesOfView:
             beside_mm = abs(float(normal @ (ras[:3] - to_ras[:3, 3])))
             actor.SetVisibility(aligned and beside_mm <= self._shown.thickness_mm / 2 + 0.01)
             actor.SetDisplayPosition(*self._kept_inside(actor, mark, column, row))
+
+        for mark, actor in self._outlines:
+            points = np.array(mark.outline_lps_mm).reshape(-1, 3) * (-1, -1, 1)
+            beside_mm = abs(float(normal @ (points[0] - to_ras[:3, 3])))
+            reach_mm = self._shown.thickness_mm / 2 + 0.01
+            actor.SetVisibility(aligned and self._shown.slice_mm / 2 < beside_mm <= reach_mm)
+            on_view = np.column_stack([points, np.ones(len(points))]) @ to_xy.T
+            line_ends = actor.GetMapper().GetInput().GetPoints()
+            for n, (column, row) in enumerate(on_view[:, :2]):
+                line_ends.SetPoint(n, column, row, 0.0)
+            line_ends.Modified()
 
     def _kept_inside(self, actor: Any, mark: NameMark, column: float, row: float) -> tuple[int, int]:
         if mark.missing:
@@ -173,6 +195,26 @@ def _text_actor(mark: NameMark) -> Any:
         style.ItalicOn()
     else:
         style.SetJustificationToRight()
+    return actor
+
+
+def _outline_actor(mark: NameMark) -> Any:
+    lines, points = vtk.vtkCellArray(), vtk.vtkPoints()
+    points.SetNumberOfPoints(2 * len(mark.outline_lps_mm))
+    for n in range(len(mark.outline_lps_mm)):
+        lines.InsertNextCell(2)
+        lines.InsertCellPoint(2 * n)
+        lines.InsertCellPoint(2 * n + 1)
+    drawing = vtk.vtkPolyData()
+    drawing.SetPoints(points)
+    drawing.SetLines(lines)
+    mapper = vtk.vtkPolyDataMapper2D()
+    mapper.SetInputData(drawing)
+    actor = vtk.vtkActor2D()
+    actor.SetMapper(mapper)
+    actor.PickableOff()
+    actor.GetProperty().SetColor(*mark.color)
+    actor.GetProperty().SetLineWidth(1.0)
     return actor
 
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ...dataset.labelled import LabelledCase, LabelledDataset
 from ...grading.discs import find_regions
-from ...grading.grader import segmented
 from ...grading.measurements import fluid_signal
 from ...grading.naming.levels import name_levels, shown_bottom_mm
 from ...grading.segmenter import Segmenter
+from ...grading.spine.segmented import segmented
 from ...imaging.crop import DiscAxis
 from ...imaging.volume import SagittalVolume
 from ...pfirrmann import DISC_LABELS, Tissue
@@ -78,9 +78,10 @@ def samples_of_case(case: LabelledCase, segmenter: Segmenter) -> list[DiscSample
     labels = case.mask() if case.levels_trusted else None
     if labels is not None and (labels == Tissue.CANAL).any():  # signals are relative to the canal's fluid
         return _samples_by_mask(case, volume, labels)
-    segmentation, (regions, _), _, _ = segmented(segmenter, volume)
-    slice_2d, spacing = volume.thick_slice(segmentation.slice_index), segmentation.spacing_mm
-    named = name_levels(regions, shown_bottom_mm(slice_2d, spacing[0]), segmentation.sight)
+    spine = segmented(segmenter, volume)
+    regions, spacing = spine.regions, spine.spacing_mm
+    slice_2d = spine.zones.picture(volume, spacing)
+    named = name_levels(regions, shown_bottom_mm(slice_2d, spacing[0]), spine.segmentation.sight)
     samples = []
     for level, disc in zip(named.levels, named.discs, strict=True):
         fluid = fluid_signal(slice_2d, regions.canal, disc.axis, spacing)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...evaluation.scores import AT_POINT_STEPS
-from ...grading.grader import segmented
 from ...grading.naming.levels import chain_of, shown_bottom_mm
+from ...grading.spine.segmented import segmented
 from ...imaging.volume import SagittalVolume
 from ...progress import ListProgress, unwatched
 from ..errors import TrainingError
@@ -69,10 +69,11 @@ def naming_trials(
 def _trial(picture: PlacedPicture, segmenter: Segmenter, random: np.random.Generator | None) -> NamingTrial | None:
     view = view_of(picture, LEVELS, segmenter.pixel_size_mm, random)
     matrix = np.diag([1.0, segmenter.pixel_size_mm, segmenter.pixel_size_mm, 1.0])
-    segmentation, (regions, _), _, _ = segmented(segmenter, SagittalVolume(view.image[None] ** 2, matrix))
-    if not regions.discs or segmentation.sight is None:
+    spine = segmented(segmenter, SagittalVolume(view.image[None] ** 2, matrix))
+    sight = spine.segmentation.sight
+    if not spine.regions.discs or sight is None:
         return None
-    chain = chain_of(regions, shown_bottom_mm(view.image, segmenter.pixel_size_mm), segmentation.sight)
+    chain = chain_of(spine.regions, shown_bottom_mm(view.image, segmenter.pixel_size_mm), sight)
     right = _level_at(chain.middle.posterior_mm, view.places * segmenter.pixel_size_mm)
     return None if right is None else NamingTrial(chain.scores, right)
 

@@ -96,8 +96,7 @@ class Prefill:
             self._failed(run.error)
             return
         result = run.value
-        masks = np.zeros(result.volume.voxels.shape, dtype=np.uint8)
-        masks[result.slice_index] = result.label_slice
+        masks = result.labels_in_volume()
         model = next((model.sha256 for model in result.models if model.task == "segmentation"), "")
         self._say("")
         self._done(masks, model)
