@@ -19,7 +19,7 @@ from example_models import model_with_sets
 from PIL import Image
 
 from LumbarDiscGradingLib.annotation.exchange.export import export_study
-from LumbarDiscGradingLib.annotation.protocol import Role
+from LumbarDiscGradingLib.annotation.protocol import Role, Task
 from LumbarDiscGradingLib.annotation.study.study import Study
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.dataset.labelled import LabelledDataset
@@ -607,6 +607,17 @@ def test_an_export_of_a_study_can_be_evaluated(tmp_path, capsys):
     }  # fmt: skip
     assert {metric["data"] for metric in facts["metrics"]} == {"Example, 2 all patients"}
     assert "Example: 2 patients, 15 reference discs" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_an_export_of_a_study_of_grades_alone_can_be_evaluated(tmp_path, capsys):
+    changes = {"readers": (example_studies.READERS[2],), "double_grades": False, "tasks": (Task.GRADES,)}
+    study = example_studies.make_study(tmp_path / "study", 1, **changes)
+    example_studies.read_grades(study.folder, "carl", "C0001", [1, 2, 3, 4, 5])
+    export_study(Study.open(study.folder), tmp_path / "export")
+    arguments = ["evaluate", "--data", str(tmp_path / "export"), "--split", "all", "--device", "cpu"]
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 0
+    scores = read_scores(tmp_path / "out" / "discs.csv")
+    assert [(score.level, score.grade) for score in scores] == list(zip(LUMBAR_LEVELS, range(1, 6), strict=True))
 
 
 # -- the gate

@@ -171,9 +171,8 @@ def _case_to_write(reference: ReferenceCase) -> CaseToWrite:
         reference.grades,
         reference.readings,
         case.kind,
-        masks is not None,
-        notes,
-        case.patient,
+        notes=notes,
+        subject=case.patient,
     )
 
 
