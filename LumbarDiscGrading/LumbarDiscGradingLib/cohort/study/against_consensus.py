@@ -181,7 +181,7 @@ class _Comparison:
         if masks is None:
             self._told[NO_MASKS].append(reference.case.id)
             return False
-        if result is not None and result.slice_index not in slices_with_discs(reference.masks):
+        if result is not None and not set(result.slices) <= set(slices_with_discs(reference.masks).tolist()):
             self._told[OTHER_SLICE].append(reference.case.id)
             return False
         return True
@@ -220,17 +220,23 @@ def _result(scan: GradedScan, volume: SagittalVolume, masks: NDArray[np.uint8] |
     """Return the result that the tables and the masks of a scan tell; None for a scan without a listed disc."""
     if not scan.discs:
         return None
-    first = scan.discs[0]
-    index = volume.canonical_slice_index(first.slice_index)
-    apart = np.subtract(volume.slice_center_lps_mm(index), first.slice_center_lps_mm)
-    if np.abs(apart).max() > SAME_PLACE_MM:
-        raise CohortError(f"The slice of {scan.identifier} does not lie in its image; grade the scan again.")
-    labels = np.zeros(volume.voxels.shape[1:], np.uint8) if masks is None else masks[index]
+    slices = [volume.canonical_slice_index(disc.slice_index) for disc in scan.discs]
+    for listed, index in zip(scan.discs, slices, strict=True):
+        apart = np.subtract(volume.slice_center_lps_mm(index), listed.slice_center_lps_mm)
+        if np.abs(apart).max() > SAME_PLACE_MM:
+            raise CohortError(f"The slice of {scan.identifier} does not lie in its image; grade the scan again.")
+    common, discs = max(slices, key=slices.count), []
+    labels = np.zeros(volume.voxels.shape[1:], np.uint8) if masks is None else masks.max(axis=0)
+    for disc, index in zip(map(_disc, scan.discs), slices, strict=True):
+        own = np.zeros_like(labels, dtype=bool) if masks is None else masks[index] == disc.label_value
+        labels[own] = disc.label_value
+        row, column = np.argwhere(own).mean(axis=0).tolist() if own.any() else disc.center_row_column
+        discs.append(replace(disc, slice_index=index, center_row_column=(row, column)).within(common))
     return GradingResult(
         volume=volume,
-        slice_index=index,
+        slice_index=common,
         slice_reason="",
-        discs=tuple(map(_disc, scan.discs)),
+        discs=tuple(discs),
         label_slice=labels,
         tissue_slice=np.where(labels > 0, Tissue.DISC, Tissue.BACKGROUND).astype(np.uint8),
         missing_levels=missing_lumbar_levels(tuple(disc.level for disc in scan.discs)),
