@@ -11,11 +11,17 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str], workplace: Path | None = None) -> Iterator[Path]:
     """Give a temporary path beside `path` to write to; it takes the name when the block ends well, else it is removed.
 
     The temporary file lies in a folder of its own and has the final name, so that writers which look at the
     name's ending, or which store the name, see the right one.
+
+    Parameters
+    ----------
+    path : path-like
+    workplace : Path, optional
+        Where that folder is made instead, on the same disk: a process that is killed leaves it there.
 
     Raises
     ------
@@ -23,7 +29,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         If the folder cannot be written.
     """
     target = Path(path).absolute()
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".writing-") as folder:
+    with tempfile.TemporaryDirectory(dir=workplace or target.parent, prefix=".writing-") as folder:
         temporary = Path(folder, target.name)
         yield temporary
         os.replace(temporary, target)

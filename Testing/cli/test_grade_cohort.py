@@ -57,11 +57,16 @@ def test_a_folder_is_graded_as_far_as_it_can_be_and_then_only_what_is_missing(tm
         "p1_t2": "graded",
         "p2_t2": "graded",
     }
+    assert "cohort.html shows them" in said.out
+    assert "<b>1</b> failed" in (output / "cohort.html").read_text(encoding="utf-8")
+    thumbnails = output / "cohort_thumbnails"
+    assert sorted(path.name for path in thumbnails.iterdir()) == ["p1_t2.jpg", "p2_t2.jpg"]
     before = (output / "cohort.csv").read_bytes(), (output / "p1_t2_result.json").stat().st_mtime_ns
     (tmp_path / "in" / "bad.nii.gz").unlink()
     assert grade(tmp_path / "in", "--output", output) == 0
     assert "0 graded, 0 failed, 1 skipped, 2 graded before" in capfd.readouterr().out
     assert ((output / "cohort.csv").read_bytes(), (output / "p1_t2_result.json").stat().st_mtime_ns) == before
+    assert "<b>0</b> failed" in (output / "cohort.html").read_text(encoding="utf-8")
 
 
 def test_a_list_names_its_scans_and_a_bad_row_of_it_undoes_nothing(tmp_path, capfd):
@@ -124,6 +129,7 @@ def test_ctrl_c_ends_cleanly_and_says_how_to_go_on(tmp_path):
     states = states_in(tmp_path / "out")
     assert 0 < len(states) < 12 and set(states.values()) == {"graded"}
     assert {row["identifier"] for row in rows_of(tmp_path / "out" / "cohort.csv")} == set(states)
+    assert f"<b>{len(states)}</b> graded" in (tmp_path / "out" / "cohort.html").read_text(encoding="utf-8")
     assert not [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".grading")]
 
 

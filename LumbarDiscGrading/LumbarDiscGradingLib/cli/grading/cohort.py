@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ...cohort.journal import Journal
+from ...cohort.page import PAGE_FILE, write_page
 from ...cohort.parquet import PARQUET_FILE
 from ...cohort.running import Outcomes, Recipe, Summary, run
 from ...cohort.scan import Outcome, Scan
@@ -37,6 +38,7 @@ def grade_cohort(task: GradeTask, name_scans: NameScans, outcomes: Outcomes) -> 
     with Journal.open(output) as journal:
         scans, skipped = name_scans({name: record.row["input"] for name, record in journal.records.items()})
         summary = run(journal, scans, skipped, recipe, _shown(outcomes), with_progress("Comparing"))
+        write_page(output, journal.work_folder)
     _print(summary, skipped, output)
     if summary.left:
         return complain(f"Stopped; {summary.left} scans are left: run the same command again to go on with them.", 130)
@@ -68,6 +70,6 @@ def _print(summary: Summary, skipped: Sequence[Outcome], output: Path) -> None:
         print(f"  Skipped {count}: {reason}")
     if summary.kept:
         print(f"  {summary.kept} scans of earlier runs stay in the tables.")
-    print(f"Tables of all in {output}: {COHORT_FILE} (a row a disc), {SCANS_FILE} (a row a scan).")
+    print(f"All in {output}: {COHORT_FILE} (a row a disc), {SCANS_FILE} (a row a scan); {PAGE_FILE} shows them.")
     if not (summary.parquet or summary.left):
         print(f"  {PARQUET_FILE} is left out: it needs pyarrow; install the extra 'cohort'.")

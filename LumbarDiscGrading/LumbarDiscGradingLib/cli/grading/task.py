@@ -49,11 +49,13 @@ class GradeTask:
 
     def __call__(self, scan: Scan) -> Outcome:
         """Grade a scan; whatever goes wrong with it is its outcome."""
+        from ...cohort.page.thumbnails import make_thumbnail
         from ...cohort.rows import graded, not_graded
 
         grader, files = tools(self)
         try:
             result = graded_into(files, _volume(scan), scan.stored_slice, grader)
+            make_thumbnail(Path(self.output), scan.identifier, Path(self.workplace))
         except Exception as error:
             return not_graded(scan, "failed", told_of_scan(error, self.output) or _fault(error))
         if self.summaries:

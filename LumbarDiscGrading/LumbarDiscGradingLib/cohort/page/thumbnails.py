@@ -21,7 +21,7 @@ def thumbnail_path(folder: Path, identifier: str) -> Path:
     return folder / THUMBNAILS_FOLDER / f"{identifier}.jpg"
 
 
-def make_thumbnail(folder: Path, identifier: str) -> bool:
+def make_thumbnail(folder: Path, identifier: str, workplace: Path | None = None) -> bool:
     """Make the thumbnail of a scan from its overview, unless there is one that is as new.
 
     Parameters
@@ -30,6 +30,8 @@ def make_thumbnail(folder: Path, identifier: str) -> bool:
         Holds ``<identifier>_overview.png``.
     identifier : str
         A plain file name; one that leads to another folder has no picture.
+    workplace : Path, optional
+        Where it is made before it takes its place, on the same disk.
 
     Returns
     -------
@@ -60,7 +62,7 @@ def make_thumbnail(folder: Path, identifier: str) -> bool:
         return False
     picture.thumbnail(SIZE_PX, Image.Resampling.LANCZOS)
     thumbnail.parent.mkdir(exist_ok=True)
-    with replacing(thumbnail) as temporary:
+    with replacing(thumbnail, workplace) as temporary:
         picture.save(temporary, "JPEG", quality=QUALITY, optimize=True)
         # the overview's own time: one that replaces it from now on is newer, also while this was made
         os.utime(temporary, ns=(written.st_atime_ns, written.st_mtime_ns))

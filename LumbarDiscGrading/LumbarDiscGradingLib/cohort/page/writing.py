@@ -29,13 +29,15 @@ MOST_KINDS = 25
 """Kinds of reasons, doubts and warnings that are listed; the tables have all."""
 
 
-def write_page(folder: Path) -> Path:
+def write_page(folder: Path, workplace: Path | None = None) -> Path:
     """Write ``cohort.html`` and the thumbnails that it shows, and return its path.
 
     Parameters
     ----------
     folder : Path
         Output folder of a cohort: both tables and ``<identifier>_overview.png`` of the graded scans.
+    workplace : Path, optional
+        Where files are made before they take their place, on the same disk.
 
     Raises
     ------
@@ -45,7 +47,8 @@ def write_page(folder: Path) -> Path:
         If the folder cannot be written.
     """
     scans = read_scans(folder)
-    pictured = {scan.identifier for scan in scans if scan.state == "graded" and make_thumbnail(folder, scan.identifier)}
+    graded = [scan.identifier for scan in scans if scan.state == "graded"]
+    pictured = {identifier for identifier in graded if make_thumbnail(folder, identifier, workplace)}
     why = _kinds(scans)
     kinds = list(dict.fromkeys(each.kind for _, counted in why for each in counted[:MOST_KINDS]))
     page = Template(_resource("cohort.html")).substitute(
@@ -66,7 +69,7 @@ def write_page(folder: Path) -> Path:
         ),
     )
     path = folder / PAGE_FILE
-    with replacing(path) as temporary:
+    with replacing(path, workplace) as temporary:
         temporary.write_bytes(page.encode("utf-8"))
     return path
 
