@@ -15,9 +15,9 @@ from phantom_cohort import disc_row, graded_row, left_row, write_large_tables, w
 from PIL import Image
 
 from LumbarDiscGradingLib.cohort.page import PAGE_FILE, write_page
-from LumbarDiscGradingLib.cohort.page.people import age_group, sex_group
 from LumbarDiscGradingLib.cohort.page.reading import CohortTableError
 from LumbarDiscGradingLib.cohort.page.sentences import kind_of, sentences
+from LumbarDiscGradingLib.cohort.people import age_group, sex_group
 from LumbarDiscGradingLib.cohort.tables import COHORT_FILE, SCANS_FILE
 from LumbarDiscGradingLib.report import overview
 

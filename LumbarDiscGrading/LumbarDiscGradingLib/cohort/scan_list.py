@@ -15,6 +15,7 @@ from ..errors import UserError
 from ..imaging.reading import PIXEL_SIZE_RANGE_MM, stem_of
 from .finding import Candidate
 from .naming import identifiers, plain
+from .people import age_years
 from .scan import Scan
 
 COLUMNS = {
@@ -32,9 +33,6 @@ NO_FILE_NAME = re.compile(
     r'[\x00-\x1f\x7f/\\:*?"<>|]|^[. ]|[. ]$|^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)', re.IGNORECASE
 )
 """What the name of a file cannot be on one system or another."""
-AGE = re.compile(r"(\d{1,3}(?:[.,]\d+)?)\s*([a-z]*)\.?", re.IGNORECASE)
-"""Years, or a number with a unit such as ``063Y``; a date of birth is no age and identifies a person."""
-OLDEST_YEARS = 130
 
 Value = TypeVar("Value", int, float)
 
@@ -98,7 +96,7 @@ def _scan(row: dict[str, str], folder: Path, defaults: Scan) -> Scan:
     low, high = PIXEL_SIZE_RANGE_MM
     pixel_size_mm = _number(row, "pixel_size", float, low, high)
     stored_slice = _number(row, "slice", int, 0, 10_000)
-    if (age := row.get("age", "")) and not _is_age(age):
+    if (age := row.get("age", "")) and age_years(age) is None:
         raise ValueError(f"has the age {age!r}; write years (63), or a number with its unit (063Y, 18M)")
     identifier = row.get("identifier", "")
     if NO_FILE_NAME.search(identifier) or len(identifier) > LONGEST_IDENTIFIER:
@@ -122,11 +120,6 @@ def _existing(text: str, folder: Path) -> str:
         if os.path.exists(path):
             return path
     raise ValueError(f"names {text}, which does not exist (paths are taken from the folder of the list)")
-
-
-def _is_age(text: str) -> bool:
-    found = AGE.fullmatch(text)
-    return found is not None and (bool(found[2]) or float(found[1].replace(",", ".")) <= OLDEST_YEARS)
 
 
 def _number(row: dict[str, str], column: str, kind: Callable[[str], Value], low: float, high: float) -> Value | None:

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from ...imaging.file_names import is_plain, printable
 from ...pfirrmann import GROUPS
+from ..people import NOT_TOLD, NOT_UNDERSTOOD, age_group, sex_group
 from .charts import levels_of
-from .people import NOT_TOLD, NOT_UNDERSTOOD, age_group, sex_group
 from .reading import STATES, ScanRow
 from .sentences import kind_of
 from .thumbnails import THUMBNAILS_FOLDER

@@ -16,10 +16,10 @@ from ...imaging.file_names import printable
 from ...pfirrmann import GRADES, GROUPS, ROMAN_GRADES
 from ...report.html import group_word, page_style, plural, table
 from ...resources import resource_path
+from ..people import AGE_GROUPS, NOT_TOLD, NOT_UNDERSTOOD, SEXES, age_group, sex_group
 from ..tables import COHORT_FILE, SCANS_FILE
 from .card_data import card_data
 from .charts import Stratum, fill_of, grade_word, grades_chart, height_chart, levels_of
-from .people import AGE_GROUPS, NOT_TOLD, NOT_UNDERSTOOD, SEXES, age_group, sex_group
 from .reading import ScanRow, read_scans
 from .sentences import KindCount, count_kinds
 from .thumbnails import make_thumbnail

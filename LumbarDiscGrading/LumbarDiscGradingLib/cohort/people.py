@@ -23,7 +23,7 @@ _YEARS_IN_UNIT = {
     **dict.fromkeys(("d", "day", "days"), 1 / 365.25),
 }
 """Also the units of DICOM's age string, such as 045Y."""
-OLDEST_YEARS = 120
+OLDEST_YEARS = 130
 _BOUNDS = (20, 30, 40, 50, 60, 70, 80)
 AGE_GROUPS = (
     f"under {_BOUNDS[0]}",
@@ -32,25 +32,28 @@ AGE_GROUPS = (
 )
 
 
-def age_group(text: str) -> str:
-    """Return the decade of an age in years, as in `AGE_GROUPS`; `NOT_TOLD` or `NOT_UNDERSTOOD` without one.
+def age_years(text: str) -> float | None:
+    """Return an age in years, None for what is none: a date of birth, say, which identifies a person.
 
     Examples
     --------
-    >>> age_group("045Y"), age_group("abt. forty")
-    ('40-49', 'not understood')
+    >>> age_years("045Y"), age_years("18 M"), age_years("1.2.1950")
+    (45.0, 1.5, None)
     """
-    plain = text.strip().casefold()
-    if not plain:
-        return NOT_TOLD
-    found = _AGE.fullmatch(plain)
+    found = _AGE.fullmatch(text.strip().casefold())
     scale = _YEARS_IN_UNIT.get(found["unit"]) if found else None
     if found is None or scale is None:
-        return NOT_UNDERSTOOD
+        return None
     years = float(found["number"].replace(",", ".")) * scale
-    if years > OLDEST_YEARS:
-        return NOT_UNDERSTOOD
-    return AGE_GROUPS[sum(years >= bound for bound in _BOUNDS)]
+    return years if years <= OLDEST_YEARS else None
+
+
+def age_group(text: str) -> str:
+    """Return the decade of an age, as in `AGE_GROUPS`; `NOT_TOLD` or `NOT_UNDERSTOOD` without one."""
+    if not text.strip():
+        return NOT_TOLD
+    years = age_years(text)
+    return NOT_UNDERSTOOD if years is None else AGE_GROUPS[sum(years >= bound for bound in _BOUNDS)]
 
 
 def sex_group(text: str) -> str:
