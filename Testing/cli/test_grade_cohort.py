@@ -81,6 +81,16 @@ def test_a_list_names_its_scans_and_a_bad_row_of_it_undoes_nothing(tmp_path, cap
     assert grade("--list", table, tmp_path / "one.nrrd") == 2
 
 
+def test_a_folder_with_one_scan_is_graded_as_that_scan_without_tables(tmp_path, capfd):
+    write_scan(tmp_path / "in" / "t2.nrrd", 1)
+    (tmp_path / "in" / "t2_labels.nrrd").touch()
+    assert grade(tmp_path / "in", "--output", tmp_path / "out") == 0
+    assert "Skipped 1: By its name it is a label map" in capfd.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        f"t2_{name}" for name in ("discs.seg.nrrd", "grades.csv", "overview.png", "result.json")
+    ]
+
+
 def test_a_folder_of_skipped_files_alone_is_told_so(tmp_path, capfd):
     (tmp_path / "film.png").touch()
     assert grade(tmp_path, "--output", tmp_path / "out") == 1

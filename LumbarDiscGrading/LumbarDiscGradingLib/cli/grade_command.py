@@ -128,7 +128,7 @@ def _grade(arguments: argparse.Namespace) -> int:
         if listed is not None:
             return grade_cohort(task, lambda earlier: (with_identifiers(listed, earlier), []), outcomes)
         if found.others:
-            print(f"{found.others} files are no images, by their names or their content.")
+            print(f"Files that are no images, by their names or their content: {found.others}.")
         return grade_cohort(task, partial(_named, arguments, found), outcomes)
     finally:
         put_away_tools(task)
@@ -178,6 +178,8 @@ def _grade_one(arguments: argparse.Namespace, found: Found, task: GradeTask) -> 
     path = next((candidate.path for candidate in found.candidates), None)
     if path is not None and os.path.abspath(arguments.inputs[0]) == path:
         path = arguments.inputs[0]  # as the user writes it
+    from .grading.cohort import print_reasons
+
     grader, files = tools(task)
     try:
         volume = _read(path, arguments.pixel_size, arguments.series)
@@ -188,6 +190,7 @@ def _grade_one(arguments: argparse.Namespace, found: Found, task: GradeTask) -> 
             raise
         return complain(f"{'the built-in sample' if path is None else path}: {told}")
     print_summary(result, arguments.output)
+    print_reasons([why for _, why in found.skipped])
     return 0
 
 
