@@ -11,6 +11,7 @@ from pathlib import Path
 import kill_cohorts
 import pytest
 from cohort_inputs import rows_of, states_in, write_list, write_scan, write_study
+from example_models import model_with_sets
 
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.imaging.reading import read_volume
@@ -62,6 +63,20 @@ def test_a_folder_is_graded_as_far_as_it_can_be_and_then_only_what_is_missing(tm
     assert grade(tmp_path / "in", "--output", output) == 0
     assert "0 graded, 0 failed, 1 skipped, 2 graded before" in capfd.readouterr().out
     assert ((output / "cohort.csv").read_bytes(), (output / "p1_t2_result.json").stat().st_mtime_ns) == before
+
+
+def test_a_model_with_another_calibration_grades_again(tmp_path, capfd):
+    for seed in (1, 2):
+        write_scan(tmp_path / "in" / f"{seed}.nrrd", seed)
+    model = model_with_sets(tmp_path / "model")  # the weights are those of the built-in one
+    output = tmp_path / "out"
+    assert grade(tmp_path / "in", "--output", output) == 0
+    assert {row["pfirrmann_set"] for row in rows_of(output / "cohort.csv")} == {""}
+    assert grade(tmp_path / "in", "--output", output, "--model", model) == 0
+    assert "2 graded," in capfd.readouterr().out.splitlines()[-2]
+    assert {len(row["pfirrmann_set"]) > 1 for row in rows_of(output / "cohort.csv")} == {True}
+    assert grade(tmp_path / "in", "--output", output, "--model", model) == 0
+    assert "0 graded," in capfd.readouterr().out
 
 
 def test_a_list_names_its_scans_and_a_bad_row_of_it_undoes_nothing(tmp_path, capfd):

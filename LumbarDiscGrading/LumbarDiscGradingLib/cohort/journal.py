@@ -37,7 +37,7 @@ class Record:
     row : dict
         Its row of ``cohort_scans.csv``.
     settings : dict
-        What the user set for it.
+        What the user set for it, and hashes of the models.
     stamp : str
         `fingerprint.stamp` of its input before it was read.
     """
