@@ -109,7 +109,11 @@ def test_a_folder_with_one_scan_is_graded_as_that_scan_without_tables(tmp_path, 
 def test_a_folder_of_skipped_files_alone_is_told_so(tmp_path, capfd):
     (tmp_path / "film.png").touch()
     assert grade(tmp_path, "--output", tmp_path / "out") == 1
-    assert capfd.readouterr().err.count("It is a picture") == 1
+    said = capfd.readouterr()
+    assert said.err.count("\n") == 1 and "Skipped 1: It is a picture" in said.out
+    write_scan(tmp_path.with_name("other.nrrd"), 1)
+    assert grade(tmp_path, tmp_path.with_name("other.nrrd"), "--output", tmp_path / "out") == 1
+    assert sorted(states_in(tmp_path / "out").values()) == ["failed", "graded", "skipped"]
 
 
 def test_what_fails_by_a_fault_of_the_program_does_not_end_the_others(tmp_path, capfd, monkeypatch):

@@ -111,8 +111,8 @@ def find_candidates(
 
 
 def _search(root: str, output: Path | None, found: Found, watch: Callable[[int], None]) -> None:
-    """Add what a folder holds; a folder with one DICOM study or with nothing stands for itself."""
-    volumes, images, count, skipped_before = [], [], 0, len(found.skipped)
+    """Add what a folder holds; one with a single DICOM study or no scan stands for itself, to be read or refused."""
+    volumes, images, count = [], [], 0
     people: dict[Person, Person] = {}
     for path in _files_below(root, output, found):
         count += 1
@@ -134,7 +134,7 @@ def _search(root: str, output: Path | None, found: Found, watch: Callable[[int],
     watch(count)
     studies = _studies(images, root)
     alone = not volumes and len(studies) == 1 and not studies[0].files
-    if alone or not (volumes or studies or len(found.skipped) > skipped_before):
+    if alone or not (volumes or studies):
         found.candidates.append(Candidate(root, stem_of(root), _folders_above(root)))
         return
     found.candidates += [Candidate(path, stem_of(path), _folders_between(path, root)) for path in sorted(volumes)]
