@@ -214,9 +214,9 @@ def test_age_and_sex_may_come_later_without_grading_again(cohort: Cohort) -> Non
 
 
 def test_what_is_skipped_stands_in_the_table_of_scans(cohort: Cohort) -> None:
-    cohort.run(skipped=[not_graded(Scan("film.png", "/film.png"), "skipped", "It is a\npicture.")])
+    cohort.run(skipped=[not_graded(Scan("film.png", "/film.png"), "skipped", "It is a\npicture: \udcff.")])
     (row,) = [row for row in rows_of(cohort.output / "cohort_scans.csv") if row["state"] == "skipped"]
-    assert row["reason"] == "It is a picture." and row["discs"] == ""
+    assert row["reason"] == "It is a picture: %FF." and row["discs"] == ""
     cohort.run()
     assert "film.png" not in states_in(cohort.output)
 
