@@ -9,9 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-WRITING_PREFIX = ".writing-"
-"""How the names of the folders begin in which `replacing` has files made; a kill leaves one behind."""
-
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -26,7 +23,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         If the folder cannot be written.
     """
     target = Path(path).absolute()
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=WRITING_PREFIX) as folder:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".writing-") as folder:
         temporary = Path(folder, target.name)
         yield temporary
         os.replace(temporary, target)

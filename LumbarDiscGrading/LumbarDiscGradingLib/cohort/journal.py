@@ -17,7 +17,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..atomic import WRITING_PREFIX
 from .run_lock import only_run
 from .scan import Outcome
 from .tables import COHORT_COLUMNS, COHORT_FILE, SCAN_COLUMNS, SCANS_FILE
@@ -87,8 +86,7 @@ class Journal:
         folder.mkdir(exist_ok=True)
         with only_run(folder, output):
             journal = cls(output)
-            for left in (journal.work_folder, *output.glob(f"{WRITING_PREFIX}*")):
-                shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(journal.work_folder, ignore_errors=True)
             journal.work_folder.mkdir(exist_ok=True)  # what a killed run left may still write there
             try:
                 yield journal
