@@ -221,14 +221,9 @@ def _studies(images: list[tuple[Person, str]], root: str) -> list[Candidate]:
     below = Counter(
         folder for of_one in parents for folder in {above for parent in of_one for above in _upwards(parent, root)}
     )
-    stems = Counter(_pseudonym(people[of_one[0]], paths[of_one[0]], root) for of_one in members.values())
-    numbers: Counter[str] = Counter()
     found = []
     for folder, of_one in zip(map(os.path.commonpath, parents), members.values(), strict=True):
         stem = _pseudonym(people[of_one[0]], paths[of_one[0]], root)
-        if stems[stem] > 1:  # several people under one study instance
-            numbers[stem] += 1
-            stem = f"{stem}-{numbers[stem]}"
         files = () if below[folder] == 1 else tuple(paths[index] for index in of_one)
         found.append(Candidate(folder, stem, (), files))
     return found
