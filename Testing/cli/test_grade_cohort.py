@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from example_models import model_with_sets
 
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.imaging.reading import read_volume
+from LumbarDiscGradingLib.report import overview
 
 WORDS = (b"Doe", b"Jane", b"SECRET", b"4711")
 
@@ -119,8 +121,6 @@ def test_a_folder_of_skipped_files_alone_is_told_so(tmp_path, capfd):
 def test_what_fails_by_a_fault_of_the_program_does_not_end_the_others(tmp_path, capfd, monkeypatch):
     for seed in (1, 2):
         write_scan(tmp_path / "in" / f"{seed}.nrrd", seed)
-    from LumbarDiscGradingLib.report import overview
-
     save = overview.save
 
     def save_but_one(result, path):
@@ -134,6 +134,26 @@ def test_what_fails_by_a_fault_of_the_program_does_not_end_the_others(tmp_path, 
     said = capfd.readouterr().err
     assert "a fault of the program (KeyError in test_grade_cohort.py" in said and "Doe" not in said
     assert not list((tmp_path / "out").glob("1_*"))
+
+
+def test_a_full_disk_ends_the_run_with_a_line_and_the_next_goes_on(tmp_path, capfd, monkeypatch):
+    for seed in (1, 2, 3):
+        write_scan(tmp_path / "in" / f"{seed}.nrrd", seed)
+    save = overview.save
+
+    def save_while_there_is_room(result, path):
+        if result.volume.source.name == "2":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        save(result, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(overview, "save", save_while_there_is_room)
+        assert grade(tmp_path / "in", "--output", tmp_path / "out") == 1
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1 and "There is no room left" in said
+    assert states_in(tmp_path / "out") == {"1": "graded"}
+    assert grade(tmp_path / "in", "--output", tmp_path / "out") == 0
+    assert "2 graded, 0 failed, 0 skipped, 1 graded before" in capfd.readouterr().out
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl+C is sent otherwise there")
