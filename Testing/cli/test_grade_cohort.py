@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import kill_cohorts
 import pytest
 from cohort_inputs import rows_of, states_in, write_list, write_scan, write_study
 from example_models import model_with_sets
@@ -176,8 +175,9 @@ def test_ctrl_c_ends_cleanly_and_says_how_to_go_on(tmp_path):
     assert not [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".grading")]
 
 
-@pytest.mark.skipif(not hasattr(kill_cohorts.os, "fork"), reason="there is no fork there")
-def test_runs_that_are_killed_leave_no_half_file_and_no_doubled_row():
-    program = [sys.executable, kill_cohorts.__file__, "--kills", "2", "--seed", "5"]
-    ran = subprocess.run(program, capture_output=True, text=True, cwd=Path(kill_cohorts.__file__).parent)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork there")
+def test_runs_that_are_killed_leave_no_half_file_and_no_doubled_row(checkout):
+    script = checkout / "Testing" / "equipment" / "kill_cohorts.py"
+    program = [sys.executable, str(script), "--kills", "2", "--seed", "5"]
+    ran = subprocess.run(program, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
