@@ -51,6 +51,9 @@ OF_A_ROOM = {
         "test_training::test_the_paper_preset_trains_an_epoch_of_whole_slices_on_the_disc_alone",
     ),
     "cohort": (
+        "test_scan_list",
+        "test_finding::test_two_studies_of_one_patient_on_one_day_are_two",
+        "test_running::test_what_is_new_or_failed_is_done",
         "test_cohort_page::test_scans_are_counted_by_what_became_of_them",
         "test_cohort_page::test_reasons_that_differ_only_by_their_scan_are_one_line",
     ),

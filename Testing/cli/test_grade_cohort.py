@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import kill_cohorts
 import pytest
 from cohort_inputs import rows_of, states_in, write_list, write_scan, write_study
+from example_models import model_with_sets
 
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.imaging.reading import read_volume
+from LumbarDiscGradingLib.report import overview
 
 WORDS = (b"Doe", b"Jane", b"SECRET", b"4711")
 
@@ -69,6 +71,20 @@ def test_a_folder_is_graded_as_far_as_it_can_be_and_then_only_what_is_missing(tm
     assert "<b>0</b> failed" in (output / "cohort.html").read_text(encoding="utf-8")
 
 
+def test_a_model_with_another_calibration_grades_again(tmp_path, capfd):
+    for seed in (1, 2):
+        write_scan(tmp_path / "in" / f"{seed}.nrrd", seed)
+    model = model_with_sets(tmp_path / "model")  # the weights are those of the built-in one
+    output = tmp_path / "out"
+    assert grade(tmp_path / "in", "--output", output) == 0
+    assert {row["pfirrmann_set"] for row in rows_of(output / "cohort.csv")} == {""}
+    assert grade(tmp_path / "in", "--output", output, "--model", model) == 0
+    assert "2 graded," in capfd.readouterr().out.splitlines()[-2]
+    assert {len(row["pfirrmann_set"]) > 1 for row in rows_of(output / "cohort.csv")} == {True}
+    assert grade(tmp_path / "in", "--output", output, "--model", model) == 0
+    assert "0 graded," in capfd.readouterr().out
+
+
 def test_a_list_names_its_scans_and_a_bad_row_of_it_undoes_nothing(tmp_path, capfd):
     write_scan(tmp_path / "one.nrrd", 1)
     header = "input", "identifier", "slice", "age", "sex"
@@ -86,17 +102,29 @@ def test_a_list_names_its_scans_and_a_bad_row_of_it_undoes_nothing(tmp_path, cap
     assert grade("--list", table, tmp_path / "one.nrrd") == 2
 
 
+def test_a_folder_with_one_scan_is_graded_as_that_scan_without_tables(tmp_path, capfd):
+    write_scan(tmp_path / "in" / "t2.nrrd", 1)
+    (tmp_path / "in" / "t2_labels.nrrd").touch()
+    assert grade(tmp_path / "in", "--output", tmp_path / "out") == 0
+    assert "Skipped 1: By its name it is a label map" in capfd.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        f"t2_{name}" for name in ("discs.seg.nrrd", "grades.csv", "overview.png", "result.json")
+    ]
+
+
 def test_a_folder_of_skipped_files_alone_is_told_so(tmp_path, capfd):
     (tmp_path / "film.png").touch()
     assert grade(tmp_path, "--output", tmp_path / "out") == 1
-    assert capfd.readouterr().err.count("It is a picture") == 1
+    said = capfd.readouterr()
+    assert said.err.count("\n") == 1 and "Skipped 1: It is a picture" in said.out
+    write_scan(tmp_path.with_name("other.nrrd"), 1)
+    assert grade(tmp_path, tmp_path.with_name("other.nrrd"), "--output", tmp_path / "out") == 1
+    assert sorted(states_in(tmp_path / "out").values()) == ["failed", "graded", "skipped"]
 
 
 def test_what_fails_by_a_fault_of_the_program_does_not_end_the_others(tmp_path, capfd, monkeypatch):
     for seed in (1, 2):
         write_scan(tmp_path / "in" / f"{seed}.nrrd", seed)
-    from LumbarDiscGradingLib.report import overview
-
     save = overview.save
 
     def save_but_one(result, path):
@@ -110,6 +138,26 @@ def test_what_fails_by_a_fault_of_the_program_does_not_end_the_others(tmp_path, 
     said = capfd.readouterr().err
     assert "a fault of the program (KeyError in test_grade_cohort.py" in said and "Doe" not in said
     assert not list((tmp_path / "out").glob("1_*"))
+
+
+def test_a_full_disk_ends_the_run_with_a_line_and_the_next_goes_on(tmp_path, capfd, monkeypatch):
+    for seed in (1, 2, 3):
+        write_scan(tmp_path / "in" / f"{seed}.nrrd", seed)
+    save = overview.save
+
+    def save_while_there_is_room(result, path):
+        if result.volume.source.name == "2":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        save(result, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(overview, "save", save_while_there_is_room)
+        assert grade(tmp_path / "in", "--output", tmp_path / "out") == 1
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1 and "There is no room left" in said
+    assert states_in(tmp_path / "out") == {"1": "graded"}
+    assert grade(tmp_path / "in", "--output", tmp_path / "out") == 0
+    assert "2 graded, 0 failed, 0 skipped, 1 graded before" in capfd.readouterr().out
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl+C is sent otherwise there")
@@ -133,8 +181,9 @@ def test_ctrl_c_ends_cleanly_and_says_how_to_go_on(tmp_path):
     assert not [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".grading")]
 
 
-@pytest.mark.skipif(not hasattr(kill_cohorts.os, "fork"), reason="there is no fork there")
-def test_runs_that_are_killed_leave_no_half_file_and_no_doubled_row():
-    program = [sys.executable, kill_cohorts.__file__, "--kills", "2", "--seed", "5"]
-    ran = subprocess.run(program, capture_output=True, text=True, cwd=Path(kill_cohorts.__file__).parent)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork there")
+def test_runs_that_are_killed_leave_no_half_file_and_no_doubled_row(checkout):
+    script = checkout / "Testing" / "equipment" / "kill_cohorts.py"
+    program = [sys.executable, str(script), "--kills", "2", "--seed", "5"]
+    ran = subprocess.run(program, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr

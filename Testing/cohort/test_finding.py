@@ -114,6 +114,8 @@ def test_a_study_among_others_is_read_alone_and_again_by_its_series(tmp_path):
         assert [str(file) for file in volume.source.dicom_files] == list(candidate.files)
         again = read_volume(scan.input, series=volume.source.series_uid)
         assert again.source.sha256 == volume.source.sha256
+        assert any("2 studies of one person" in note for note in again.notes)
+        assert not any("studies" in note for note in volume.notes)
 
 
 def test_a_folder_of_one_study_stands_for_itself(tmp_path):

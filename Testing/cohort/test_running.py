@@ -48,7 +48,7 @@ class Cohort:
             if Path(scan.input).read_text() == "bad":
                 yield not_graded(scan, "failed", "It is bad.")
                 continue
-            models = tuple(replace(model, sha256=self.recipe.model_sha256[model.task]) for model in MODELS)
+            models = tuple(replace(model, sha256=self.recipe.models[model.task]) for model in MODELS)
             source = replace(EXAMPLE.volume.source, name=scan.identifier, sha256=file_sha256(Path(scan.input)))
             result = replace(EXAMPLE, volume=replace(EXAMPLE.volume, source=source), models=models)
             tables.write_grades_csv(result, self.output / f"{scan.identifier}_grades.csv")
@@ -148,7 +148,7 @@ def test_files_that_lie_still_are_not_read_again(cohort, monkeypatch) -> None:
 
 
 def test_another_model_and_other_settings_grade_all_again(cohort: Cohort) -> None:
-    cohort.recipe = replace(RECIPE, model_sha256={**RECIPE.model_sha256, "grading": "c" * 64})
+    cohort.recipe = replace(RECIPE, models={**RECIPE.models, "grading": "c" * 64})
     assert cohort.run()[1] == ["a", "b", "c"]
     assert {row["grading_sha256"] for row in rows_of(cohort.output / "cohort.csv")} == {"c" * 64}
     scans = [replace(scan, stored_slice=1) if scan.identifier == "b" else scan for scan in cohort.scans()]
@@ -212,9 +212,9 @@ def test_age_and_sex_may_come_later_without_grading_again(cohort: Cohort) -> Non
 
 
 def test_what_is_skipped_stands_in_the_table_of_scans(cohort: Cohort) -> None:
-    cohort.run(skipped=[not_graded(Scan("film.png", "/film.png"), "skipped", "It is a\npicture.")])
+    cohort.run(skipped=[not_graded(Scan("film.png", "/film.png"), "skipped", "It is a\npicture: \udcff.")])
     (row,) = [row for row in rows_of(cohort.output / "cohort_scans.csv") if row["state"] == "skipped"]
-    assert row["reason"] == "It is a picture." and row["discs"] == ""
+    assert row["reason"] == "It is a picture: %FF." and row["discs"] == ""
     cohort.run()
     assert "film.png" not in states_in(cohort.output)
 

@@ -100,3 +100,8 @@ def test_scans_without_an_identifier_get_one_that_no_other_has(inputs: Path) -> 
     names = [scan.identifier for scan in with_identifiers(scans, {})]
     assert names[2] == "A" and len({name.casefold() for name in names}) == 3
     assert names[1] == "sub_a"
+    rows = ("sub/a.png", ""), ("a.png", "A")
+    scans = read_scan_list(write_list(inputs / "list.csv", HEADER, *rows), NOTHING_SAID)
+    assert [scan.identifier for scan in with_identifiers(scans, {})] == ["sub_a", "A"]
+    earlier = {"a": str(inputs / "sub" / "a.png")}  # what another scan is to be called now
+    assert [scan.identifier for scan in with_identifiers(scans, earlier)] == ["sub_a", "A"]

@@ -97,7 +97,7 @@ def _grade(arguments: argparse.Namespace) -> int:
         return complain(wrong, 2)
     from ..cohort.journal import JOURNAL_FOLDER, WORK_FOLDER
     from ..cohort.scan_list import read_scan_list, with_identifiers
-    from .grading.cohort import grade_cohort
+    from .grading.cohort import grade_cohort, print_reasons
     from .grading.workers import who_grades
 
     if arguments.dicom:
@@ -108,8 +108,6 @@ def _grade(arguments: argparse.Namespace) -> int:
     found = _found(arguments)
     one = listed is None and len(found.candidates) < 2 and not (arguments.output / JOURNAL_FOLDER).exists()
     one = one or not (listed or arguments.inputs)
-    if one and arguments.inputs and not found.candidates:
-        return complain(f"{arguments.inputs[0]}: There is nothing to grade in it. {found.skipped[0][1]}")
     with_workers = arguments.jobs or arguments.cluster
     one = one and not with_workers
     workplace = arguments.output if one else arguments.output / JOURNAL_FOLDER / WORK_FOLDER
@@ -124,11 +122,13 @@ def _grade(arguments: argparse.Namespace) -> int:
         return complain(f"The output folder {arguments.output} cannot be written; choose another.")
     try:
         if one:
-            return _grade_one(arguments, found, task)
+            status = _grade_one(arguments, found, task)
+            print_reasons([why for _, why in found.skipped])
+            return status
         if listed is not None:
             return grade_cohort(task, lambda earlier: (with_identifiers(listed, earlier), []), outcomes)
         if found.others:
-            print(f"{found.others} files are no images, by their names or their content.")
+            print(f"Files that are no images, by their names or their content: {found.others}.")
         return grade_cohort(task, partial(_named, arguments, found), outcomes)
     finally:
         put_away_tools(task)

@@ -92,4 +92,4 @@ def files_seen() -> Iterator[Callable[[int], None]]:
         yield lambda count: None
         return
     yield lambda count: print(f"\rLooking for images: {count} files", end="", file=sys.stderr, flush=True)
-    print("\r", end="", file=sys.stderr)
+    print(file=sys.stderr)

@@ -111,8 +111,8 @@ def find_candidates(
 
 
 def _search(root: str, output: Path | None, found: Found, watch: Callable[[int], None]) -> None:
-    """Add what a folder holds; a folder with one DICOM study or with nothing stands for itself."""
-    volumes, images, count, skipped_before = [], [], 0, len(found.skipped)
+    """Add what a folder holds; one with a single DICOM study or no scan stands for itself, to be read or refused."""
+    volumes, images, count = [], [], 0
     people: dict[Person, Person] = {}
     for path in _files_below(root, output, found):
         count += 1
@@ -134,7 +134,7 @@ def _search(root: str, output: Path | None, found: Found, watch: Callable[[int],
     watch(count)
     studies = _studies(images, root)
     alone = not volumes and len(studies) == 1 and not studies[0].files
-    if alone or not (volumes or studies or len(found.skipped) > skipped_before):
+    if alone or not (volumes or studies):
         found.candidates.append(Candidate(root, stem_of(root), _folders_above(root)))
         return
     found.candidates += [Candidate(path, stem_of(path), _folders_between(path, root)) for path in sorted(volumes)]
@@ -221,14 +221,9 @@ def _studies(images: list[tuple[Person, str]], root: str) -> list[Candidate]:
     below = Counter(
         folder for of_one in parents for folder in {above for parent in of_one for above in _upwards(parent, root)}
     )
-    stems = Counter(_pseudonym(people[of_one[0]], paths[of_one[0]], root) for of_one in members.values())
-    numbers: Counter[str] = Counter()
     found = []
     for folder, of_one in zip(map(os.path.commonpath, parents), members.values(), strict=True):
         stem = _pseudonym(people[of_one[0]], paths[of_one[0]], root)
-        if stems[stem] > 1:  # several people under one study instance
-            numbers[stem] += 1
-            stem = f"{stem}-{numbers[stem]}"
         files = () if below[folder] == 1 else tuple(paths[index] for index in of_one)
         found.append(Candidate(folder, stem, (), files))
     return found

@@ -36,7 +36,7 @@ class Record:
     row : dict
         Its row of ``cohort_scans.csv``.
     settings : dict
-        What the user set for it.
+        What the user set for it, and hashes of the models.
     stamp : str
         `fingerprint.stamp` of its input before it was read.
     """
@@ -114,8 +114,8 @@ class Journal:
         self._others = [outcome.scan_row for outcome in skipped]
         rows = self._disc_rows()
         self.records = {name: record for name, record in self.records.items() if name in rows}
-        with self.replacing(self.folder / JOURNAL_FILE) as temporary:
-            temporary.write_text("".join(_journal_line(record) for record in self.records.values()), encoding="utf-8")
+        with self.replacing(self.folder / JOURNAL_FILE) as path, path.open("w", encoding="utf-8") as file:
+            file.writelines(map(_journal_line, self.records.values()))
         self._write_tables(rows)
 
     def add(self, outcome: Outcome, settings: dict[str, str], stamp: str) -> None:
@@ -134,18 +134,19 @@ class Journal:
     def _write_tables(self, rows: Mapping[str, str]) -> None:
         names = sorted(self.records.keys() & rows.keys())
         scans = sorted([*(self.records[name].row for name in names), *self._others], key=lambda row: row["identifier"])
-        for name, text in (
-            (COHORT_FILE, _header(COHORT_COLUMNS) + "".join(rows[name] for name in names)),
-            (SCANS_FILE, _header(SCAN_COLUMNS) + _csv_text(SCAN_COLUMNS, scans)),
+        for name, columns, lines in (
+            (COHORT_FILE, COHORT_COLUMNS, (rows[name] for name in names)),
+            (SCANS_FILE, SCAN_COLUMNS, (_csv_text(SCAN_COLUMNS, [row]) for row in scans)),
         ):
-            with self.replacing(self.output / name) as temporary:
-                temporary.write_text(text, encoding="utf-8", newline="")
+            with self.replacing(self.output / name) as path, path.open("w", encoding="utf-8", newline="") as file:
+                file.write(_header(columns))
+                file.writelines(lines)
 
     def _disc_rows(self) -> dict[str, str]:
         """Return the text of the rows of each scan in the records, as far as they are whole somewhere."""
         there: dict[str, list[str]] = {}
-        header, *lines = _lines(self.output / COHORT_FILE) or [""]
-        if header == _header(COHORT_COLUMNS):
+        lines = _lines(self.output / COHORT_FILE)
+        if next(lines, "") == _header(COHORT_COLUMNS):
             for line in lines:
                 there.setdefault(next(csv.reader([line]), [""])[0], []).append(line)
         found = {}
@@ -167,13 +168,12 @@ class Journal:
             return None
 
 
-def _lines(path: Path) -> list[str]:
-    """Return the whole lines of a file, with their ends; none where it is not there."""
-    try:
-        text = path.read_bytes().decode("utf-8", errors="replace")
-    except FileNotFoundError:
-        return []
-    return [line for line in io.StringIO(text, newline="\n") if line.endswith("\n")]
+def _lines(path: Path) -> Iterator[str]:
+    """Yield the whole lines of a file, with their ends; none where it is not there."""
+    with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield line
 
 
 def _header(columns: Sequence[str]) -> str:

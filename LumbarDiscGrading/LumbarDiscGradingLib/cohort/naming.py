@@ -34,13 +34,14 @@ def identifiers(
         Identifiers that others have.
     """
     earlier = earlier or {}
+    given = {plain(name) for name in reserved}
     times = Counter(earlier.values())
-    kept = {path: identifier for identifier, path in earlier.items() if times[path] == 1}
+    kept = {path: name for name, path in earlier.items() if times[path] == 1 and plain(name) not in given}
     names = [kept.get(candidate.path, "") if candidate.folders else "" for candidate in candidates]
     paths = {candidate.path for candidate in candidates}
     of_others = {plain(name) for name, path in earlier.items() if path not in paths and os.path.exists(path)}
-    used = {plain(name) for name in (*reserved, *names) if name}
-    for index, name in enumerate(_told_apart(candidates, of_others)):
+    used = given | {plain(name) for name in names if name}
+    for index, name in enumerate(_told_apart(candidates, of_others | given)):
         if not names[index]:
             names[index] = _numbered(name, used, of_others if candidates[index].folders else set())
             used.add(plain(names[index]))

@@ -37,7 +37,7 @@ def graded(scan: Scan, result: GradingResult) -> Outcome:
 
 def not_graded(scan: Scan, state: State, reason: str) -> Outcome:
     """Return the outcome of a scan that failed or was skipped, and why."""
-    sentence = " ".join(reason.split())
+    sentence = printable(" ".join(reason.split()))  # it may name a file
     return Outcome(scan, state, sentence, (), _scan_row(scan, state, {"reason": sentence}))
 
 

@@ -25,13 +25,13 @@ class Recipe:
 
     Attributes
     ----------
-    model_sha256 : dict of str to str
-        Hash of the weights by task, ``segmentation`` and ``grading``.
+    models : dict of str to str
+        A hash of each model by its task, ``segmentation`` and ``grading``.
     endings : tuple of str
         How the names of the files end that each graded scan has.
     """
 
-    model_sha256: dict[str, str]
+    models: dict[str, str]
     endings: tuple[str, ...]
 
 
@@ -108,7 +108,7 @@ def run(
     try:
         for outcome in stream:
             identifier = outcome.scan.identifier
-            journal.add(outcome, _settings(outcome.scan), stamps[identifier])
+            journal.add(outcome, _settings(outcome.scan, recipe), stamps[identifier])
             summary.graded += outcome.state == "graded"
             summary.failed += outcome.state == "failed"
             summary.left -= 1
@@ -129,16 +129,15 @@ def _is_done(output: Path, scan: Scan, record: Record, stamped: str, recipe: Rec
     row = record.row
     return (
         row["state"] == "graded"
-        and record.settings == _settings(scan)
-        and all(row[f"{task}_sha256"] == sha256 for task, sha256 in recipe.model_sha256.items())
+        and record.settings == _settings(scan, recipe)
         and all((output / f"{scan.identifier}{ending}").is_file() for ending in recipe.endings)
         and ((bool(stamped) and stamped == record.stamp) or content_sha256(scan) == row["input_sha256"])
     )
 
 
-def _settings(scan: Scan) -> dict[str, str]:
+def _settings(scan: Scan, recipe: Recipe) -> dict[str, str]:
     given = {"slice": scan.stored_slice, "pixel_size_mm": scan.pixel_size_mm, "series": scan.series}
-    return {name: str(value) for name, value in given.items() if value is not None}
+    return {**{name: str(value) for name, value in given.items() if value is not None}, **recipe.models}
 
 
 def _brought_up(record: Record, scan: Scan, stamped: str) -> Record:

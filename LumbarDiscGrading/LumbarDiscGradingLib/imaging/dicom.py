@@ -135,9 +135,14 @@ class DicomStudy:
     def left_out(self, stack: DicomStack) -> tuple[str, ...]:
         """Say what of the study was left out beside a stack that a reader would not expect to be, a sentence each."""
         said = []
-        count = len(set(self.people))
+        count, person = len(set(self.people)), self.person_on(stack)
+        studies = {frame.study_uid for frame, number in zip(self.frames, self.people, strict=True) if number == person}
+        if len(studies - {""}) > 1:
+            said.append(
+                f"The folder holds {len(studies - {''})} studies of one person, and the series was chosen from all of "
+                "them: give the folder of one study, or name the series."
+            )
         if count > 1:
-            person = self.person_on(stack)
             others = sum(number != person for number in self.people)
             said.append(
                 f"The folder seems to hold images of {count} people; {others} images of the others were left out: "

@@ -66,10 +66,15 @@ def _complaint(outcome: Outcome) -> str:
 def _print(summary: Summary, skipped: Sequence[Outcome], output: Path) -> None:
     print(f"{summary.graded} graded, {summary.failed} failed, {summary.skipped} skipped, ", end="")
     print(f"{summary.unchanged} graded before and unchanged.")
-    for reason, count in Counter(outcome.reason for outcome in skipped).most_common():
-        print(f"  Skipped {count}: {reason}")
+    print_reasons([outcome.reason for outcome in skipped])
     if summary.kept:
         print(f"  {summary.kept} scans of earlier runs stay in the tables.")
     print(f"All in {output}: {COHORT_FILE} (a row a disc), {SCANS_FILE} (a row a scan); {PAGE_FILE} shows them.")
     if not (summary.parquet or summary.left):
         print(f"  {PARQUET_FILE} is left out: it needs pyarrow; install the extra 'cohort'.")
+
+
+def print_reasons(reasons: Sequence[str]) -> None:
+    """Print why files were skipped, each reason once with their count."""
+    for reason, count in Counter(reasons).most_common():
+        print(f"  Skipped {count}: {reason}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,9 @@ from ...pfirrmann import TASKS
 
 if TYPE_CHECKING:
     from ...grading.grader import DiscGrader
+
+DECISIVE_PARTS = ("architecture", "input", "outputs", "calibration", "sha256", "level_locator")
+"""Parts of a model's manifest that results follow from; the others describe it."""
 
 
 def add_model_option(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +44,9 @@ def make_grader(device: str, models: Sequence[str]) -> DiscGrader:
 
 
 def model_hashes(models: Sequence[str]) -> dict[str, str]:
-    """Return the hash of the weights that `make_grader` would use, by task.
+    """Return by task a hash of all that results of the models follow from that `make_grader` would use.
+
+    That is more than the weights: a model with the same ones and another calibration is another one.
 
     Raises
     ------
@@ -49,7 +56,12 @@ def model_hashes(models: Sequence[str]) -> dict[str, str]:
     from ...models.store import find_model
 
     by_task = _by_task(models)
-    return {task: find_model(by_task.get(task), task).sha256 for task in TASKS}
+    hashes = {}
+    for task in TASKS:
+        manifest = find_model(by_task.get(task), task).manifest
+        parts = {name: manifest.get(name) for name in DECISIVE_PARTS}
+        hashes[task] = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return hashes
 
 
 def _by_task(models: Sequence[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ...grading.grader import DiscGrader
     from ...grading.result import GradingResult
     from ...imaging.volume import SagittalVolume
+
+DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,13 @@ class GradeTask:
     summaries: bool = False
 
     def __call__(self, scan: Scan) -> Outcome:
-        """Grade a scan; whatever goes wrong with it is its outcome."""
+        """Grade a scan; whatever goes wrong with it is its outcome.
+
+        Raises
+        ------
+        UserError
+            If a device or model cannot be used, or there is no room left: no other scan could be graded either.
+        """
         from ...cohort.page.thumbnails import make_thumbnail
         from ...cohort.rows import graded, not_graded
 
@@ -57,6 +66,11 @@ class GradeTask:
             result = graded_into(files, _volume(scan), scan.stored_slice, grader)
             make_thumbnail(Path(self.output), scan.identifier, Path(self.workplace))
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
+                raise UserError(
+                    f"There is no room left for results in {self.output}; make room, and run the same command again to "
+                    "go on."
+                ) from None
             return not_graded(scan, "failed", told_of_scan(error, self.output) or _fault(error))
         if self.summaries:
             print_summary(result, Path(self.output))
