@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cohort_tasks import Logged, all_end, noted, scans_named
+from cohort_tasks import Logged, all_end, noted, other_in_each_process, scans_named
 
 from LumbarDiscGradingLib.cohort.cluster import ClusterError, outcomes
 from LumbarDiscGradingLib.cohort.scan import Outcome, Scan
@@ -40,24 +41,28 @@ def names(found: list[Outcome]) -> list[str]:
     return sorted(outcome.scan.identifier for outcome in found)
 
 
-@pytest.fixture
-def scheduler_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subprocess.Popen]]:
-    """A scheduler with one worker of two threads, each a process of its own as on another machine."""
-    folder = tmp_path_factory.mktemp("scheduler")
+@contextmanager
+def started_cluster(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen]]:
+    """Start a scheduler and a worker of two threads, each a process of its own as on another machine."""
     file = folder / "scheduler.json"
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
     where = ["--scheduler-file", str(file), "--no-dashboard"]
     with open(folder / "log", "w") as log:
         scheduler = subprocess.Popen([*command, *where], stdout=log, stderr=log)
-        worker_command = [sys.executable, "-m", "distributed.cli.dask_worker", *where, "--nthreads", "2"]
-        worker_command += ["--local-directory", str(folder)]
-        worker = subprocess.Popen(worker_command, stdout=log, stderr=log)
+        worker_command = [sys.executable, "-m", "distributed.cli.dask_worker", *where, "--nthreads", "2", *options]
+        worker = subprocess.Popen([*worker_command, "--local-directory", str(folder)], stdout=log, stderr=log)
         while not file.exists():
             time.sleep(0.05)
         yield str(file), scheduler
         for process in (worker, scheduler):
             process.terminate()
             process.wait(30)
+
+
+@pytest.fixture
+def scheduler_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subprocess.Popen]]:
+    with started_cluster(tmp_path_factory.mktemp("scheduler")) as cluster:
+        yield cluster
 
 
 def test_a_local_cluster_does_each_scan_once_though_a_worker_is_killed_and_scans_kill_theirs(tmp_path: Path) -> None:
@@ -129,6 +134,26 @@ def test_a_worker_that_sees_another_folder_ends_the_run_with_a_sentence(tmp_path
     with pytest.raises(ClusterError, match=rf"The worker tcp://\S+ does not see the output folder {tmp_path}"):
         list(outcomes(coming(), Logged(tmp_path), scheduler_file[0], 1, tmp_path))
     assert noted(tmp_path) == []
+
+
+def test_a_worker_with_another_model_ends_the_run_with_a_sentence(tmp_path: Path, scheduler_file: tuple) -> None:
+    with pytest.raises(ClusterError, match=r"The worker tcp://\S+ has another model for grading than this command"):
+        list(outcomes(scans_named(3), Logged(tmp_path), scheduler_file[0], 1, tmp_path, other_in_each_process))
+    assert noted(tmp_path) == []
+
+
+def test_a_worker_without_the_library_ends_the_run_with_a_sentence(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("bare")
+    (folder / "without.py").write_text("import sys\nsys.modules['LumbarDiscGradingLib'] = None\n")
+    with (
+        started_cluster(folder, "--preload", str(folder / "without.py")) as (address, _),
+        pytest.raises(
+            ClusterError, match=r"A worker cannot import LumbarDiscGrading .*; install version .* on all machines"
+        ),
+    ):
+        list(outcomes(scans_named(3), Logged(tmp_path), address, 1, tmp_path))
 
 
 def test_without_dask_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

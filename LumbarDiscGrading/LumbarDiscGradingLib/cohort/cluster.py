@@ -72,7 +72,7 @@ def outcomes(
     if jobs < 1:
         raise ClusterError("A cluster needs at least one worker process.")
     with _client(address, jobs) as client, _sign_in(folder) as sign:
-        work = _OnWorker(task, sign, __version__, same, same())
+        work = _sendable(_OnWorker(task, sign, __version__, same, same()))
         suspects: list[Scan] = []
         for scan, ended in _through(scans, work, client, address):
             if isinstance(ended, Outcome):
@@ -92,10 +92,11 @@ def _why(deaths: int) -> str:
 
 
 def _through(
-    scans: Iterable[Scan], work: _OnWorker, client: Client, address: str, alone: bool = False
+    scans: Iterable[Scan], work: Callable[[bytes], Outcome], client: Client, address: str, alone: bool = False
 ) -> Iterator[tuple[Scan, Outcome | int]]:
     """Yield each scan once with its outcome, or with how many workers died with it before the scheduler gave it up."""
     from distributed import CancelledError, as_completed, wait
+    from distributed.protocol.pickle import dumps
     from distributed.scheduler import KilledWorker
 
     coming = iter(scans)
@@ -105,7 +106,7 @@ def _through(
     def hand_out() -> None:
         most = 1 if alone else _most_handed_out(client, address)
         while len(handed_out) < most and (scan := next(coming, None)) is not None:
-            future = client.submit(work, scan, pure=False)
+            future = client.submit(work, dumps(scan), pure=False)
             handed_out[future] = scan
             ended.add(future)
 
@@ -222,6 +223,20 @@ def _sign_in(folder: Path) -> Iterator[Path]:
         yield sign
     finally:
         sign.unlink(missing_ok=True)
+
+
+def _sendable(work: _OnWorker) -> Callable[[bytes], Outcome]:
+    """Return the work in a form that any worker can take; one without this library says so and does not end itself."""
+    from distributed.protocol.pickle import dumps
+
+    packed = dumps(work)
+
+    def unpacked(scan: bytes) -> Outcome:
+        from distributed.protocol.pickle import loads
+
+        return loads(packed)(loads(scan))
+
+    return unpacked
 
 
 _ONE_AT_A_TIME = threading.Lock()
