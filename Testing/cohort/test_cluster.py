@@ -162,6 +162,12 @@ def test_without_dask_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mon
         list(outcomes(scans_named(1), Logged(tmp_path), "local", 1, tmp_path))
 
 
+def test_workers_that_die_whatever_they_do_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("LumbarDiscGradingLib.cohort.cluster.MOST_DEATHS_IN_A_ROW", 3)
+    with pytest.raises(ClusterError, match="died on 3 scans one after the other"):
+        list(outcomes(scans_named(50), Logged(tmp_path, deadly=frozenset(names_of(50))), "local", 2, tmp_path))
+
+
 def test_what_the_task_raises_comes_through(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="scan_00004 is refused"):
         list(outcomes(scans_named(9), Logged(tmp_path, refused=frozenset({"scan_00004"})), "local", 2, tmp_path))

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import UserError
-from .processes import SECONDS_TO_END, THREAD_VARIABLES, interrupts_kept_from_children, threads_each
+from .processes import (
+    MOST_DEATHS_IN_A_ROW,
+    SECONDS_TO_END,
+    THREAD_VARIABLES,
+    interrupts_kept_from_children,
+    threads_each,
+)
 from .rows import not_graded
 from .scan import Outcome, Scan
 
@@ -74,10 +80,19 @@ def outcomes(
     with _client(address, jobs) as client, _sign_in(folder) as sign:
         work = _sendable(_OnWorker(task, sign, __version__, same, same()))
         suspects: list[Scan] = []
+        given_up_in_a_row = 0
         for scan, ended in _through(scans, work, client, address):
             if isinstance(ended, Outcome):
+                given_up_in_a_row = 0
                 yield ended
-            elif ended > 1:
+                continue
+            given_up_in_a_row += 1
+            if given_up_in_a_row == MOST_DEATHS_IN_A_ROW:
+                raise ClusterError(
+                    f"The workers of the cluster died on {given_up_in_a_row} scans one after the other and did nothing "
+                    "between; they may have too little memory."
+                )
+            if ended > 1:
                 yield not_graded(scan, "failed", _why(ended))
             else:
                 suspects.append(scan)
