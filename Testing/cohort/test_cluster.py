@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,10 @@ def test_what_the_task_raises_comes_through(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="signals to a group of processes are of POSIX")
 def test_ctrl_c_leaves_no_process_and_no_word_of_a_worker(tmp_path: Path) -> None:
+    usual_port = socket.socket()
+    with suppress(OSError):  # another cluster of this machine may have it
+        usual_port.bind(("", 8787))
+        usual_port.listen()
     script = tmp_path / "run.py"
     script.write_text(LOCAL_RUN)
     run = subprocess.Popen(
@@ -188,6 +193,7 @@ def test_ctrl_c_leaves_no_process_and_no_word_of_a_worker(tmp_path: Path) -> Non
     run.stdout.readline()
     os.killpg(run.pid, signal.SIGINT)
     output, errors = run.communicate(timeout=60)
+    usual_port.close()
     assert output.splitlines()[-1] == "stopped"
     assert errors == ""
     assert all_end({pid for *_, pid in noted(tmp_path)})

@@ -188,7 +188,7 @@ def _client(address: str, jobs: int) -> Iterator[Client]:
                     threads_per_worker=1,
                     processes=True,
                     memory_limit=None,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",  # None takes the usual port all the same
                 )
             stack.enter_context(cluster)
             yield stack.enter_context(Client(cluster))
