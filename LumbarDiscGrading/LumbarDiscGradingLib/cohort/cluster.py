@@ -110,7 +110,7 @@ def _through(
     scans: Iterable[Scan], work: Callable[[bytes], Outcome], client: Client, address: str, alone: bool = False
 ) -> Iterator[tuple[Scan, Outcome | int]]:
     """Yield each scan once with its outcome, or with how many workers died with it before the scheduler gave it up."""
-    from distributed import CancelledError, as_completed, wait
+    from distributed import CancelledError, TimeoutError, as_completed, wait
     from distributed.protocol.pickle import dumps
     from distributed.scheduler import KilledWorker
 
@@ -175,7 +175,7 @@ def _client(address: str, jobs: int) -> Iterator[Client]:
     """Connect to a scheduler, of this machine's own cluster where ``local`` is asked for."""
     try:
         import dask
-        from distributed import Client, LocalCluster
+        from distributed import Client, LocalCluster, TimeoutError
     except ImportError:
         raise ClusterError("--cluster needs dask.distributed; install the extra 'cohort'.") from None
     with ExitStack() as stack:
@@ -196,7 +196,7 @@ def _client(address: str, jobs: int) -> Iterator[Client]:
         where = {"scheduler_file": address} if os.path.isfile(address) else {"address": address}
         try:
             client = Client(**where, timeout=SECONDS_TO_CONNECT, set_as_default=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TimeoutError) as error:
             reason = " ".join(str(error).split())
             raise ClusterError(
                 f"No Dask scheduler answers at {address} ({reason}); give its address, as tcp://host:8786, or its file."
