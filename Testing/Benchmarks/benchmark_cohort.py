@@ -100,6 +100,8 @@ def rates(listed: Path, count: int, jobs: int, folder: Path) -> None:
     print(f"rates, {count} scans, start included")
     for name, took in spent.items():
         print(f"  {name:28} {count / took.wall_s:6.3f} scans/s  {took.cpu_s / count:6.3f} processor s/scan")
+    written = {(folder / name / "cohort.csv").read_bytes() for name in ("thread", "one", "jobs")}
+    print(f"  tables equal byte for byte: {len(written) == 1}")
     thread, one, several = spent.values()
     print(f"  --jobs {jobs} / one thread      {thread.wall_s / several.wall_s:6.2f} by the clock (wanted: 1.7)")
     print(f"  --jobs {jobs} / as it comes     {one.wall_s / several.wall_s:6.2f} by the clock (wanted: 1.15)")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from cohort_tasks import Logged, all_end, noted, scans_named
+from cohort_tasks import Logged, all_end, noted, other_in_each_process, scans_named
 
 from LumbarDiscGradingLib.cohort.cluster import ClusterError, outcomes
 from LumbarDiscGradingLib.cohort.scan import Outcome, Scan
@@ -40,24 +42,28 @@ def names(found: list[Outcome]) -> list[str]:
     return sorted(outcome.scan.identifier for outcome in found)
 
 
-@pytest.fixture
-def scheduler_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subprocess.Popen]]:
-    """A scheduler with one worker of two threads, each a process of its own as on another machine."""
-    folder = tmp_path_factory.mktemp("scheduler")
+@contextmanager
+def started_cluster(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen]]:
+    """Start a scheduler and a worker of two threads, each a process of its own as on another machine."""
     file = folder / "scheduler.json"
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
     where = ["--scheduler-file", str(file), "--no-dashboard"]
     with open(folder / "log", "w") as log:
         scheduler = subprocess.Popen([*command, *where], stdout=log, stderr=log)
-        worker_command = [sys.executable, "-m", "distributed.cli.dask_worker", *where, "--nthreads", "2"]
-        worker_command += ["--local-directory", str(folder)]
-        worker = subprocess.Popen(worker_command, stdout=log, stderr=log)
+        worker_command = [sys.executable, "-m", "distributed.cli.dask_worker", *where, "--nthreads", "2", *options]
+        worker = subprocess.Popen([*worker_command, "--local-directory", str(folder)], stdout=log, stderr=log)
         while not file.exists():
             time.sleep(0.05)
         yield str(file), scheduler
         for process in (worker, scheduler):
             process.terminate()
             process.wait(30)
+
+
+@pytest.fixture
+def scheduler_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subprocess.Popen]]:
+    with started_cluster(tmp_path_factory.mktemp("scheduler")) as cluster:
+        yield cluster
 
 
 def test_a_local_cluster_does_each_scan_once_though_a_worker_is_killed_and_scans_kill_theirs(tmp_path: Path) -> None:
@@ -131,10 +137,36 @@ def test_a_worker_that_sees_another_folder_ends_the_run_with_a_sentence(tmp_path
     assert noted(tmp_path) == []
 
 
+def test_a_worker_with_another_model_ends_the_run_with_a_sentence(tmp_path: Path, scheduler_file: tuple) -> None:
+    with pytest.raises(ClusterError, match=r"The worker tcp://\S+ has another model for grading than this command"):
+        list(outcomes(scans_named(3), Logged(tmp_path), scheduler_file[0], 1, tmp_path, other_in_each_process))
+    assert noted(tmp_path) == []
+
+
+def test_a_worker_without_the_library_ends_the_run_with_a_sentence(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("bare")
+    (folder / "without.py").write_text("import sys\nsys.modules['LumbarDiscGradingLib'] = None\n")
+    with (
+        started_cluster(folder, "--preload", str(folder / "without.py")) as (address, _),
+        pytest.raises(
+            ClusterError, match=r"A worker cannot import LumbarDiscGrading .*; install version .* on all machines"
+        ),
+    ):
+        list(outcomes(scans_named(3), Logged(tmp_path), address, 1, tmp_path))
+
+
 def test_without_dask_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ClusterError, match=r"--cluster needs dask\.distributed; install the extra 'cohort'"):
         list(outcomes(scans_named(1), Logged(tmp_path), "local", 1, tmp_path))
+
+
+def test_workers_that_die_whatever_they_do_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("LumbarDiscGradingLib.cohort.cluster.MOST_DEATHS_IN_A_ROW", 3)
+    with pytest.raises(ClusterError, match="died on 3 scans one after the other"):
+        list(outcomes(scans_named(50), Logged(tmp_path, deadly=frozenset(names_of(50))), "local", 2, tmp_path))
 
 
 def test_what_the_task_raises_comes_through(tmp_path: Path) -> None:
@@ -144,6 +176,10 @@ def test_what_the_task_raises_comes_through(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="signals to a group of processes are of POSIX")
 def test_ctrl_c_leaves_no_process_and_no_word_of_a_worker(tmp_path: Path) -> None:
+    usual_port = socket.socket()
+    with suppress(OSError):  # another cluster of this machine may have it
+        usual_port.bind(("", 8787))
+        usual_port.listen()
     script = tmp_path / "run.py"
     script.write_text(LOCAL_RUN)
     run = subprocess.Popen(
@@ -157,6 +193,7 @@ def test_ctrl_c_leaves_no_process_and_no_word_of_a_worker(tmp_path: Path) -> Non
     run.stdout.readline()
     os.killpg(run.pid, signal.SIGINT)
     output, errors = run.communicate(timeout=60)
+    usual_port.close()
     assert output.splitlines()[-1] == "stopped"
     assert errors == ""
     assert all_end({pid for *_, pid in noted(tmp_path)})

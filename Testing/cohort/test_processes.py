@@ -113,6 +113,17 @@ def test_workers_that_die_whatever_they_do_end_the_run(tmp_path: Path, monkeypat
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.skipif(not Path("/bin/false").is_file(), reason="there is no program that only fails")
+def test_workers_that_cannot_be_started_end_the_run(tmp_path: Path) -> None:
+    multiprocessing.set_executable("/bin/false")
+    try:
+        with pytest.raises(WorkersError, match=r"cannot be started here \(exit code 1\)"):
+            list(outcomes(scans_named(9), Logged(tmp_path), 2))
+    finally:
+        multiprocessing.set_executable(sys.executable)
+    assert noted(tmp_path) == []
+
+
 def test_what_the_task_raises_comes_through_and_ends_the_workers(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="scan_00004 is refused"):
         list(outcomes(scans_named(1000), Logged(tmp_path, 0.01, refused=frozenset({"scan_00004"})), 2))

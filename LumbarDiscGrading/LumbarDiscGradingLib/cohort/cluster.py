@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import UserError
-from .processes import SECONDS_TO_END, THREAD_VARIABLES, interrupts_kept_from_children, threads_each
+from .processes import (
+    MOST_DEATHS_IN_A_ROW,
+    SECONDS_TO_END,
+    THREAD_VARIABLES,
+    interrupts_kept_from_children,
+    threads_each,
+)
 from .rows import not_graded
 from .scan import Outcome, Scan
 
@@ -72,12 +78,21 @@ def outcomes(
     if jobs < 1:
         raise ClusterError("A cluster needs at least one worker process.")
     with _client(address, jobs) as client, _sign_in(folder) as sign:
-        work = _OnWorker(task, sign, __version__, same, same())
+        work = _sendable(_OnWorker(task, sign, __version__, same, same()))
         suspects: list[Scan] = []
+        given_up_in_a_row = 0
         for scan, ended in _through(scans, work, client, address):
             if isinstance(ended, Outcome):
+                given_up_in_a_row = 0
                 yield ended
-            elif ended > 1:
+                continue
+            given_up_in_a_row += 1
+            if given_up_in_a_row == MOST_DEATHS_IN_A_ROW:
+                raise ClusterError(
+                    f"The workers of the cluster died on {given_up_in_a_row} scans one after the other and did nothing "
+                    "between; they may have too little memory."
+                )
+            if ended > 1:
                 yield not_graded(scan, "failed", _why(ended))
             else:
                 suspects.append(scan)
@@ -92,10 +107,11 @@ def _why(deaths: int) -> str:
 
 
 def _through(
-    scans: Iterable[Scan], work: _OnWorker, client: Client, address: str, alone: bool = False
+    scans: Iterable[Scan], work: Callable[[bytes], Outcome], client: Client, address: str, alone: bool = False
 ) -> Iterator[tuple[Scan, Outcome | int]]:
     """Yield each scan once with its outcome, or with how many workers died with it before the scheduler gave it up."""
-    from distributed import CancelledError, as_completed, wait
+    from distributed import CancelledError, TimeoutError, as_completed, wait
+    from distributed.protocol.pickle import dumps
     from distributed.scheduler import KilledWorker
 
     coming = iter(scans)
@@ -105,7 +121,7 @@ def _through(
     def hand_out() -> None:
         most = 1 if alone else _most_handed_out(client, address)
         while len(handed_out) < most and (scan := next(coming, None)) is not None:
-            future = client.submit(work, scan, pure=False)
+            future = client.submit(work, dumps(scan), pure=False)
             handed_out[future] = scan
             ended.add(future)
 
@@ -159,7 +175,7 @@ def _client(address: str, jobs: int) -> Iterator[Client]:
     """Connect to a scheduler, of this machine's own cluster where ``local`` is asked for."""
     try:
         import dask
-        from distributed import Client, LocalCluster
+        from distributed import Client, LocalCluster, TimeoutError
     except ImportError:
         raise ClusterError("--cluster needs dask.distributed; install the extra 'cohort'.") from None
     with ExitStack() as stack:
@@ -172,7 +188,7 @@ def _client(address: str, jobs: int) -> Iterator[Client]:
                     threads_per_worker=1,
                     processes=True,
                     memory_limit=None,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",  # None takes the usual port all the same
                 )
             stack.enter_context(cluster)
             yield stack.enter_context(Client(cluster))
@@ -180,7 +196,7 @@ def _client(address: str, jobs: int) -> Iterator[Client]:
         where = {"scheduler_file": address} if os.path.isfile(address) else {"address": address}
         try:
             client = Client(**where, timeout=SECONDS_TO_CONNECT, set_as_default=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TimeoutError) as error:
             reason = " ".join(str(error).split())
             raise ClusterError(
                 f"No Dask scheduler answers at {address} ({reason}); give its address, as tcp://host:8786, or its file."
@@ -222,6 +238,20 @@ def _sign_in(folder: Path) -> Iterator[Path]:
         yield sign
     finally:
         sign.unlink(missing_ok=True)
+
+
+def _sendable(work: _OnWorker) -> Callable[[bytes], Outcome]:
+    """Return the work in a form that any worker can take; one without this library says so and does not end itself."""
+    from distributed.protocol.pickle import dumps
+
+    packed = dumps(work)
+
+    def unpacked(scan: bytes) -> Outcome:
+        from distributed.protocol.pickle import loads
+
+        return loads(packed)(loads(scan))
+
+    return unpacked
 
 
 _ONE_AT_A_TIME = threading.Lock()

@@ -20,6 +20,7 @@ from .scan import Outcome, Scan
 
 MOST_DEATHS_IN_A_ROW = 20
 """Where so many workers die and no scan between them is done, it is not the scans."""
+MOST_FAILED_STARTS = 3
 SECONDS_TO_END = 15.0
 """Where a run is stopped, a worker may end the scan in its hands, so that nothing half is left, but not for longer."""
 THREAD_VARIABLES = (
@@ -168,7 +169,7 @@ def _through(
     coming, returned = iter(scans), deque[Scan]()
     busy: list[_Worker] = []
     left: list[_Worker] = []
-    deaths_in_a_row = 0
+    deaths_in_a_row = failed_starts = 0
 
     def next_scan() -> Scan | None:
         return returned.popleft() if returned else next(coming, None)
@@ -183,21 +184,24 @@ def _through(
             for worker in [worker for worker in busy if worker.connection in heard]:
                 scan, answer = worker.scan, worker.answer()
                 if answer is None:
-                    worker.started = True
+                    worker.started, failed_starts = True, 0
                 elif isinstance(answer, Exception):
                     raise answer
                 elif isinstance(answer, _Death):
                     busy.remove(worker)
-                    deaths_in_a_row += not (alone and worker.started)
-                    if deaths_in_a_row == MOST_DEATHS_IN_A_ROW:
+                    if not worker.started:
+                        failed_starts += 1
+                        if failed_starts == MOST_FAILED_STARTS:
+                            raise WorkersError(f"Worker processes cannot be started here ({answer.how}).")
+                        returned.append(scan)
+                        continue
+                    deaths_in_a_row += 1
+                    if deaths_in_a_row == MOST_DEATHS_IN_A_ROW and not alone:
                         raise WorkersError(
                             f"{deaths_in_a_row} worker processes died one after the other ({answer.how}) and did "
                             "nothing between; there may be too little memory for so many: try fewer with --jobs."
                         )
-                    if worker.started:
-                        yield scan, answer
-                    else:
-                        returned.append(scan)
+                    yield scan, answer
                 else:
                     deaths_in_a_row = 0
                     following = next_scan()
