@@ -364,6 +364,24 @@ def test_a_click_on_a_volume_shows_it_with_its_result(host: Any, sample: Any) ->
     assert host.ui.allVolumesTable.selectedItems()[0].text() == "B T2 sag"
 
 
+def test_after_a_click_on_a_volume_the_keys_are_those_of_its_discs(host: Any, sample: Any) -> None:
+    for name in ("4 T2 sag", "5 T2 sag"):
+        load(host, sample, name)
+    grade_all(host)
+    click_volume(host, "4 T2 sag")
+    host.qt.QTest.keyClick(host.qt.QApplication.focusWidget(), "5")  # grades nothing yet, and searches nothing
+    assert host.ui.inputSelector.currentNode().GetName() == "4 T2 sag"
+    finish(host)
+    for name in ("5 T2 sag", "4 T2 sag"):
+        click_volume(host, name)
+        assert host.qt.QApplication.focusWidget() is host.ui.resultTable
+        for key in "N5":
+            host.qt.QTest.keyClick(host.qt.QApplication.focusWidget(), key)
+            host.process_events()
+        assert host.ui.inputSelector.currentNode().GetName() == name
+    assert [(name, grade) for name, _, grade in changed_by_reader(host)] == [("4 T2 sag", "5"), ("5 T2 sag", "5")]
+
+
 def test_a_run_that_ends_while_the_user_is_elsewhere_leaves_the_views_alone(host: Any, sample: Any) -> None:
     for name in ("A T2 sag", "B T2 sag"):
         load(host, sample, name)
