@@ -156,10 +156,11 @@ def _foreign_segments_are_untouched(host: Any, mine: Mine) -> Iterator[str]:
 
 
 def _the_table_of_all_is_that_of_the_results(host: Any) -> Iterator[str]:
+    from LumbarDiscGradingLib.cohort.rows import disc_rows
     from LumbarDiscGradingLib.cohort.tables import COHORT_COLUMNS
     from LumbarDiscGradingLib.imaging.volume import ImagingError
     from LumbarDiscGradingLib.scene.graded_case import GradedCase
-    from LumbarDiscGradingLib.scene.table_of_all import rows_of_all, table_of_all
+    from LumbarDiscGradingLib.scene.table_of_all import table_of_all
     from LumbarDiscGradingLib.scene.text_table import read_text_table
 
     table_node = table_of_all(host.scene)
@@ -172,9 +173,8 @@ def _the_table_of_all_is_that_of_the_results(host: Any) -> Iterator[str]:
             case = GradedCase.from_segmentation(node)
         except ImagingError:  # its volume was changed: the rows tell of the image before
             continue
-        if case is not None and [row for row in rows if row["identifier"] == identifier] != rows_of_all(
-            identifier, case.result
-        ):
+        told = [row for row in rows if row["identifier"] == identifier]
+        if case is not None and told != list(disc_rows(identifier, case.result)):
             yield f"The table of all does not tell of {node.GetName()} what its result does."
 
 

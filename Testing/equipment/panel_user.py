@@ -234,6 +234,13 @@ class RandomUser:
         return len(self._volumes()) > 1
 
     @property
+    def waiting(self) -> bool:
+        """Whether a volume would be graded with all others."""
+        from LumbarDiscGradingLib.scene.graded_case import result_nodes
+
+        return any(node.GetName().endswith("T2 sag") and not result_nodes(node) for node in self._volumes())
+
+    @property
     def listed(self) -> bool:
         """Whether the list of all volumes is shown."""
         return self.host.ui.allVolumesTable.isVisible() and self.host.ui.allVolumesTable.rowCount > 0
@@ -377,13 +384,13 @@ class RandomUser:
         self.check()
         self.reached["a run ended while away"] += self.panel.case is not before
 
-    @act("ready", weight=0.2)
+    @act("ready", "waiting", weight=3.5)
     def grade_all(self) -> None:
         """Grade all loaded volumes, and do something meanwhile."""
         self.host.ui.gradeMenuButton.menu().actions()[0].trigger()
-        if not self.panel.run.running:  # something has to be finished first, or all are graded
+        if not self.panel.run.running:  # something has to be finished first
             return
-        what = self.random.choice(["", "cancel", "delete_a_volume", "click_a_volume_in_the_list", "press_a_key"])
+        what = self.random.choice(["", "", "cancel", "delete_a_volume", "click_a_volume_in_the_list", "press_a_key"])
         self.done.append(f"({what})")
         if what == "cancel":
             self._click(self.host.ui.gradeDiscsButton)

@@ -265,7 +265,7 @@ def test_a_scene_that_is_closed_meanwhile_stays_empty(host: Any, sample: Any) ->
     host.process_events()
     assert not host.widget.panel.run.running
     host.wait_until(lambda: host.widget.panel.run.idle)
-    assert host.ui.statusLabel.text.strip() == "Canceled: the scene was closed."
+    assert host.ui.statusLabel.text == "Canceled: the scene was closed."
     assert not host.ui.allVolumesCollapsibleButton.visible
     for kind in ("vtkMRMLSegmentationNode", "vtkMRMLTableNode", "vtkMRMLScalarVolumeNode"):
         assert host.scene.GetNumberOfNodesByClass(kind) == 0
@@ -362,6 +362,24 @@ def test_a_click_on_a_volume_shows_it_with_its_result(host: Any, sample: Any) ->
         assert broken_rules(host) == []
     select_volume(host, host.scene.GetFirstNodeByName("B T2 sag"))
     assert host.ui.allVolumesTable.selectedItems()[0].text() == "B T2 sag"
+
+
+def test_after_a_click_on_a_volume_the_keys_are_those_of_its_discs(host: Any, sample: Any) -> None:
+    for name in ("4 T2 sag", "5 T2 sag"):
+        load(host, sample, name)
+    grade_all(host)
+    click_volume(host, "4 T2 sag")
+    assert host.qt.QApplication.focusWidget() is not host.ui.allVolumesTable  # in which a digit would search a name
+    finish(host)
+    for name in ("5 T2 sag", "4 T2 sag"):
+        click_volume(host, name)
+        assert host.qt.QApplication.focusWidget() is host.ui.resultTable
+        for key in "N5":
+            host.qt.QTest.keyClick(host.qt.QApplication.focusWidget(), key)
+            host.process_events()
+        assert host.ui.inputSelector.currentNode().GetName() == name
+    cases = [case for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") for case in cases_of(node)]
+    assert [[correction.grade for correction in case.corrections] for case in cases] == [[5], [5]]
 
 
 def test_a_run_that_ends_while_the_user_is_elsewhere_leaves_the_views_alone(host: Any, sample: Any) -> None:

@@ -105,6 +105,64 @@ def test_the_bar_never_mixes_the_names_of_two_stages(host: Any) -> None:
     assert set(seen) <= {"", *alone}
 
 
+class Pieces:
+    """A series of pieces of work, each with what is done with its value."""
+
+    def __init__(self, section: Any, *done: Any) -> None:
+        self.section, self.left, self.count = section, list(done), len(done)
+        self.failures: list[str] = []
+
+    @property
+    def place(self) -> tuple[int, int]:
+        return max(self.count - len(self.left), 1), self.count
+
+    def go_on(self) -> None:
+        if self.left:
+            self.section.run(lambda progress: progress("segment"), self.left.pop(0))
+        else:
+            self.section.end_series()
+
+    def failed(self, why: str) -> None:
+        self.failures.append(why)
+
+    def canceled(self) -> str:
+        return f"{len(self.left)} are left."
+
+
+def test_what_goes_wrong_in_one_piece_does_not_hold_up_the_series(host: Any) -> None:
+    from LumbarDiscGradingLib.imaging.volume import ImagingError
+
+    section, done = host.widget.panel.run, []
+
+    def refuse(value: Any) -> None:
+        raise ImagingError("The volume was changed.")
+
+    def fail(value: Any) -> None:
+        raise RuntimeError("a fault of the program")
+
+    pieces = Pieces(section, refuse, fail, lambda value: done.append(value))
+    section.run_series(pieces)
+    host.wait_until(lambda: not section.running)
+    assert pieces.failures == ["The volume was changed."]
+    assert done == [None]
+    assert any("a fault of the program" in text for text in host.violations())
+    host.forget_violations()
+    assert host.ui.gradeDiscsButton.text == "Grade Discs"
+    assert not host.ui.progressBar.visible
+
+
+def test_a_series_that_is_canceled_ends_with_what_it_has_to_tell(host: Any) -> None:
+    section, going = host.widget.panel.run, threading.Event()
+    pieces = Pieces(section, lambda value: going.set(), lambda value: None, lambda value: None)
+    section.run_series(pieces)
+    host.wait_until(going.is_set)
+    host.click(host.ui.gradeDiscsButton)
+    assert not section.running
+    host.wait_until(lambda: section.idle)
+    assert host.ui.statusLabel.text == f"Canceled. {len(pieces.left)} are left."
+    assert pieces.left
+
+
 @needs_models
 def test_every_stage_of_a_grading_is_told_in_words_of_its_own(host: Any) -> None:
     from LumbarDiscGradingLib.grading.grader import DiscGrader

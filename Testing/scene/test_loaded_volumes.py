@@ -171,6 +171,8 @@ def test_what_a_reader_has_worked_on_is_left_as_it_is_whatever_graded_it(scene: 
     loaded = LoadedVolumes(scene)
     assert fates(loaded) == [("A T2 sag", Became.AS_BEFORE), ("B T2 sag", Became.AS_BEFORE)]
     assert all("reader" in volume.note for volume in loaded.volumes)
+    assert loaded.volumes[1].doubts[0].startswith("The mask of L3-L4 was changed")
+    assert not any("mask" in doubt for doubt in loaded.volumes[0].doubts)
     loaded.write_table()
     assert drawn.mask_was_drawn("L3-L4")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from ..cohort.rows import disc_rows
 from ..errors import UserError
 from ..grading.result import GradingResult
 from ..models.store import find_model
@@ -16,7 +17,7 @@ from ..report.tables import table_discs
 from .graded_case import STORED_RESULT_ATTRIBUTE, Fit, GradedCase, graded_cases, result_nodes
 from .input_choice import loaded_volumes
 from .shown_volume import hide_until_shown
-from .table_of_all import rows_of_all, write_table_of_all
+from .table_of_all import write_table_of_all
 
 
 class Became(str, Enum):
@@ -43,7 +44,7 @@ class LoadedVolume:
     note : str
         One sentence: why it was left out, failed or left as it was, or what else must be known; empty where nothing.
     doubts : tuple of str
-        Warnings of its result, a sentence each, those that question the whole first.
+        Masks that were changed since, and warnings of its result, a sentence each, what questions the whole first.
     questioned : bool
         Whether one of them questions the whole result.
     unsure : tuple of str
@@ -52,7 +53,7 @@ class LoadedVolume:
         Pfirrmann grade in Roman figures by level, head to feet from L1-L2; empty where the disc has none.
     segmentationNode : vtkMRMLSegmentationNode or None
         Of its result.
-    rows : list of dict
+    rows : tuple of dict
         Its rows in the table of all.
     """
 
@@ -65,7 +66,7 @@ class LoadedVolume:
     unsure: tuple[str, ...] = ()
     grades: dict[str, str] = field(default_factory=dict)
     segmentationNode: Any = None
-    rows: list[dict[str, str]] = field(default_factory=list)
+    rows: tuple[dict[str, str], ...] = ()
     _kept: str = ""
 
     @property
@@ -83,11 +84,15 @@ class LoadedVolume:
         """Take what is to be known of a result, corrections included."""
         result = case.result
         self.name, self.segmentationNode = self.volumeNode.GetName(), case.segmentationNode
-        self.doubts = (*result.doubts, *(text for text in warnings_of(result) if text not in result.doubts))
+        self.doubts = (
+            *_drawn_since(case),
+            *result.doubts,
+            *(text for text in warnings_of(result) if text not in result.doubts),
+        )
         self.questioned = bool(result.doubts)
         self.unsure = tuple(disc.level for disc in result.discs if not disc.confident and disc.assessable)
         self.grades = _grades(result)
-        self.rows = rows_of_all(self.name, result)
+        self.rows = disc_rows(self.name, result)
         self._kept = case.segmentationNode.GetAttribute(STORED_RESULT_ATTRIBUTE)
 
     def look_again(self) -> None:
@@ -114,7 +119,7 @@ class LoadedVolume:
     def lose(self, why: str) -> None:
         """Say why it has no result."""
         self.became, self.note = Became.FAILED, why
-        self.doubts, self.questioned, self.unsure, self.grades, self.rows = (), False, (), {}, []
+        self.doubts, self.questioned, self.unsure, self.grades, self.rows = (), False, (), {}, ()
         self.segmentationNode = None
 
 
@@ -249,6 +254,11 @@ def _newest_case(volumeNode: Any) -> GradedCase | None:
 
 def _is_of_reader(case: GradedCase) -> bool:
     return bool(case.corrections or case.drawn_levels())
+
+
+def _drawn_since(case: GradedCase) -> list[str]:
+    levels = ", ".join(case.drawn_levels())
+    return [f"The mask of {levels} was changed: its grade is that of the mask before."] if levels else []
 
 
 def _grades(result: GradingResult) -> dict[str, str]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..cohort.rows import disc_rows
 from ..cohort.tables import COHORT_COLUMNS
 from ..grading.result import GradingResult
-from ..pfirrmann import TASKS
-from ..report.tables import grade_rows
 from ..research_use import RESEARCH_USE
 from .nodes import TAG_PREFIX, nodes_of_class
 from .text_table import read_text_table, write_text_table
@@ -29,22 +28,6 @@ def table_of_all(scene: Any) -> Any:
     )
 
 
-def rows_of_all(identifier: str, result: GradingResult) -> list[dict[str, str]]:
-    """Return one row of text cells for each listed disc of a volume; keys are `cohort.tables.COHORT_COLUMNS`."""
-    confidence = result.naming_confidence
-    of_volume = {
-        "identifier": identifier,
-        "naming_confidence": "" if confidence is None else f"{confidence:.4f}",
-        "doubts": " ".join(result.doubts),
-        "input_sha256": result.volume.source.sha256,
-    }
-    for model in result.models:
-        if model.task in TASKS:
-            of_volume |= {f"{model.task}_model": model.name, f"{model.task}_sha256": model.sha256}
-    empty = dict.fromkeys(COHORT_COLUMNS, "")
-    return [empty | of_volume | row for row in grade_rows(result)]
-
-
 def write_table_of_all(scene: Any, results: Iterable[tuple[Any, str, Sequence[dict[str, str]]]]) -> Any:
     """Write the table of all anew, into the node that the scene has or a new one; its rows follow their results.
 
@@ -52,8 +35,8 @@ def write_table_of_all(scene: Any, results: Iterable[tuple[Any, str, Sequence[di
     ----------
     scene : vtkMRMLScene
     results : iterable of (vtkMRMLSegmentationNode, str, sequence of dict)
-        The segmentation of each result, the name of its volume, and its rows as `rows_of_all` gives them. Where two
-        volumes have the same name, numbers tell them apart.
+        The segmentation of each result, the name of its volume, and its rows as `cohort.rows.disc_rows` gives them.
+        Where volumes have the same name, numbers tell them apart.
 
     Returns
     -------
@@ -90,7 +73,7 @@ def follow_in_table_of_all(segmentationNode: Any, result: GradingResult) -> None
     places = [place for place, row in enumerate(rows) if row["identifier"] == identifier]
     first = places[0] if places else len(rows)
     others = [row for row in rows if row["identifier"] != identifier]
-    rows = [*others[:first], *rows_of_all(identifier, result), *others[first:]]
+    rows = [*others[:first], *disc_rows(identifier, result), *others[first:]]
     write_text_table(table, COHORT_COLUMNS, rows)
 
 

@@ -212,6 +212,7 @@ class GradingPanel(VTKObservationMixin):
         if free and not self.correct.finish_first() and self.input.choose(volumeNode):
             self._acted = True
             self._input_chosen()
+            self.ui.resultTable.setFocus()  # the keys are those of its discs
         else:
             self.all.show()
 

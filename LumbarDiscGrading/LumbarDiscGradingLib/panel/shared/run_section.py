@@ -139,7 +139,7 @@ class RunSection:
         self._throw_away()
         series, self._series = self._series, None
         self._end()
-        self.say(f"{why} {series.canceled()}" if series is not None else why)
+        self.say(f"{why} {series.canceled()}".rstrip() if series is not None else why)
 
     def cancel_piece(self, why: str) -> None:
         """Give the work up as `cancel` does; a series goes on with its next piece."""
