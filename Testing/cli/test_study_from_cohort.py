@@ -500,6 +500,16 @@ def test_drawn_masks_are_compared_on_the_graded_slice_and_it_is_told_where_they_
         )  # 2 rows of 0.7 mm lower
 
 
+def test_a_study_whose_masks_all_lie_on_other_slices_is_told_so(graded, tmp_path, capsys):
+    study = tmp_path / "study"
+    assert create(study, graded / "cohort", "--cases", "1", "--tasks", "masks") == 0
+    read_masks(study, "anna", "C0001", np.roll(models_masks(graded / "cohort", study, "C0001"), 1, axis=0))
+    capsys.readouterr()
+    assert evaluate(graded / "cohort", study, tmp_path / "out") == 1
+    assert "Nothing can be compared" in (error := error_line(capsys)) and "another slice than was graded" in error
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_the_masks_of_the_cohort_grades_are_compared_by_level(cohort, tmp_path, capsys):
     study = tmp_path / "study"
     assert create(study, cohort, "--allow-prefill", "--cases", "2") == 0
@@ -550,7 +560,10 @@ def test_a_study_that_was_imported_is_joined_by_the_voxels(cohort, tmp_path, cap
     assert evaluate(cohort, study, tmp_path / "out") == 0
     stranger = next(case for case, name in names.items() if name == "stranger")
     said = capsys.readouterr().out
-    assert f"Left out, finished, but not among the graded scans of the cohort: {stranger}." in said
+    known = (
+        "not among the graded scans of the cohort (1 of which cannot be read any more, so their images are not known)"
+    )
+    assert f"Left out, finished, but {known}: {stranger}." in said
     rows = {(row["identifier"], row["level"]): row for row in rows_of(cohort / "cohort.csv")}
     scores = read_scores(tmp_path / "out" / "discs.csv")
     assert {names[score.patient] for score in scores} == {"meier1", "meier4"}
