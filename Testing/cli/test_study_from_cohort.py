@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from cohort_inputs import rows_of, spine, write_list, write_scan, write_study
-from example_cohorts import graded_cohort, write_phantom, write_rows
+from curved_phantoms import PaintedSpine
+from example_cohorts import graded_cohort, write_phantom, write_rows, write_volume
 from example_studies import read_grades, read_masks
 from PIL import Image
 
@@ -498,6 +499,26 @@ def test_drawn_masks_are_compared_on_the_graded_slice_and_it_is_told_where_they_
         assert 0.6 < score.dice < 0.95 and score.above_mm > 0.8 and score.below_mm < -0.8, (
             score
         )  # 2 rows of 0.7 mm lower
+
+
+def test_discs_that_were_graded_on_slices_of_their_own_are_compared_there(tmp_path, capsys):
+    path = write_volume(tmp_path / "scans" / "bowed.nrrd", PaintedSpine().curved(12.0, 0.0, 4.0).volume)
+    cohort, study = tmp_path / "cohort", tmp_path / "study"
+    graded_cohort(cohort, [path, write_phantom(tmp_path / "scans" / "straight.nrrd", 1)])
+    rows = [row for row in rows_of(cohort / "cohort.csv") if row["identifier"] == "bowed"]
+    slices = Counter(int(row["slice"]) for row in rows)
+    assert len(slices) > 1
+    assert create(study, cohort, "--allow-prefill") == 0
+    case = next(case for case, name in sources(study).items() if name == "bowed")
+    with ReaderSession.open(study, "anna").open_case(case) as opened:
+        assert opened.volume.stored_slice_index(opened.slice_index) == slices.most_common(1)[0][0]
+    read_all(study, [1, 2, 3, 4, 5])
+    assert evaluate(cohort, study, tmp_path / "out") == 0
+    assert "another slice" not in capsys.readouterr().out
+    scores = [score for score in read_scores(tmp_path / "out" / "discs.csv") if score.patient == case]
+    assert {score.level for score in scores} >= set(LUMBAR_LEVELS)
+    for score in scores:
+        assert (score.dice, score.named_level, score.all_named) == (1.0, score.level, True)
 
 
 def test_a_study_whose_masks_all_lie_on_other_slices_is_told_so(graded, tmp_path, capsys):

@@ -10,11 +10,16 @@ import SimpleITK as sitk
 
 from LumbarDiscGradingLib.cli.main import main
 from LumbarDiscGradingLib.imaging.phantom import lumbar_phantom
+from LumbarDiscGradingLib.imaging.volume import SagittalVolume
 
 
 def write_phantom(path: Path, seed: int) -> Path:
     """Write a phantom of three slices as a volume file."""
-    volume = lumbar_phantom(seed, slice_count=3).volume
+    return write_volume(path, lumbar_phantom(seed, slice_count=3).volume)
+
+
+def write_volume(path: Path, volume: SagittalVolume) -> Path:
+    """Write a volume file."""
     matrix = volume.stored_index_to_lps
     steps = (matrix[:3, :3] ** 2).sum(axis=0) ** 0.5
     image = sitk.GetImageFromArray(volume.to_stored(volume.voxels))

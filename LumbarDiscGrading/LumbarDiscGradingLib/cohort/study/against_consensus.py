@@ -89,15 +89,14 @@ def evaluate_against_consensus(
             f"None of the {len(finished)} finished cases of {study.folder} is among the {len(cohort.scans)} graded "
             f"scans of {cohort.folder}{_that_were_read(unread)}; see 'study status', or grade the scans of the study."
         )
+    remarks = comparison.remarks()
     if not comparison.scores:
-        raise CohortError(
-            f"Nothing can be compared: {' '.join(comparison.remarks())} Draw on the slice that was graded, or grade again."
-        )
+        said = " ".join(remarks)
+        raise CohortError(f"Nothing can be compared: {said} Draw on the slice that was graded, or grade again.")
     left_out = {
         f"finished, but not among the graded scans of the cohort{_that_were_read(unread)}": set(finished) - set(scans),
         "not finished": set(study.case_ids) - set(finished),
     }
-    remarks = comparison.remarks()
     remarks += [f"Left out, {why}: {_names(cases)}." for why, cases in left_out.items() if cases]
     return Evaluation.of(
         comparison.scores,

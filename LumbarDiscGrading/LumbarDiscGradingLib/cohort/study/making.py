@@ -158,7 +158,7 @@ class _Filling:
             for reader in states.readers_of(case, Task.MASKS):
                 with ReaderSession(self.study, reader, states).open_case(case) as opened:
                     opened.prefill_masks(masks, scan.models[0].sha256)
-                    opened.choose_slice(int(masks.any(axis=(1, 2)).argmax()))
+                    opened.choose_slice(int(np.argmax([len(np.unique(plane)) for plane in masks])))  # most discs
 
 
 def _masks(scan: GradedScan, volume: SagittalVolume) -> NDArray[np.uint8]:
