@@ -502,7 +502,7 @@ def test_drawn_masks_are_compared_on_the_graded_slice_and_it_is_told_where_they_
 
 
 def test_discs_that_were_graded_on_slices_of_their_own_are_compared_there(tmp_path, capsys):
-    path = write_volume(tmp_path / "scans" / "bowed.nrrd", PaintedSpine().curved(12.0, 0.0, 4.0).volume)
+    path = write_volume(tmp_path / "scans" / "bowed.nrrd", PaintedSpine().curved(-12.0, 0.0, 4.0).volume)
     cohort, study = tmp_path / "cohort", tmp_path / "study"
     graded_cohort(cohort, [path, write_phantom(tmp_path / "scans" / "straight.nrrd", 1)])
     rows = [row for row in rows_of(cohort / "cohort.csv") if row["identifier"] == "bowed"]
