@@ -299,6 +299,12 @@ def test_a_number_of_cases_that_the_cohort_has_not_is_refused(cases, graded, tmp
     assert "6 graded scans" in error_line(capsys) and not (tmp_path / "study").exists()
 
 
+def test_a_cohort_without_a_graded_scan_makes_no_study(cohort, tmp_path, capsys):
+    empty_the_tables(cohort, "")
+    assert create(tmp_path / "study", cohort) == 1
+    assert "has no graded scan" in error_line(capsys) and not (tmp_path / "study").exists()
+
+
 # -- tables that a person edited
 
 

@@ -84,6 +84,8 @@ def study_from_cohort(
     identities = IdentifierMapping(mapping, folder) if mapping else IdentifierMapping.beside(folder)
     if identities.path.exists():
         raise StudyError(f"{identities.path} exists already; move it away, or name another one with --mapping.")
+    if not cohort.scans:
+        raise CohortError(f"{cohort.folder} has no graded scan; grade scans into it first.")
     wanted = len(cohort.scans) if count is None else count
     if not 0 < wanted <= min(len(cohort.scans), MOST_CASES):
         raise CohortError(
