@@ -7,13 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from example_cohorts import graded_cohort, read_rows, write_phantom, write_rows
+from cohort_inputs import rows_of, spine, write_list, write_scan, write_study
+from curved_phantoms import PaintedSpine
+from example_cohorts import graded_cohort, write_phantom, write_rows, write_volume
 from example_studies import read_grades, read_masks
+from PIL import Image
 
 from LumbarDiscGradingLib.annotation.protocol import Task
 from LumbarDiscGradingLib.annotation.storage.segmentation_files import parse_segmentation
@@ -42,7 +46,7 @@ def graded(tmp_path_factory) -> Path:
 def cohort(graded, tmp_path) -> Path:
     """The cohort in a folder of its own, to be spoilt; its inputs are copies too."""
     shutil.copytree(graded, tmp_path / "graded")
-    rows = read_rows(tmp_path / "graded" / "cohort" / "cohort_scans.csv")
+    rows = rows_of(tmp_path / "graded" / "cohort" / "cohort_scans.csv")
     for row in rows:
         row["input"] = row["input"].replace(str(graded), str(tmp_path / "graded"))
     write_rows(tmp_path / "graded" / "cohort" / "cohort_scans.csv", rows[0], rows)
@@ -55,12 +59,12 @@ def create(study: Path, cohort: Path, *options: str) -> int:
 
 def sources(study: Path) -> dict[str, str]:
     """Name of the scan by case, from the mapping file."""
-    rows = read_rows(study.with_name(f"{study.name}-mapping.csv"))
+    rows = rows_of(study.with_name(f"{study.name}-mapping.csv"))
     return {row["case"]: Path(row["source"]).stem for row in rows}
 
 
 def change(path: Path, name: str, **cells: str) -> None:
-    rows = read_rows(path)
+    rows = rows_of(path)
     for row in rows:
         if row["identifier"] == name:
             row.update(cells)
@@ -125,7 +129,7 @@ def test_cases_chosen_by_doubt_are_the_least_sure_and_every_figure_of_them_says_
 
 
 def test_cases_balanced_by_grade_hold_the_rare_grades(cohort, tmp_path, capsys):
-    rows = read_rows(cohort / "cohort.csv")
+    rows = rows_of(cohort / "cohort.csv")
     common = {"group": "mild", "pfirrmann": "2", "p_mild": "0.9", "p_moderate": "0.1", "p_serious": "0"}
     rare = {"group": "serious", "pfirrmann": "5", "p_mild": "0", "p_moderate": "0.1", "p_serious": "0.9"}
     for row in rows:
@@ -225,12 +229,12 @@ def exchange_masks(cohort: Path) -> None:
 def copy_input(cohort: Path) -> None:
     """Two scans of the cohort are the same image."""
     for table in ("cohort.csv", "cohort_scans.csv"):
-        facts = next(row for row in read_rows(cohort / table) if row["identifier"] == "meier2")
+        facts = next(row for row in rows_of(cohort / table) if row["identifier"] == "meier2")
         change(cohort / table, "meier1", input_sha256=facts["input_sha256"])
     shutil.copy(cohort.parent / "scans" / "meier2.nrrd", cohort.parent / "scans" / "meier1.nrrd")
     for ending in ("_result.json", "_discs.seg.nrrd"):
         shutil.copy(cohort / f"meier2{ending}", cohort / f"meier1{ending}")
-    rows = read_rows(cohort / "cohort.csv")
+    rows = rows_of(cohort / "cohort.csv")
     other = [row for row in rows if row["identifier"] == "meier2"]
     rows = [row for row in rows if row["identifier"] != "meier1"] + [{**row, "identifier": "meier1"} for row in other]
     write_rows(cohort / "cohort.csv", rows[0], rows)
@@ -295,6 +299,12 @@ def test_a_number_of_cases_that_the_cohort_has_not_is_refused(cases, graded, tmp
     assert "6 graded scans" in error_line(capsys) and not (tmp_path / "study").exists()
 
 
+def test_a_cohort_without_a_graded_scan_makes_no_study(cohort, tmp_path, capsys):
+    empty_the_tables(cohort, "")
+    assert create(tmp_path / "study", cohort) == 1
+    assert "has no graded scan" in error_line(capsys) and not (tmp_path / "study").exists()
+
+
 # -- tables that a person edited
 
 
@@ -309,30 +319,30 @@ def double_level(cohort: Path) -> None:
 
 
 def lose_a_row(cohort: Path) -> None:
-    rows = read_rows(cohort / "cohort.csv")
+    rows = rows_of(cohort / "cohort.csv")
     write_rows(cohort / "cohort.csv", rows[0], rows[:-1])
 
 
 def lose_a_scan(cohort: Path) -> None:
-    rows = read_rows(cohort / "cohort_scans.csv")
+    rows = rows_of(cohort / "cohort_scans.csv")
     write_rows(cohort / "cohort_scans.csv", rows[0], rows[:-1])
 
 
 def lose_a_column(cohort: Path) -> None:
-    rows = read_rows(cohort / "cohort.csv")
+    rows = rows_of(cohort / "cohort.csv")
     for row in rows:
         del row["level"]
     write_rows(cohort / "cohort.csv", rows[0], rows)
 
 
 def raise_a_grade(cohort: Path) -> None:
-    rows = read_rows(cohort / "cohort.csv")
+    rows = rows_of(cohort / "cohort.csv")
     rows[0]["pfirrmann"] = "5"
     write_rows(cohort / "cohort.csv", rows[0], rows)
 
 
 def spoil_a_number(cohort: Path) -> None:
-    rows = read_rows(cohort / "cohort.csv")
+    rows = rows_of(cohort / "cohort.csv")
     rows[0]["p_mild"] = "0,98"
     write_rows(cohort / "cohort.csv", rows[0], rows)
 
@@ -407,7 +417,7 @@ def test_the_grades_of_the_cohort_are_compared_with_the_consensus_by_case_and_le
     capsys.readouterr()
     assert evaluate(graded / "cohort", study, tmp_path / "out") == 0
     said = capsys.readouterr().out
-    rows = {(row["identifier"], row["level"]): row for row in read_rows(graded / "cohort" / "cohort.csv")}
+    rows = {(row["identifier"], row["level"]): row for row in rows_of(graded / "cohort" / "cohort.csv")}
     scores = read_scores(tmp_path / "out" / "discs.csv")
     names = sources(study)
     assert {score.patient for score in scores} == set(cases[:2])
@@ -497,6 +507,36 @@ def test_drawn_masks_are_compared_on_the_graded_slice_and_it_is_told_where_they_
         )  # 2 rows of 0.7 mm lower
 
 
+def test_discs_that_were_graded_on_slices_of_their_own_are_compared_there(tmp_path, capsys):
+    path = write_volume(tmp_path / "scans" / "bowed.nrrd", PaintedSpine().curved(-12.0, 0.0, 4.0).volume)
+    cohort, study = tmp_path / "cohort", tmp_path / "study"
+    graded_cohort(cohort, [path, write_phantom(tmp_path / "scans" / "straight.nrrd", 1)])
+    rows = [row for row in rows_of(cohort / "cohort.csv") if row["identifier"] == "bowed"]
+    slices = Counter(int(row["slice"]) for row in rows)
+    assert len(slices) > 1
+    assert create(study, cohort, "--allow-prefill") == 0
+    case = next(case for case, name in sources(study).items() if name == "bowed")
+    with ReaderSession.open(study, "anna").open_case(case) as opened:
+        assert opened.volume.stored_slice_index(opened.slice_index) == slices.most_common(1)[0][0]
+    read_all(study, [1, 2, 3, 4, 5])
+    assert evaluate(cohort, study, tmp_path / "out") == 0
+    assert "another slice" not in capsys.readouterr().out
+    scores = [score for score in read_scores(tmp_path / "out" / "discs.csv") if score.patient == case]
+    assert {score.level for score in scores} >= set(LUMBAR_LEVELS)
+    for score in scores:
+        assert (score.dice, score.named_level, score.all_named) == (1.0, score.level, True)
+
+
+def test_a_study_whose_masks_all_lie_on_other_slices_is_told_so(graded, tmp_path, capsys):
+    study = tmp_path / "study"
+    assert create(study, graded / "cohort", "--cases", "1", "--tasks", "masks") == 0
+    read_masks(study, "anna", "C0001", np.roll(models_masks(graded / "cohort", study, "C0001"), 1, axis=0))
+    capsys.readouterr()
+    assert evaluate(graded / "cohort", study, tmp_path / "out") == 1
+    assert "Nothing can be compared" in (error := error_line(capsys)) and "another slice than was graded" in error
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_the_masks_of_the_cohort_grades_are_compared_by_level(cohort, tmp_path, capsys):
     study = tmp_path / "study"
     assert create(study, cohort, "--allow-prefill", "--cases", "2") == 0
@@ -516,7 +556,7 @@ def test_a_disc_that_is_not_assessable_to_the_program_has_no_grade(cohort, tmp_p
     assert create(study, cohort, "--cases", "1", "--tasks", "grades") == 0
     ((case, name),) = sources(study).items()
     read_grades(study, "carl", case, [1, 2, 3, 4, 5])
-    rows = read_rows(cohort / "cohort.csv")
+    rows = rows_of(cohort / "cohort.csv")
     for row in rows:
         if (row["identifier"], row["level"]) == (name, "L4-L5"):
             row.update(group="not assessable", pfirrmann="")
@@ -547,8 +587,11 @@ def test_a_study_that_was_imported_is_joined_by_the_voxels(cohort, tmp_path, cap
     assert evaluate(cohort, study, tmp_path / "out") == 0
     stranger = next(case for case, name in names.items() if name == "stranger")
     said = capsys.readouterr().out
-    assert f"Left out, finished, but not among the graded scans of the cohort: {stranger}." in said
-    rows = {(row["identifier"], row["level"]): row for row in read_rows(cohort / "cohort.csv")}
+    known = (
+        "not among the graded scans of the cohort (1 of which cannot be read any more, so their images are not known)"
+    )
+    assert f"Left out, finished, but {known}: {stranger}." in said
+    rows = {(row["identifier"], row["level"]): row for row in rows_of(cohort / "cohort.csv")}
     scores = read_scores(tmp_path / "out" / "discs.csv")
     assert {names[score.patient] for score in scores} == {"meier1", "meier4"}
     for score in scores:
@@ -586,7 +629,7 @@ def edit_masks(cohort: Path, name: str) -> None:
 
 def empty_the_tables(cohort: Path, name: str) -> None:
     for table in ("cohort.csv", "cohort_scans.csv"):
-        rows = read_rows(cohort / table)
+        rows = rows_of(cohort / table)
         write_rows(cohort / table, rows[0], [])
 
 
@@ -633,3 +676,30 @@ def test_what_does_not_go_with_a_cohort_is_wrong_usage(options, tmp_path, capsys
     with pytest.raises(SystemExit) as refused:
         main(["evaluate", "--cohort", "c", "--output", str(tmp_path / "out"), *options])
     assert refused.value.code == 2
+
+
+# -- the whole way from a folder of studies
+
+
+def test_a_folder_of_studies_becomes_a_cohort_a_study_and_an_evaluation(tmp_path, capsys):
+    scans, cohort, study = tmp_path / "scans", tmp_path / "cohort", tmp_path / "study"
+    for seed in (1, 2):
+        write_study(scans / "dicom", seed)  # two studies of one person in one folder
+    write_scan(scans / "miller.nrrd", 3)
+    Image.fromarray((spine(4)[0] / spine(4).max() * 255).astype(np.uint8)).save(tmp_path / "shot.png")
+    listed = write_list(tmp_path / "list.csv", ("input", "identifier", "pixel_size"), ("shot.png", "shot", "0.7"))
+    assert main(["grade", str(scans), "--output", str(cohort), "--device", "cpu"]) == 0
+    assert main(["grade", "--list", str(listed), "--output", str(cohort), "--device", "cpu"]) == 0
+    capsys.readouterr()
+    assert create(study, cohort, "--allow-prefill") == 0
+    assert "4 cases of a cohort of 4 graded scans: all of them." in capsys.readouterr().out
+    patients = Counter(Study.open(study).case(case).patient for case in Study.open(study).case_ids)
+    assert sorted(patients.values()) == [1, 1, 2]
+    assert all(Study.open(study).case(case).scale_known for case in Study.open(study).case_ids)
+    content = b"".join(path.read_bytes() for path in study.rglob("*") if path.is_file())
+    assert not any(word in content for word in (b"SECRET-4711", b"Doe", b"miller", b"shot"))
+    read_all(study, [1, 2, 3, 4, 5])
+    assert evaluate(cohort, study, tmp_path / "out") == 0
+    facts = facts_of(tmp_path / "out")
+    assert {metric["data"] for metric in facts["metrics"]} == {"study, 3 cohort patients"}
+    assert all(score.dice == 1.0 for score in read_scores(tmp_path / "out" / "discs.csv"))

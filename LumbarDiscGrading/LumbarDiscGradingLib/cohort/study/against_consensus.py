@@ -76,24 +76,27 @@ def evaluate_against_consensus(
     if len(cohort.models) > len(TASKS):
         names = ", ".join(f"{model.name} ({model.sha256[:12]})" for model in cohort.models)
         raise CohortError(
-            f"The scans of {cohort.folder} were graded by several models ({names}); run 'grade' again on that output "
-            "folder, so that one model has graded all."
+            f"The scans of {cohort.folder} were graded by several models ({names}); grade all of them with one, into "
+            "a folder of their own."
         )
     comparison = _Comparison(study, pictures)
     finished = [case for case in study.case_ids if comparison.is_finished(case)]
-    scans = _scans_of(finished, cohort, study, mapping)
+    scans, unread = _scans_of(finished, cohort, study, mapping)
     for case in progress(sorted(scans)):
         comparison.add(case, scans[case])
-    if not comparison.scores:
+    if not scans:
         raise CohortError(
             f"None of the {len(finished)} finished cases of {study.folder} is among the {len(cohort.scans)} graded "
-            f"scans of {cohort.folder}; see 'study status', or grade the scans of the study."
+            f"scans of {cohort.folder}{_that_were_read(unread)}; see 'study status', or grade the scans of the study."
         )
+    remarks = comparison.remarks()
+    if not comparison.scores:
+        said = " ".join(remarks)
+        raise CohortError(f"Nothing can be compared: {said} Draw on the slice that was graded, or grade again.")
     left_out = {
-        "finished, but not among the graded scans of the cohort": set(finished) - set(scans),
+        f"finished, but not among the graded scans of the cohort{_that_were_read(unread)}": set(finished) - set(scans),
         "not finished": set(study.case_ids) - set(finished),
     }
-    remarks = comparison.remarks()
     remarks += [f"Left out, {why}: {_names(cases)}." for why, cases in left_out.items() if cases]
     return Evaluation.of(
         comparison.scores,
@@ -107,13 +110,20 @@ def evaluate_against_consensus(
     )
 
 
-def _scans_of(cases: Sequence[str], cohort: GradedCohort, study: Study, mapping: Path | None) -> dict[str, GradedScan]:
-    """Return the scan of each case that has one."""
+def _that_were_read(unread: int) -> str:
+    return f" ({unread} of which cannot be read any more, so their images are not known)" if unread else ""
+
+
+def _scans_of(
+    cases: Sequence[str], cohort: GradedCohort, study: Study, mapping: Path | None
+) -> tuple[dict[str, GradedScan], int]:
+    """Return the scan of each case that has one, and how many scans could not be read to see whose they are."""
     selection = selection_of(study.folder)
     inputs = selection.inputs if selection else {}
     by_hash = {scan.input_sha256: scan for scan in reversed(cohort.scans)}
     found = {case: by_hash[inputs[case]] for case in cases if inputs.get(case) in by_hash}
     wanted = {study.case(case).content_sha256: case for case in cases if case not in inputs}
+    unread = 0
     if wanted:
         table = IdentifierMapping(mapping, study.folder) if mapping else IdentifierMapping.beside(study.folder)
         sources = {row.source for row in table.rows}
@@ -125,10 +135,11 @@ def _scans_of(cases: Sequence[str], cohort: GradedCohort, study: Study, mapping:
             try:
                 case = wanted.pop(content_sha256(reader.read(scan)[1]), None)
             except (CohortError, ImagingError):
+                unread += 1
                 continue
             if case is not None:
                 found[case] = scan
-    return found
+    return found, unread
 
 
 class _Comparison:

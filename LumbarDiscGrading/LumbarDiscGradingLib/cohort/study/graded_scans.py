@@ -190,7 +190,7 @@ def read_cohort(folder: Path) -> GradedCohort:
     return GradedCohort(folder, tuple(scans))
 
 
-_AS_WRITTEN = "the tables must stay as 'grade' wrote them: run 'grade' again on the same output folder"
+_AS_WRITTEN = "the tables must be as 'grade' leaves them at its end: run it again on the same output folder"
 
 
 def _read(path: Path, columns: Sequence[str], take: Callable[[dict[str, str]], None]) -> None:

@@ -84,6 +84,8 @@ def study_from_cohort(
     identities = IdentifierMapping(mapping, folder) if mapping else IdentifierMapping.beside(folder)
     if identities.path.exists():
         raise StudyError(f"{identities.path} exists already; move it away, or name another one with --mapping.")
+    if not cohort.scans:
+        raise CohortError(f"{cohort.folder} has no graded scan; grade scans into it first.")
     wanted = len(cohort.scans) if count is None else count
     if not 0 < wanted <= min(len(cohort.scans), MOST_CASES):
         raise CohortError(
@@ -158,7 +160,7 @@ class _Filling:
             for reader in states.readers_of(case, Task.MASKS):
                 with ReaderSession(self.study, reader, states).open_case(case) as opened:
                     opened.prefill_masks(masks, scan.models[0].sha256)
-                    opened.choose_slice(int(masks.any(axis=(1, 2)).argmax()))
+                    opened.choose_slice(int(np.argmax([len(np.unique(plane)) for plane in masks])))  # most discs
 
 
 def _masks(scan: GradedScan, volume: SagittalVolume) -> NDArray[np.uint8]:

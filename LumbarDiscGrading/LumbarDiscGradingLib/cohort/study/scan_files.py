@@ -42,7 +42,7 @@ class ScanReader:
         if path is None or not scan.input:
             raise CohortError("Its input is not where it was when it was graded; move it back, or grade it again.")
         refused: CohortError | ImagingError | None = None
-        for source in self._sources_in(path):
+        for source in sorted(self._sources_in(path), key=lambda source: not _has_series(source, scan.series)):
             try:
                 pixel_mm = _given_pixel_mm(scan.stored_result()) if source.kind == "picture" else None
                 volume = read_volume(source.path, pixel_mm, scan.series or None, source.study)
@@ -61,6 +61,10 @@ class ScanReader:
             except (StudyError, OSError) as error:
                 raise CohortError(f"Its input cannot be read ({error}); grade it again.") from None
         return self._sources[path]
+
+
+def _has_series(source: ImportSource, series: str) -> bool:
+    return source.study is not None and any(frame.series_uid == series for frame in source.study.frames)
 
 
 def _given_pixel_mm(stored: dict[str, Any] | None) -> float | None:
