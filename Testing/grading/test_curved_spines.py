@@ -74,9 +74,9 @@ def test_each_disc_is_named_and_lies_on_the_slice_that_cuts_it_in_the_middle(
 
 
 @needs_models
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_tilted_spine_is_followed_whatever_its_noise(grader, seed):
-    phantom = PaintedSpine(seed).curved(0.0, 20.0, 4.0)
+@pytest.mark.parametrize(("seed", "tilt_degrees"), [(1, 20.0), (2, 20.0), (1, -20.0)])
+def test_a_tilted_spine_is_followed_whatever_its_noise(grader, seed, tilt_degrees):
+    phantom = PaintedSpine(seed).curved(0.0, tilt_degrees, 4.0)
     result = grader.grade(phantom.volume)
     assert not result.missing_levels
     for level in LUMBAR_LEVELS:
@@ -87,7 +87,7 @@ def test_a_tilted_spine_is_followed_whatever_its_noise(grader, seed):
 def test_a_straight_spine_beside_the_middle_is_on_one_slice(grader, spine):
     result = grader.grade(spine.curved(0.0, 0.0, 4.0, off_mm=8.0).volume)
     assert result.slices == (11,)
-    assert result.course.largest.offset_mm == pytest.approx(0.0, abs=2.5)
+    assert result.course.largest.offset_mm == pytest.approx(0.0, abs=3.5)
 
 
 @needs_models

@@ -80,6 +80,13 @@ class SpineSlices:
         apart = np.abs(np.array(self.offsets_mm)[:, None] - self.curve.across_at(places_mm)[None])
         return np.array(self.taken)[np.where(apart[0] <= self.near_mm, 0, apart.argmin(axis=0))]
 
+    def leaves_better(self, volume: SagittalVolume, places_mm: NDArray[np.float64]) -> bool:
+        """Tell whether a slice that is not taken would be nearer to a place (row, column) in mm that none is near."""
+        across = self.curve.across_at(places_mm)
+        apart = np.abs(np.array(self.offsets_mm)[:, None] - across[None]).min(axis=0)
+        nearest = _apart_mm(volume, across).min(axis=0)
+        return bool(((apart > self.near_mm) & (nearest < apart)).any())
+
     def unseen(self, found_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return places of the canal where no disc was found near and one may lie on another slice, shape (n, 2)."""
         canal = self.curve.canal_mm[self.curve.known]
