@@ -525,6 +525,12 @@ def test_discs_that_were_graded_on_slices_of_their_own_are_compared_there(tmp_pa
     assert {score.level for score in scores} >= set(LUMBAR_LEVELS)
     for score in scores:
         assert (score.dice, score.named_level, score.all_named) == (1.0, score.level, True)
+    assert main(["study", "export", str(study), str(tmp_path / "export")]) == 0
+    data = ["evaluate", "--data", str(tmp_path / "export"), "--split", "all", "--output", str(tmp_path / "again")]
+    assert main([*data, "--device", "cpu"]) == 0  # discs above those that tables list count for the distance too
+    again = read_scores(tmp_path / "again" / "discs.csv")
+    apart = next(score.slice_error_mm for score in again if score.patient == case)
+    assert apart > 0 and all(score.slice_error_mm == pytest.approx(apart) for score in scores)
 
 
 def test_a_study_whose_masks_all_lie_on_other_slices_is_told_so(graded, tmp_path, capsys):

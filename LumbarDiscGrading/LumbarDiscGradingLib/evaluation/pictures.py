@@ -93,7 +93,7 @@ class SlicePicture:
             np.zeros(image.shape, np.uint8) if result is None else result.label_slice,
             scored.volume.spacing_mm[1:],
             dict(scored.case.grades) if scored.case.levels_trusted else {},
-            {} if result is None else {disc.level: disc.pfirrmann for disc in result.discs},
+            {} if result is None else {disc.level: disc.pfirrmann for disc in result.discs if disc.assessable},
             scored.volume.scale_known,
             dict(scored.case.level_points) if any(score.by_point for score in scored.scores) else {},
             scored.problem if result is None else " ".join(result.doubts),

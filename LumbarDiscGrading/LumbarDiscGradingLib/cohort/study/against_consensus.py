@@ -23,7 +23,7 @@ from ...evaluation.pictures import PictureStore
 from ...evaluation.scores import DiscScore, ScoredCase, score_stored
 from ...grading.result import DiscGrade, GradingResult, missing_lumbar_levels
 from ...imaging.volume import ImagingError, SagittalVolume
-from ...pfirrmann import GRADES, GROUPS, TASKS, Tissue, group_of_grade
+from ...pfirrmann import GRADES, GROUPS, LEVELS_BY_LABEL, TASKS, Tissue, group_of_grade
 from ...progress import ListProgress, unwatched
 from .graded_scans import CohortDisc, CohortError, GradedCohort, GradedScan
 from .scan_files import SAME_PLACE_MM, ScanReader, scan_masks
@@ -219,10 +219,10 @@ class _Comparison:
 
     def _as_in_table(self, scored: ScoredCase, scan: GradedScan) -> list[DiscScore]:
         """Return scores with nothing but what the table of the cohort says."""
-        without = {disc.level for disc in scan.discs if disc.pfirrmann is None}
-        self._not_assessable += sum(score.named_level in without for score in scored.scores)
+        grades = {disc.level: disc.pfirrmann for disc in scan.discs}
+        self._not_assessable += sum(grades.get(score.named_level, 0) is None for score in scored.scores)
         return [
-            replace(score, **NOT_IN_TABLE, **(NO_GRADE if score.named_level in without else {}))
+            replace(score, **NOT_IN_TABLE, **({} if grades.get(score.named_level) else NO_GRADE))
             for score in scored.scores
         ]
 
@@ -231,18 +231,19 @@ def _result(scan: GradedScan, volume: SagittalVolume, masks: NDArray[np.uint8] |
     """Return the result that the tables and the masks of a scan tell; None for a scan without a listed disc."""
     if not scan.discs:
         return None
-    slices = [volume.canonical_slice_index(disc.slice_index) for disc in scan.discs]
-    for listed, index in zip(scan.discs, slices, strict=True):
-        apart = np.subtract(volume.slice_center_lps_mm(index), listed.slice_center_lps_mm)
+    found = (*scan.discs, *_without_row(scan, volume, masks))
+    slices = [volume.canonical_slice_index(disc.slice_index) for disc in found]
+    for row, index in zip(found, slices, strict=True):
+        apart = np.subtract(volume.slice_center_lps_mm(index), row.slice_center_lps_mm)
         if np.abs(apart).max() > SAME_PLACE_MM:
             raise CohortError(f"The slice of {scan.identifier} does not lie in its image; grade the scan again.")
     common, discs = max(slices, key=slices.count), []
     labels = np.zeros(volume.voxels.shape[1:], np.uint8) if masks is None else masks.max(axis=0)
-    for disc, index in zip(map(_disc, scan.discs), slices, strict=True):
+    for disc, index in zip(map(_disc, found), slices, strict=True):
         own = np.zeros_like(labels, dtype=bool) if masks is None else masks[index] == disc.label_value
         labels[own] = disc.label_value
-        row, column = np.argwhere(own).mean(axis=0).tolist() if own.any() else disc.center_row_column
-        discs.append(replace(disc, slice_index=index, center_row_column=(row, column)).within(common))
+        y, x = np.argwhere(own).mean(axis=0).tolist() if own.any() else disc.center_row_column
+        discs.append(replace(disc, slice_index=index, center_row_column=(y, x)).within(common))
     return GradingResult(
         volume=volume,
         slice_index=common,
@@ -254,6 +255,18 @@ def _result(scan: GradedScan, volume: SagittalVolume, masks: NDArray[np.uint8] |
         warnings=(scan.doubts,) if scan.doubts else (),
         naming_confidence=scan.naming_confidence,
     )
+
+
+def _without_row(scan: GradedScan, volume: SagittalVolume, masks: NDArray[np.uint8] | None) -> list[CohortDisc]:
+    """Return the discs that have a mask and no row: those above the levels that tables list."""
+    rows, listed = [], {disc.level for disc in scan.discs}
+    for value in np.unique(masks).tolist() if masks is not None else ():
+        level = LEVELS_BY_LABEL.get(value)
+        if level is not None and level not in listed:
+            index = int((masks == value).any(axis=(1, 2)).argmax())
+            place = volume.stored_slice_index(index), volume.slice_center_lps_mm(index)
+            rows.append(CohortDisc(level, (1.0, 0.0, 0.0), None, *place, False, (), ""))
+    return rows
 
 
 def _disc(disc: CohortDisc) -> DiscGrade:
