@@ -204,7 +204,7 @@ def _person_on(path: str) -> Person | str:
     may_lack_preamble = suffix in DICOM_SUFFIXES or not suffix or suffix[1:].isdigit()  # names are often UIDs
     header = None
     if has_preamble or (may_lack_preamble and start.startswith(RAW_DICOM_STARTS)):
-        header = header_of(Path(path))
+        header = header_of(Path(path), up_to_size=True)
     if header is None:
         return NO_DICOM_IMAGE if suffix in DICOM_SUFFIXES else ""
     return DICOM_LABELS if header.get("Modality") == "SEG" else person_of(header)

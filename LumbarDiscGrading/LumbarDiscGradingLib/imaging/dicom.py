@@ -15,6 +15,7 @@ import numpy as np
 import pydicom
 import SimpleITK as sitk
 from numpy.typing import NDArray
+from pydicom.filereader import read_partial
 
 from .admission import UnsuitableImageError, mr_values, require_size
 from .dicom_frames import DicomFrame, frames_of, without_name_of_exam
@@ -27,6 +28,7 @@ from .volume import CLINICAL_SLICE_MM, ImagingError, SagittalVolume, VolumeSourc
 
 PREAMBLE_BYTES = 128
 DICOM_MAGIC = b"DICM"
+COLUMNS_TAG = 0x00280011
 IMAGE_TAGS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImagePositionPatient")
 """One of these is in every image; anonymisers drop some."""
 DICOM_SUFFIXES = (".dcm", ".ima")
@@ -213,11 +215,21 @@ def _has_preamble(path: Path) -> bool:
         return file.read(PREAMBLE_BYTES + len(DICOM_MAGIC))[PREAMBLE_BYTES:] == DICOM_MAGIC
 
 
-def header_of(path: Path) -> pydicom.Dataset | None:
-    """Read a DICOM header without its pixels; None for what is not a DICOM image."""
+def header_of(path: Path, up_to_size: bool = False) -> pydicom.Dataset | None:
+    """Read a DICOM header without its pixels; None for what is not a DICOM image.
+
+    Parameters
+    ----------
+    path : Path
+    up_to_size : bool
+        Leave out what comes after rows and columns, in less than half the time: person, study and series come before.
+    """
     try:
-        with _pydicom_quiet():
-            header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        with _pydicom_quiet(), path.open("rb") as file:
+            if up_to_size:
+                header = read_partial(file, lambda tag, *_: tag > COLUMNS_TAG, force=True)
+            else:
+                header = pydicom.dcmread(file, stop_before_pixels=True, force=True)
             is_image = "Rows" in header and "Columns" in header and any(tag in header for tag in IMAGE_TAGS)
     except Exception:  # pydicom raises nearly anything on bytes that are not DICOM
         return None
