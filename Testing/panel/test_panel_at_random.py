@@ -52,7 +52,6 @@ MUST_BE_REACHED = (
     ),
     *("stale", "graded again", "moved", "hardened", "canceled", "a run ended while away", "a saved case"),
     *("beside somebody's segment", "looked in", "another result", "save", "away", "come_back"),
-    "all graded",
 )
 
 
