@@ -64,10 +64,15 @@ def test_the_output_folder_is_left_out(tmp_path):
 
 
 def test_results_that_lie_beside_their_images_are_no_images(tmp_path):
-    for name in ("a.nrrd", "b.nrrd", "a_discs.seg.nrrd", "a_overview.png", "a_seg.dcm", "a_grades.csv"):
+    names = "a_discs.seg.nrrd", "a_overview.png", "a_seg.dcm", "a_grades.csv"
+    for name in ("a.nrrd", "b.nrrd", *names, ".cohort/work/x.nrrd", "cohort_thumbnails/a.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     found = found_in(tmp_path, output=tmp_path)
     assert [candidate.stem for candidate in found.candidates] == ["a", "b"]
+    assert (found.skipped, found.others) == ([], len(names))
+    found = found_in(tmp_path, output=tmp_path / "out")
+    assert sorted(reasons(found)) == ["a_discs.seg.nrrd", "a_overview.png", "a_seg.dcm"]
     assert set(reasons(found).values()) == {finding.OWN_OUTPUT}
 
 

@@ -14,8 +14,11 @@ from ..imaging.dicom import DICOM_MAGIC, DICOM_SUFFIXES, PREAMBLE_BYTES, SKIPPED
 from ..imaging.dicom_frames import person_of
 from ..imaging.dicom_study.people import Person, numbered_studies
 from ..imaging.reading import PICTURE_SUFFIXES, stem_of
+from .journal import JOURNAL_FOLDER
+from .tables import THUMBNAILS_FOLDER
 
 OWN_ENDINGS = ("_discs.seg.nrrd", "_evidence.nrrd", "_overview.png", "_evidence.png", "_seg.dcm", "_report.dcm")
+OWN_FOLDERS = (JOURNAL_FOLDER, THUMBNAILS_FOLDER)
 LABEL_ENDINGS = ("_labels", "_label", "-label", "_seg", ".seg", "_mask", "_masks", "_segmentation")
 """How the names of volume files end, before their suffix, that hold labels and no image."""
 
@@ -114,14 +117,17 @@ def _search(root: str, output: Path | None, found: Found, watch: Callable[[int],
     """Add what a folder holds; one with a single DICOM study or no scan stands for itself, to be read or refused."""
     volumes, images, count = [], [], 0
     people: dict[Person, Person] = {}
-    for path in _files_below(root, output, found):
+    left_out = None if output is None else _identity(str(output))
+    beside = left_out == _identity(root)  # results lie beside their images
+    for path in _files_below(root, None if beside else left_out, found):
         count += 1
         if count % 1000 == 0:
             watch(count)
         name = os.path.basename(path)
-        if name.startswith(MAC_SHADOW):
+        why = _why_not_taken(name)
+        if name.startswith(MAC_SHADOW) or (beside and why == OWN_OUTPUT):
             found.others += 1
-        elif why := _why_not_taken(name):
+        elif why:
             _skip(path, root, why, found)
         elif name.lower().endswith(VOLUME_SUFFIXES):
             volumes.append(path)
@@ -141,11 +147,8 @@ def _search(root: str, output: Path | None, found: Found, watch: Callable[[int],
     found.candidates += studies
 
 
-def _files_below(root: str, output: Path | None, found: Found) -> Iterator[str]:
-    """Yield the files in a folder and its subfolders, each folder once whatever links lead to it."""
-    left_out = _identity(str(output)) if output else None
-    if left_out == _identity(root):  # results beside their images: told by their names
-        left_out = None
+def _files_below(root: str, left_out: tuple[int, int] | None, found: Found) -> Iterator[str]:
+    """Yield the files in a folder and its subfolders but one, each folder once whatever links lead to it."""
     folders, seen = [root], set()
     while folders:
         folder = folders.pop()
@@ -156,6 +159,8 @@ def _files_below(root: str, output: Path | None, found: Found) -> Iterator[str]:
             seen.add(identity)
             with os.scandir(folder) as entries:
                 for entry in entries:
+                    if entry.name in OWN_FOLDERS:
+                        continue
                     if _leads_to(entry.is_dir):
                         folders.append(entry.path)
                     elif _leads_to(entry.is_file):

@@ -6,6 +6,7 @@ from ..report.tables import GRADE_COLUMNS
 
 COHORT_FILE = "cohort.csv"
 SCANS_FILE = "cohort_scans.csv"
+THUMBNAILS_FOLDER = "cohort_thumbnails"
 
 COHORT_COLUMNS = (
     "identifier",

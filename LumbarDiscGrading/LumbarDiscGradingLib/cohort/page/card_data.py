@@ -11,10 +11,10 @@ from urllib.parse import quote
 from ...imaging.file_names import is_plain, printable
 from ...pfirrmann import GROUPS
 from ..people import NOT_TOLD, NOT_UNDERSTOOD, age_group, sex_group
+from ..tables import THUMBNAILS_FOLDER
 from .charts import levels_of
 from .reading import STATES, ScanRow
 from .sentences import kind_of
-from .thumbnails import THUMBNAILS_FOLDER
 
 
 def card_data(scans: Sequence[ScanRow], pictured: Collection[str], kinds: Sequence[str]) -> str:

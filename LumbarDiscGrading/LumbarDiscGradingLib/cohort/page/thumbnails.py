@@ -9,8 +9,8 @@ from PIL import Image
 
 from ...atomic import replacing
 from ...report.overview import annotated_slice
+from ..tables import THUMBNAILS_FOLDER
 
-THUMBNAILS_FOLDER = "cohort_thumbnails"
 SIZE_PX = (240, 320)
 """Most width and height: sharp on a dense screen where a card shows it at half of that."""
 QUALITY = 80
