@@ -219,6 +219,13 @@ def test_what_is_skipped_stands_in_the_table_of_scans(cohort: Cohort) -> None:
     assert "film.png" not in states_in(cohort.output)
 
 
+def test_a_scan_that_was_graded_by_its_name_stays_where_another_run_skips_it(cohort: Cohort) -> None:
+    skipped = [not_graded(scan, "skipped", "It is a picture.") for scan in cohort.scans() if scan.identifier == "a"]
+    summary, _ = cohort.run([scan for scan in cohort.scans() if scan.identifier != "a"], skipped)
+    assert (summary.kept, summary.skipped) == (1, ())
+    assert [row["state"] for row in rows_of(cohort.output / "cohort_scans.csv")] == ["graded"] * 3
+
+
 def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(cohort: Cohort) -> None:
     whole = cohort.tables()
 

@@ -41,8 +41,10 @@ class Summary:
 
     Attributes
     ----------
-    graded, failed, skipped : int
+    graded, failed : int
         Scans of this run.
+    skipped : tuple of str
+        Why each scan was skipped.
     unchanged : int
         Scans that an earlier run graded and that were left as they are.
     kept : int
@@ -55,7 +57,7 @@ class Summary:
 
     graded: int = 0
     failed: int = 0
-    skipped: int = 0
+    skipped: tuple[str, ...] = ()
     unchanged: int = 0
     kept: int = 0
     left: int = 0
@@ -100,10 +102,13 @@ def run(
         if record is not None and _is_done(journal.output, scan, record, stamps[scan.identifier], recipe):
             unchanged[scan.identifier] = _brought_up(record, scan, stamps[scan.identifier])
     kept = _of_other_runs(journal, scans)
+    graded_before = {record.row["input"] for record in kept}
+    skipped = [outcome for outcome in skipped if outcome.scan_row["input"] not in graded_before]
     (journal.output / PARQUET_FILE).unlink(missing_ok=True)  # it may lack what comes
     journal.begin([*unchanged.values(), *kept], skipped)
     todo = [scan for scan in scans if scan.identifier not in journal.records]
-    summary = Summary(skipped=len(skipped), unchanged=len(scans) - len(todo), kept=len(kept), left=len(todo))
+    reasons = tuple(outcome.reason for outcome in skipped)
+    summary = Summary(skipped=reasons, unchanged=len(scans) - len(todo), kept=len(kept), left=len(todo))
     stream = outcomes(todo)
     try:
         for outcome in stream:

@@ -39,7 +39,7 @@ def grade_cohort(task: GradeTask, name_scans: NameScans, outcomes: Outcomes) -> 
         scans, skipped = name_scans({name: record.row["input"] for name, record in journal.records.items()})
         summary = run(journal, scans, skipped, recipe, _shown(outcomes), with_progress("Comparing"))
         write_page(output, journal.work_folder)
-    _print(summary, skipped, output)
+    _print(summary, output)
     if summary.left:
         return complain(f"Stopped; {summary.left} scans are left: run the same command again to go on with them.", 130)
     return 1 if summary.failed else 0
@@ -63,10 +63,10 @@ def _complaint(outcome: Outcome) -> str:
     return f"{printable(scan.input)}{which}: {outcome.reason}"
 
 
-def _print(summary: Summary, skipped: Sequence[Outcome], output: Path) -> None:
-    print(f"{summary.graded} graded, {summary.failed} failed, {summary.skipped} skipped, ", end="")
+def _print(summary: Summary, output: Path) -> None:
+    print(f"{summary.graded} graded, {summary.failed} failed, {len(summary.skipped)} skipped, ", end="")
     print(f"{summary.unchanged} graded before and unchanged.")
-    print_reasons([outcome.reason for outcome in skipped])
+    print_reasons(summary.skipped)
     if summary.kept:
         print(f"  {summary.kept} scans of earlier runs stay in the tables.")
     print(f"All in {output}: {COHORT_FILE} (a row a disc), {SCANS_FILE} (a row a scan); {PAGE_FILE} shows them.")
