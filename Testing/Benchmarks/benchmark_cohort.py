@@ -110,7 +110,7 @@ def rates(listed: Path, count: int, jobs: int, folder: Path) -> None:
 
 
 def overhead(listed: Path, count: int, folder: Path) -> None:
-    """Print what a cohort costs over calling `DiscGrader` in a loop; more threads than one would wait and be counted."""
+    """Print what a cohort costs over calling `DiscGrader` in a loop, with one thread: waiting threads would count."""
     import torch
 
     from LumbarDiscGradingLib.cli.grading.files import ResultFiles
