@@ -110,7 +110,9 @@ def rates(listed: Path, count: int, jobs: int, folder: Path) -> None:
 
 
 def overhead(listed: Path, count: int, folder: Path) -> None:
-    """Print what a cohort costs over calling `DiscGrader` in a loop, with one process."""
+    """Print what a cohort costs over calling `DiscGrader` in a loop, with one thread: waiting threads would count."""
+    import torch
+
     from LumbarDiscGradingLib.cli.grading.files import ResultFiles
     from LumbarDiscGradingLib.cli.grading.graders import make_grader
     from LumbarDiscGradingLib.cli.main import main as grade
@@ -119,6 +121,7 @@ def overhead(listed: Path, count: int, folder: Path) -> None:
     from LumbarDiscGradingLib.imaging.reading import read_volume
 
     scans = read_scan_list(listed, Scan("", ""))
+    torch.set_num_threads(1)
     grader = make_grader("cpu", ())
     (folder / "loop").mkdir()
     files = ResultFiles(folder / "loop", scene=False, evidence=False, dicom=False)
@@ -134,7 +137,7 @@ def overhead(listed: Path, count: int, folder: Path) -> None:
     since = time.process_time()
     grade(["grade", "--list", str(listed), "--output", str(folder / "cohort"), "--device", "cpu"])
     cohort = time.process_time() - since
-    print(f"overhead, {count} scans, processor time of one process")
+    print(f"overhead, {count} scans, processor time of one process with one thread")
     print(f"  read and graded in a loop    {(loop - writing) / count:7.3f} s/scan")
     print(f"  and the files written        {loop / count:7.3f} s/scan")
     print(f"  as a cohort, networks loaded {cohort / count:7.3f} s/scan")
