@@ -111,7 +111,7 @@ def test_each_header_of_a_study_is_read_once(empty, tmp_path, monkeypatch):
 
     def counted(path, *arguments, **options):
         if options.get("stop_before_pixels"):
-            read.append(path)
+            read.append(Path(path if isinstance(path, (str, Path)) else path.name))
         return dcmread(path, *arguments, **options)
 
     monkeypatch.setattr(pydicom, "dcmread", counted)
