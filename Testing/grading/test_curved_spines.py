@@ -87,7 +87,7 @@ def test_a_tilted_spine_is_followed_whatever_its_noise(grader, seed, tilt_degree
 def test_a_straight_spine_beside_the_middle_is_on_one_slice(grader, spine):
     result = grader.grade(spine.curved(0.0, 0.0, 4.0, off_mm=8.0).volume)
     assert result.slices == (11,)
-    assert result.course.largest.offset_mm == pytest.approx(0.0, abs=3.5)
+    assert result.course.largest.offset_mm == pytest.approx(0.0, abs=2.5)
 
 
 @needs_models

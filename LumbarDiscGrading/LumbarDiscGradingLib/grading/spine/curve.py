@@ -22,8 +22,6 @@ BASE_SHARE = 0.3
 """Depth of the canal, over the greatest at that height, that does not count: partial volume and lateral recess."""
 BESIDE_MM = 25.0
 """Above and below these rows, a further slice is looked at too. Further off, the line is led on too far to be right."""
-NEAR_MM = 12.5
-"""So far from the first slice the canal's line is still that of the slices looked at, and narrow strips show it."""
 MOST_ROUNDS = 24
 SMOOTHING_MM = 8.0
 """Standard deviation along the spine of the smoothing of the canal's depth."""
@@ -97,7 +95,7 @@ def find_curve(
             break
         for rows, indices in looks.items():
             before_batch()
-            near = all(abs(index - strips.start) * spacing <= NEAR_MM for index in indices)
+            near = all(abs(index - strips.start) <= 2 * step for index in indices)
             strips.look(volume, segmenter, indices, slice(*rows), STRIP_COLUMNS if near else WIDE_STRIP_COLUMNS)
     if not strips.depths_mm:
         return None
