@@ -19,6 +19,7 @@ from LumbarDiscGradingLib.annotation.exchange.reimport import import_export
 from LumbarDiscGradingLib.annotation.protocol import Task
 from LumbarDiscGradingLib.annotation.storage import documents
 from LumbarDiscGradingLib.annotation.storage.documents import migrated, parse_document, schema_of
+from LumbarDiscGradingLib.annotation.study.selection import SELECTION_NAME, Rule, Selection
 from LumbarDiscGradingLib.annotation.study.study import Study
 from LumbarDiscGradingLib.annotation.work.session import ReaderSession
 from LumbarDiscGradingLib.json_schema import first_violation
@@ -255,6 +256,10 @@ def test_schemas_are_valid_and_mean_the_same_to_an_independent_checker(kind, fol
         ranking.cases["C0001"] = CaseScores("c" * 64, {"L4-L5": (0.1, 0.2, 0.7)}, 0.5)
         ranking.save()
         found = [json.loads(ranking.path.read_text())]
+    if kind == "selection":
+        models = ({"task": "segmentation", "name": "unet", "sha256": "a" * 64},)
+        Selection(Rule.DOUBT, 7, 30, 1, True, models, {"C0001": "c" * 64}).write(folder)
+        found = [json.loads((folder / SELECTION_NAME).read_text())]
     assert found
     for document in found:
         jsonschema.validate(document, schema)
