@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from cohort_tasks import Logged, all_end, noted, other_in_each_process, scans_named
+from cohort_tasks import Logged, all_end, noted, other_in_each_process, scans_named, started
 
 from LumbarDiscGradingLib.cohort.cluster import ClusterError, outcomes
 from LumbarDiscGradingLib.cohort.scan import Outcome, Scan
@@ -182,15 +182,7 @@ def test_ctrl_c_leaves_no_process_and_no_word_of_a_worker(tmp_path: Path) -> Non
         usual_port.listen()
     script = tmp_path / "run.py"
     script.write_text(LOCAL_RUN)
-    run = subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert run.stdout is not None
-    run.stdout.readline()
+    run = started(script, tmp_path)
     os.killpg(run.pid, signal.SIGINT)
     output, errors = run.communicate(timeout=60)
     usual_port.close()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cohort_tasks import Logged, all_end, noted, scans_named
+from cohort_tasks import Logged, all_end, noted, scans_named, started
 
 from LumbarDiscGradingLib.cohort import processes
 from LumbarDiscGradingLib.cohort.processes import WorkersError, outcomes
@@ -155,19 +154,6 @@ def test_workers_end_where_their_parent_was_killed(tmp_path: Path, run_script: P
     run.kill()
     assert run.communicate(timeout=60)[1] == ""
     assert all_end({pid for *_, pid in noted(tmp_path)})
-
-
-def started(script: Path, folder: Path) -> subprocess.Popen[str]:
-    run = subprocess.Popen(
-        [sys.executable, str(script), str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert run.stdout is not None
-    run.stdout.readline()
-    return run
 
 
 def test_the_cores_are_shared_out_between_workers() -> None:

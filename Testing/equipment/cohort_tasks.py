@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -84,3 +86,17 @@ def all_end(pids: set[int]) -> bool:
     while any(map(is_running, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return not any(map(is_running, pids))
+
+
+def started(script: Path, folder: Path) -> subprocess.Popen[str]:
+    """Run a script on a folder, in a group of its own, until it has printed a line."""
+    run = subprocess.Popen(
+        [sys.executable, str(script), str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert run.stdout is not None
+    run.stdout.readline()
+    return run
