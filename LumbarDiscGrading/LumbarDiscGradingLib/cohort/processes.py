@@ -223,7 +223,7 @@ def _through(
 def _work(connection: Connection, threads: int) -> None:
     """Do the task for scan after scan, until the other end of the connection is closed or gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be kept from this process
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     for variable in THREAD_VARIABLES:  # read when the libraries are loaded, which the task does
         os.environ.setdefault(variable, str(threads))
     with contextlib.suppress(EOFError, ConnectionResetError, BrokenPipeError):
@@ -242,7 +242,7 @@ def _work(connection: Connection, threads: int) -> None:
             connection.send(answer)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End at once where the parent was killed: the next run may do the same scan and not meet this one."""
     parent = multiprocessing.parent_process()
     if parent is not None:

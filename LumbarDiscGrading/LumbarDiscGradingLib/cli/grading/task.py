@@ -39,6 +39,9 @@ class GradeTask:
         What is written beside the files of every result.
     summaries : bool
         Print what was found.
+    networks : str
+        Address of the process that holds the networks (`grading.shared_networks`); empty where each process that
+        grades holds its own on `device`.
     """
 
     output: str
@@ -49,6 +52,7 @@ class GradeTask:
     evidence: bool = False
     dicom: bool = False
     summaries: bool = False
+    networks: str = ""
 
     def __call__(self, scan: Scan) -> Outcome:
         """Grade a scan; whatever goes wrong with it is its outcome.
@@ -56,15 +60,19 @@ class GradeTask:
         Raises
         ------
         UserError
-            If a device or model cannot be used, or there is no room left: no other scan could be graded either.
+            If a device or model cannot be used, there is no room left, or the process that holds the networks is gone:
+            no other scan could be graded either.
         """
         from ...cohort.page.thumbnails import make_thumbnail
         from ...cohort.rows import graded, not_graded
+        from ...grading.shared_networks import NetworksGoneError
 
         grader, files = tools(self)
         try:
             result = graded_into(files, _volume(scan), scan.stored_slice, grader)
             make_thumbnail(Path(self.output), scan.identifier, Path(self.workplace))
+        except NetworksGoneError:
+            raise
         except Exception as error:
             if isinstance(error, OSError) and error.errno in DISK_FULL:
                 raise UserError(
@@ -87,7 +95,11 @@ def tools(task: GradeTask) -> tuple[DiscGrader, ResultFiles]:
         If a device or model cannot be used.
     """
     files = ResultFiles(Path(task.output), task.scene, task.evidence, task.dicom, Path(task.workplace))
-    return make_grader(task.device, task.models), files
+    if not task.networks:
+        return make_grader(task.device, task.models), files
+    from ...grading.shared_networks import use_shared
+
+    return use_shared(make_grader("cpu", task.models), task.networks), files
 
 
 def put_away_tools(task: GradeTask) -> None:

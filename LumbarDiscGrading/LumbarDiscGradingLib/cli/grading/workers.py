@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from ...cohort.running import Outcomes
+from ...cohort.scan import Outcome, Scan
+from .card import has_card, networks_on
 from .graders import model_hashes
 from .task import GradeTask, tools
 
@@ -69,11 +73,39 @@ def who_grades(task: GradeTask, jobs: int | None, cluster: str | None) -> Outcom
     if jobs is not None:
         from ...cohort.processes import outcomes as by_processes
 
-        if task.device not in ("auto", "cpu"):  # which can always be used
-            from ...grading.device import choose_device
-
-            choose_device(task.device)
         model_hashes(task.models)
+        if has_card(task.device):
+            return partial(sharing_networks, task=task, jobs=jobs)
         return partial(by_processes, task=task, jobs=jobs)
     tools(task)
     return lambda scans: map(task, scans)
+
+
+def sharing_networks(scans: Sequence[Scan], task: GradeTask, jobs: int) -> Iterator[Outcome]:
+    """Run a task on scans in worker processes, which share the networks of one process more on the task's device.
+
+    A card's memory then holds the networks once, and what the workers ask at a time goes through it as one batch.
+    Figures may differ in their last digits from those of one process: a card rounds by the size of the batch.
+
+    Parameters
+    ----------
+    scans : sequence of Scan
+    task : GradeTask
+    jobs : int
+        Worker processes.
+
+    Yields
+    ------
+    Outcome
+        In order of completion.
+
+    Raises
+    ------
+    UserError, OSError
+        As `cohort.processes.outcomes`, and where the process with the networks cannot be started or ends.
+    """
+    from ...cohort.processes import outcomes as by_processes
+
+    if scans:
+        with networks_on(task.device, task.models) as address:
+            yield from by_processes(scans, replace(task, networks=address), jobs)
