@@ -6,6 +6,8 @@ import csv
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -48,6 +50,18 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in range(COUNT):
         write_scan(folder / f"scan{seed}.nrrd", seed)
     return folder
+
+
+def test_the_processor_is_no_card_and_torch_is_not_loaded_to_know_it() -> None:
+    script = """
+import sys
+from LumbarDiscGradingLib.cli.grading import card
+card._has_cuda_driver = lambda: False
+assert not card.has_card("cpu")
+assert not card.has_card("auto")
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_a_result_of_shared_networks_is_that_of_own_ones(address, grader, sample) -> None:
