@@ -6,10 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
+from LumbarDiscGradingLib.measures.prediction_sets import METHOD
 from LumbarDiscGradingLib.models.store import find_model
 
 
-def model_with_sets(folder: Path, threshold: float = 0.999) -> Path:
+def model_with_sets(folder: Path, threshold: float = 0.98) -> Path:
     """Copy the built-in grading model into a folder whose name it takes, and let it state prediction sets.
 
     The default threshold makes large ones.
@@ -19,9 +20,9 @@ def model_with_sets(folder: Path, threshold: float = 0.999) -> Path:
     manifest = json.loads(path.read_text(encoding="utf-8"))
     manifest["name"] = folder.name
     manifest["calibration"]["prediction_set"] = {
-        "coverage": 0.9,
+        "coverage": 0.8,
         "threshold": threshold,
-        "method": "by hand",
+        "method": METHOD,
         "patients": 20,
         "discs": 100,
     }

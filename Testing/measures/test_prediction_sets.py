@@ -8,12 +8,12 @@ import pytest
 from LumbarDiscGradingLib.measures.prediction_sets import fit_threshold, prediction_set, set_scores
 
 
-def test_a_set_grows_to_its_more_probable_neighbour_and_has_no_gap():
+def test_a_set_holds_what_is_probable_enough_and_has_no_gap():
     p = [0.05, 0.30, 0.05, 0.55, 0.05]
-    assert prediction_set(p, 0.5) == (3,)
-    assert prediction_set(p, 0.61) == (2, 3)
-    assert prediction_set(p, 0.91) == (1, 2, 3)
-    assert prediction_set(p, 1.0) == (0, 1, 2, 3, 4)
+    assert prediction_set(p, 0.0) == (3,)
+    assert prediction_set(p, 0.69) == (3,)
+    assert prediction_set(p, 0.70) == (1, 2, 3)
+    assert prediction_set(p, 0.95) == (0, 1, 2, 3, 4)
 
 
 def test_the_score_of_a_disc_is_the_least_threshold_whose_set_holds_its_grade():

@@ -111,7 +111,9 @@ def test_a_model_keeps_its_prediction_sets_and_one_with_few_tuning_patients_has_
     kept = TrainedModel.open(tmp_path / "model")
     assert (kept.manifest["calibration"]["prediction_set"]["patients"], kept.sha256) == (20, model.sha256)
     assert Classifier(kept, choose_device("cpu")[0]).set_threshold is not None
-    assert "prediction_set" not in with_prediction_sets(kept, tuning[:5]).manifest["calibration"]
+    kept.manifest["calibration"]["prediction_set"]["method"] = "another one"
+    assert Classifier(kept, choose_device("cpu")[0]).set_threshold is None
+    assert "prediction_set" not in with_prediction_sets(kept, tuning[:3]).manifest["calibration"]
 
 
 def test_a_run_does_not_go_on_from_another_start_model(finished, phantoms, tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..imaging.crop import DiscAxis, MaskUse, disc_grid, referenced_crop
+from ..measures.prediction_sets import METHOD
 from .segmenter import reduced_precision, require_normalization
 
 if TYPE_CHECKING:
@@ -116,7 +117,9 @@ class Classifier:
         self.temperature = float(model.manifest.get("calibration", {}).get("temperature", 1.0))
         self.outputs = list(model.manifest["outputs"])
         stated = model.manifest.get("calibration", {}).get("prediction_set")
-        self.set_threshold = None if stated is None else float(stated["threshold"])
+        known = stated is not None and stated["method"] == METHOD
+        self.set_threshold = float(stated["threshold"]) if known else None
+        self.set_coverage = float(stated["coverage"]) if known else None
 
     def grade_probabilities(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the probabilities of grades I to V.

@@ -80,7 +80,7 @@ class DiscGrader:
         models = find_model(segmentation_model, "segmentation"), find_model(grading_model, "grading")
         self.segmenter = Segmenter(models[0], self.device)
         self.classifier = Classifier(models[1], self.device)
-        self.models = tuple(_model_use(model) for model in models)
+        self.models = _model_use(models[0]), _model_use(models[1], self.classifier.set_coverage)
 
     def grade(
         self,
@@ -485,13 +485,14 @@ def _count_warnings(
     return tuple(warnings)
 
 
-def _model_use(model: TrainedModel) -> ModelUse:
+def _model_use(model: TrainedModel, set_coverage: float | None = None) -> ModelUse:
     return ModelUse(
         name=model.name,
         task=model.task,
         location=model.origin,
         sha256=model.sha256,
         version=str(model.manifest.get("version", "")),
+        set_coverage=set_coverage,
     )
 
 

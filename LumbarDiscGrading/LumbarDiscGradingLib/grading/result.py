@@ -126,13 +126,30 @@ class DiscGrade:
 
 @dataclass(frozen=True)
 class ModelUse:
-    """A model that took part: what it is called, where it was found, its task and the hash of its weights."""
+    """A model that took part.
+
+    Attributes
+    ----------
+    name, task : str
+    location : str
+        Where it was found.
+    sha256 : str
+        Hash of its weights.
+    version : str
+    set_coverage : float or None
+        Share of discs whose prediction set holds the right grade, as the model states it; None where it states no sets.
+    """
 
     name: str
     task: str
     location: str
     sha256: str
     version: str = ""
+    set_coverage: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is known as plain values."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -318,11 +335,16 @@ class GradingResult:
             "taken_out": [vars(disc) for disc in self.taken_out],
             "warnings": list(self.warnings),
             "doubts": list(self.doubts),
-            "models": [vars(model) for model in self.models],
+            "models": [model.to_dict() for model in self.models],
             "device": self.device,
             "timings_s": {stage: round(seconds, 4) for stage, seconds in self.timings_s.items()},
             "versions": dict(self.versions),
         }
+
+    @property
+    def set_coverage(self) -> float | None:
+        """What the grading model states of its prediction sets (`ModelUse.set_coverage`)."""
+        return next((model.set_coverage for model in self.models if model.set_coverage is not None), None)
 
     def _disc_to_dict(self, disc: DiscGrade) -> dict[str, Any]:
         return {

@@ -1,9 +1,9 @@
 """Sets of neighbouring grades that hold the right one with a stated coverage (split conformal prediction).
 
-A set grows from the most probable grade by the more probable of its two neighbours, as long as it has no more than the
-threshold's probability (after the ordinal adaptive sets of Lu, Angelopoulos and Pomerantz, MICCAI 2022). Patients, not
-discs, are exchangeable: each patient counts once, whatever its number of discs (Lee, Barber and Willett,
-Distribution-free inference with hierarchical data, 2023).
+A set holds the most probable grade, every grade that is improbable by no more than the threshold, and what lies between
+them: no sets of the same coverage are smaller on average (the least ambiguous sets of Sadinle, Lei and Wasserman, JASA
+2019, but without gaps). Patients, not discs, are exchangeable: each patient counts once, whatever its number of discs
+(Lee, Barber and Willett, Distribution-free inference with hierarchical data, 2023).
 """
 
 from __future__ import annotations
@@ -13,34 +13,25 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-METHOD = "ordinal adaptive sets, patients exchangeable"
+METHOD = "least ambiguous ordinal sets, patients exchangeable"
+"""A threshold of another method means something else."""
 _ROUNDING = 1e-9
 
 
-def growth_order(probabilities: ArrayLike) -> list[int]:
-    """Return the classes in the order in which a set takes them in: the most probable, then ever a neighbour."""
-    p = np.asarray(probabilities, dtype=float)
-    low = high = int(np.argmax(p))
-    order = [low]
-    while len(order) < len(p):
-        if high == len(p) - 1 or (low > 0 and p[low - 1] >= p[high + 1]):
-            low -= 1
-            order.append(low)
-        else:
-            high += 1
-            order.append(high)
-    return order
-
-
 def prediction_set(probabilities: ArrayLike, threshold: float) -> tuple[int, ...]:
-    """Return the neighbouring classes, ascending, whose sets have no more than the threshold's probability.
+    """Return the neighbouring classes, ascending, from the first to the last whose improbability the threshold allows.
 
     The most probable class is always in it.
+
+    Parameters
+    ----------
+    probabilities : array_like, shape (classes,)
+    threshold : float
+        0 to 1: a class of a probability of at least ``1 - threshold`` is in the set.
     """
-    order = growth_order(probabilities)
-    mass = np.cumsum(np.asarray(probabilities, dtype=float)[order])
-    taken = max(1, int(np.count_nonzero(mass <= threshold + _ROUNDING)))
-    return tuple(sorted(order[:taken]))
+    p = np.asarray(probabilities, dtype=float)
+    held = np.flatnonzero((p >= 1.0 - threshold - _ROUNDING) | (p == p.max()))
+    return tuple(range(int(held[0]), int(held[-1]) + 1))
 
 
 def set_scores(probabilities: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]:
@@ -53,9 +44,12 @@ def set_scores(probabilities: ArrayLike, reference: ArrayLike) -> NDArray[np.flo
     """
     scores = []
     for p, right in zip(np.asarray(probabilities, dtype=float), np.asarray(reference, dtype=int), strict=True):
-        order = growth_order(p)
-        place = order.index(int(right))
-        scores.append(0.0 if place == 0 else float(p[order[: place + 1]].sum()))
+        best = np.flatnonzero(p == p.max())
+        if best[0] <= right <= best[-1]:
+            scores.append(0.0)
+        else:
+            outward = p[right:] if right > best[-1] else p[: right + 1]
+            scores.append(1.0 - float(outward.max()))
     return np.array(scores)
 
 

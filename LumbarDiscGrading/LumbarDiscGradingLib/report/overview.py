@@ -38,7 +38,15 @@ from .drawing import (
 )
 from .slice_view import BACKGROUND, TEXT, SliceView, compress_highlights
 from .spine_box import spine_box
-from .text import group_probability, is_barely_doubtful, model_names, possible_grades, reader_verdict, slices_phrase
+from .text import (
+    group_probability,
+    is_barely_doubtful,
+    model_names,
+    possible_grades,
+    possible_key,
+    reader_verdict,
+    slices_phrase,
+)
 
 SLICE_HEIGHT_PX = 1120
 """Height of a slice in the picture; the width follows from the physical aspect ratio."""
@@ -353,6 +361,8 @@ def _footer_lines(result: GradingResult, width_px: int) -> list[tuple[str, Color
         lines.append((MISSING_KEY, QUIET))
     if any(_facts(disc) for disc in result.discs):
         lines.append((MEASUREMENT_KEY, QUIET))
+    if key := possible_key(result):
+        lines += [(line, QUIET) for line in wrapped(key, 18, width_px)]
     if result.models:
         lines += [(line, QUIET) for line in wrapped(f"Models: {', '.join(model_names(result))}", 18, width_px)]
     return [*lines, (RESEARCH_USE, QUIET)]

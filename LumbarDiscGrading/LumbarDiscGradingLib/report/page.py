@@ -10,11 +10,11 @@ from ..research_use import RESEARCH_USE
 from .doubts import warnings_of
 from .tables import is_known, table_discs
 from .text import (
-    POSSIBLE_KEY,
     course_phrase,
     is_barely_doubtful,
     model_names,
     possible_grades,
+    possible_key,
     reader_verdict,
     slices_phrase,
 )
@@ -46,8 +46,8 @@ def page_html(result: GradingResult, name: str) -> str:
         parts.append(f"<p><b>Changed by a reader</b></p>{_list(changes)}")
     parts.append("<p>mild, moderate, serious: the network's probabilities. Height in mm. DHI: disc height index. ")
     parts.append("Signal: relative to fluid in the canal. ? low confidence: read the disc yourself.")
-    if any(possible_grades(disc) for disc in result.discs):
-        parts.append(f" {POSSIBLE_KEY}")
+    if key := possible_key(result):
+        parts.append(f" {key}")
     parts.append("</p>")
     models = f"Models: {', '.join(model_names(result))}. " if result.models else ""
     parts.append(f"<p>{escape(models)}{escape(RESEARCH_USE)}</p>")

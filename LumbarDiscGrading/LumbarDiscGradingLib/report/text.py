@@ -18,6 +18,7 @@ def report_text(result: GradingResult) -> str:
     if warnings:
         lines += ["Please note first:", *(f"- {warning}" for warning in warnings), "Discs:"]
     lines += [f"{disc.level}: {'; '.join(_facts(disc))}." for disc in table_discs(result)]
+    lines += [key] if (key := possible_key(result)) else []
     if result.course is not None and result.is_curved:
         lines.append(f"{course_phrase(result.course)}.")
     if result.naming_confidence is not None:
@@ -26,7 +27,13 @@ def report_text(result: GradingResult) -> str:
     return "\n".join([*lines, RESEARCH_USE]) + "\n"
 
 
-POSSIBLE_KEY = "Several Pfirrmann grades at a disc are all possible; its group is the most probable one."
+def possible_key(result: GradingResult) -> str:
+    """Return what several grades at a disc mean, empty where no disc has them."""
+    if not any(possible_grades(disc) for disc in result.discs):
+        return ""
+    coverage = result.set_coverage
+    share = f" (the right one is among them in {coverage:.0%} of discs or more)" if coverage else ""
+    return f"Several Pfirrmann grades at a disc are all possible{share}; its group is the most probable one."
 
 
 def slices_phrase(result: GradingResult) -> str:

@@ -53,7 +53,7 @@ def to_text(result: GradingResult, corrections: Sequence[Correction]) -> str:
             "tissue_slice": _packed(result.tissue_slice),
             "missing_levels": result.missing_levels,
             "warnings": result.warnings,
-            "models": [asdict(model) for model in result.models],
+            "models": [model.to_dict() for model in result.models],
             "device": result.device,
             "timings_s": result.timings_s,
             "versions": result.versions,

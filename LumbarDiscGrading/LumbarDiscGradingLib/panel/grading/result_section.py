@@ -215,7 +215,11 @@ class ResultSection:
         )
         if possible:
             text = _("Possible: Pfirrmann {grades}; the most probable group's grade is {grade}.")
-            grades = f"{text.format(grades=possible, grade=ROMAN_GRADES[disc.pfirrmann])}\n{grades}"
+            text = text.format(grades=possible, grade=ROMAN_GRADES[disc.pfirrmann])
+            if coverage := self.case.result.set_coverage:
+                share = _("The right grade is among the possible ones in {share:.0%} of discs or more.")
+                text = f"{text} {share.format(share=coverage)}"
+            grades = f"{text}\n{grades}"
         tips = {
             LEVEL: "\n".join(notes) or disc.level,
             GROUP: "\n".join(notes) or disc.group_word,

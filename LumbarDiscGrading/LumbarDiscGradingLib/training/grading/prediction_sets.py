@@ -15,8 +15,10 @@ from ...measures.prediction_sets import METHOD, fit_threshold, set_scores
 from ...models.folder import TrainedModel, rewrite_manifest
 from .disc_samples import DiscSample
 
-COVERAGE = 0.9
-"""Of the sets that a trained model states."""
+COVERAGE = 0.8
+"""Of the sets that a trained model states; a larger one needs more than two of the five grades in most sets."""
+FEWEST_PATIENTS = 10
+"""Of a data set for which the coverage is to hold by itself; of fewer, the hardest one alone would decide."""
 
 
 def fitted_sets(
@@ -41,8 +43,9 @@ def fitted_sets(
     sources = [sample.source for sample in samples]
     scores = set_scores(probabilities, [sample.grade - 1 for sample in samples])
     parts = [np.flatnonzero([source == other for other in sources]) for source in sorted(set(sources))]
+    large = [part for part in parts if len({patients[i] for i in part}) >= FEWEST_PATIENTS]
     fits = [
-        fit_threshold(scores[part], [patients[i] for i in part], coverage) for part in (range(len(samples)), *parts)
+        fit_threshold(scores[part], [patients[i] for i in part], coverage) for part in (range(len(samples)), *large)
     ]
     if fits[0] is None:
         return None
