@@ -15,6 +15,8 @@ import pytest
 from panel_acts import click_regrade, click_row, draw, finish, grade, load, open_all, row_of, segmentation, table, tag
 
 from LumbarDiscGradingLib.models.store import default_model_names
+from LumbarDiscGradingLib.pfirrmann import ROMAN_GRADES
+from LumbarDiscGradingLib.report.text import several_grades
 
 slicer = pytest.importorskip("slicer")
 pytest.importorskip("PySide6", reason="PySide6 is not installed")
@@ -182,7 +184,8 @@ def test_grading_colors_the_discs_and_fills_the_table(host: Any, sample: Any) ->
     result = host.widget.panel.case.result
     for cells, disc in zip(rows[-5:], result.discs[-5:], strict=True):
         assert cells[1].startswith(disc.group.value)
-        assert ("?" in cells[1]) == (not disc.confident)
+        assert ("?" in cells[1]) == (not disc.confident and len(disc.grade_set) < 2)
+        assert cells[2] == (several_grades(disc.grade_set) or ROMAN_GRADES[disc.pfirrmann])
         assert float(cells[4]) == pytest.approx(disc.measurements.height_mm, abs=0.05)
         color = segmentation(host).GetSegmentation().GetSegment(disc.level).GetColor()
         assert tuple(round(255 * c) for c in color) == disc.group.color

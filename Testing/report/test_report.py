@@ -452,6 +452,18 @@ def test_possible_grades_are_told_in_place_of_the_bare_low_confidence():
     assert "are all possible" not in page_html(result, "case")
 
 
+def test_what_several_possible_grades_promise_is_told_as_the_model_states_it():
+    result = analytic_result()
+    result = replace(result, discs=(replace(result.discs[0], grade_set=(1, 2)), *result.discs[1:]))
+    stating = replace(result, models=(result.models[0], replace(result.models[1], set_coverage=0.8)))
+    for told in (report_text, lambda one: page_html(one, "case")):
+        assert "the right one is among them in 80% of discs or more" in told(stating)
+        assert "the right one is among them" not in told(result)
+        assert "are all possible" in told(result)
+    assert [model.get("set_coverage") for model in stating.to_dict()["models"]] == [None, 0.8]
+    assert "set_coverage" not in stating.to_dict()["models"][0]
+
+
 def test_possible_grades_stand_on_the_overview_picture():
     result = analytic_result()
     unsure = replace(result.discs[3], confident=False)
@@ -460,4 +472,6 @@ def test_possible_grades_stand_on_the_overview_picture():
         for disc in (unsure, replace(unsure, grade_set=(3, 4)), replace(unsure, grade_set=(3,)))
     ]
     assert (pictures[0] == pictures[2]).all()
-    assert (pictures[0] != pictures[1]).any()
+    above_footer = [picture[:1000] for picture in pictures]
+    assert (above_footer[0] != above_footer[1]).any()
+    assert len(pictures[1]) > len(pictures[0])  # what several grades mean stands below
