@@ -6,21 +6,26 @@ import csv
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Iterator
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 from cohort_inputs import states_in, write_scan
 
-from LumbarDiscGradingLib.cli.grading import workers
+from LumbarDiscGradingLib.cli.grading import card, workers
 from LumbarDiscGradingLib.cli.grading.card import NAME, networks_on
 from LumbarDiscGradingLib.cli.grading.graders import make_grader
 from LumbarDiscGradingLib.cli.main import main
+from LumbarDiscGradingLib.cohort import processes
 from LumbarDiscGradingLib.errors import UserError
 from LumbarDiscGradingLib.grading.shared_networks import NetworksGoneError, use_shared
 
@@ -34,14 +39,14 @@ def holders() -> list[multiprocessing.process.BaseProcess]:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with networks_on("cpu", ()) as address:
-        yield address
+    with networks_on("cpu", ()) as held:
+        yield held.address
 
 
 @pytest.fixture
 def card_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the CPU for a card."""
-    monkeypatch.setattr(workers, "has_card", lambda device: True)
+    monkeypatch.setattr(workers, "may_be_card", lambda device: True)
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +62,21 @@ def test_the_processor_is_no_card_and_torch_is_not_loaded_to_know_it() -> None:
 import sys
 from LumbarDiscGradingLib.cli.grading import card
 card._has_cuda_driver = lambda: False
-assert not card.has_card("cpu")
-assert not card.has_card("auto")
+assert not card.may_be_card("cpu")
+assert not card.may_be_card("auto")
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_card_is_known_by_its_name_and_nothing_is_put_on_it(monkeypatch) -> None:
+    monkeypatch.setattr(card, "_has_cuda_driver", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("LumbarDiscGradingLib.grading.device.device_problem", lambda device: f"asked for {device}")
+    assert [card.may_be_card(device) for device in ("auto", "cuda", "cuda:0", "cuda:1")] == [True] * 4
+    with pytest.raises(UserError, match="cuda:2"):
+        card.may_be_card("cuda:2")
 
 
 def test_a_result_of_shared_networks_is_that_of_own_ones(address, grader, sample) -> None:
@@ -74,16 +89,69 @@ def test_a_result_of_shared_networks_is_that_of_own_ones(address, grader, sample
     assert found.device == "cpu"
 
 
-def test_no_network_of_the_own_process_works_but_where_gradients_are_asked_for(address, grader, sample) -> None:
-    shared = use_shared(make_grader("cpu", ()), address)
-    for remote in (shared.segmenter.network, shared.segmenter.locator, shared.classifier.network):
-        for parameter in remote.own.parameters():
+def test_no_network_of_the_own_process_works(address, grader, sample) -> None:
+    shared = make_grader("cpu", ())
+    for own in (shared.segmenter.network, shared.segmenter.locator, shared.classifier.network):
+        for parameter in own.parameters():
             parameter.data.zero_()
-    assert len(shared.grade(sample).discs) == len(grader.grade(sample).discs)
+    assert len(use_shared(shared, address).grade(sample).discs) == len(grader.grade(sample).discs)
+
+
+def test_a_pass_that_fails_is_told_to_who_asked_and_the_next_is_right(address, grader, sample) -> None:
     shared = use_shared(make_grader("cpu", ()), address)
-    expected = grader.evidence(grader.grade(sample))
-    found = shared.evidence(shared.grade(sample))
-    assert np.corrcoef(found.slice_map().ravel(), expected.slice_map().ravel())[0, 1] > 0.99
+    with pytest.raises(RuntimeError, match="channels"):
+        shared.classifier.network(torch.zeros(1, 7, 128, 256))
+    assert len(shared.grade(sample).discs) == len(grader.grade(sample).discs)
+
+
+def test_who_stops_reading_in_the_middle_reads_no_other_answer(address) -> None:
+    shared = use_shared(make_grader("cpu", ()), address)
+    network = shared.classifier.network
+    connection = network.connection
+
+    def no_room() -> None:
+        raise MemoryError
+
+    network.connection = types.SimpleNamespace(send=connection.send, recv=no_room, close=connection.close)
+    with pytest.raises(MemoryError):
+        network(torch.zeros(1, 2, 128, 256))
+    network.connection = connection
+    with pytest.raises(NetworksGoneError):
+        network(torch.ones(1, 2, 128, 256))
+
+
+def test_one_with_another_key_or_that_is_silent_keeps_nobody_from_the_networks(address) -> None:
+    silent = socket.socket(socket.AF_UNIX)
+    silent.connect(address)
+    with pytest.raises((AuthenticationError, EOFError, OSError)):
+        Client(address, authkey=b"another")
+    assert use_shared(make_grader("cpu", ()), address).device_name == "cpu"
+    silent.close()
+
+
+def test_a_long_path_of_temporary_files_is_no_hindrance_and_nothing_is_left(tmp_path, monkeypatch) -> None:
+    long = tmp_path / ("x" * 90)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    with networks_on("cpu", ()) as held:
+        assert use_shared(make_grader("cpu", ()), held.address).device_name == "cpu"
+    assert not list(long.iterdir())
+    assert not Path(held.address).parent.exists()
+
+
+def test_where_a_card_does_not_work_each_worker_has_networks_of_its_own_on_the_processor(
+    card_found, scans, tmp_path, capfd, monkeypatch
+) -> None:
+    addresses, by_processes = [], processes.outcomes
+
+    def outcomes(scans, task, jobs):
+        addresses.append(task.networks)
+        return by_processes(scans, task, jobs)
+
+    monkeypatch.setattr(processes, "outcomes", outcomes)
+    assert main(["grade", str(scans), "--output", str(tmp_path), "--jobs", "2"]) == 0
+    assert f"{COUNT} graded, 0 failed" in capfd.readouterr().out
+    assert addresses == [""]
 
 
 def test_models_that_cannot_be_used_are_refused_with_their_sentence(tmp_path) -> None:
@@ -92,12 +160,12 @@ def test_models_that_cannot_be_used_are_refused_with_their_sentence(tmp_path) ->
 
 
 def test_the_process_with_the_networks_ends_with_its_use() -> None:
-    with networks_on("cpu", ()) as address:
+    with networks_on("cpu", ()) as held:
         holder = holders()[-1]
         assert holder.is_alive()
     assert not holder.is_alive()
     with pytest.raises(NetworksGoneError, match="run the same command again"):
-        use_shared(make_grader("cpu", ()), address)
+        use_shared(make_grader("cpu", ()), held.address)
 
 
 def test_a_cohort_with_shared_networks_has_the_tables_of_one_without(card_found, scans, tmp_path, capfd) -> None:
@@ -134,3 +202,28 @@ def test_where_the_process_with_the_networks_dies_the_run_ends_and_the_next_does
     assert set(states_in(tmp_path).values()) <= {"graded"}
     assert main(command) == 0
     assert list(states_in(tmp_path).values()) == ["graded"] * COUNT
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals to a group of processes are of POSIX")
+def test_ctrl_c_ends_with_130_and_no_process_is_left(scans, tmp_path) -> None:
+    script = """
+import sys
+from LumbarDiscGradingLib.cli.grading import workers
+workers.may_be_card = lambda device: True
+from LumbarDiscGradingLib.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+    options = ["grade", str(scans), "--output", str(tmp_path), "--device", "cpu", "--jobs", "1"]
+    run = subprocess.Popen([sys.executable, "-c", script, *options], stderr=subprocess.PIPE, start_new_session=True)
+    while not list(tmp_path.glob("*_result.json")):
+        assert run.poll() is None
+        time.sleep(0.01)
+    os.killpg(run.pid, signal.SIGINT)
+    _, errors = run.communicate(timeout=120)
+    assert run.returncode == 130
+    assert errors.decode().startswith("Stopped; ")
+    assert len(errors.splitlines()) == 1
+    with pytest.raises(ProcessLookupError):
+        for _ in range(1000):
+            os.killpg(run.pid, 0)  # as long as one of the run's processes is there
+            time.sleep(0.01)

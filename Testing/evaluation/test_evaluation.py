@@ -522,9 +522,11 @@ def test_coverage_and_size_of_prediction_sets_are_figures_of_their_own(phantoms,
     assert "<h2>Prediction sets</h2>" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_model_that_states_no_prediction_sets_has_no_figures_of_them(evaluated):
-    assert "Prediction sets</h2>" not in (evaluated / "report.html").read_text(encoding="utf-8")
-    assert not {SET_COVERAGE, SET_SIZE} & {f.name for f in figures_of(read_scores(evaluated / "discs.csv"))}
+def test_a_model_that_states_no_prediction_sets_has_no_figures_of_them(evaluated, tmp_path):
+    scores = [replace(score, pfirrmann_set="") for score in read_scores(evaluated / "discs.csv")]
+    page = write_report(Evaluation.of(scores, split="tune"), tmp_path)
+    assert "Prediction sets</h2>" not in page.read_text(encoding="utf-8")
+    assert not {SET_COVERAGE, SET_SIZE} & {f.name for f in figures_of(scores)}
 
 
 def test_stored_rows_of_several_runs_give_the_same_tables_again(evaluated, tmp_path, capsys):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from LumbarDiscGradingLib.grading import shared_networks
 from LumbarDiscGradingLib.grading.shared_networks import MergedPasses
 
 
@@ -80,3 +83,47 @@ def test_only_who_asked_for_the_impossible_hears_of_it() -> None:
     assert [means[0] for _, means in (ended[0], ended[2])] == [1, 3]
     with pytest.raises(RuntimeError, match="out of memory"):
         raise ended[1]
+
+
+class Refused(nn.Module):
+    """Has no room for two images, and remembers what its passes took."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[weakref.ref] = []
+        self.alive_before: list[int] = []
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        self.alive_before.append(sum(taken() is not None for taken in self.taken))
+        features = batch + 1
+        self.taken.append(weakref.ref(features))
+        if len(batch) > 1:
+            raise RuntimeError("out of memory")
+        return features
+
+
+def test_what_a_failed_pass_took_is_given_back_before_the_next() -> None:
+    gc.disable()
+    try:
+        network = Refused()
+        passes = MergedPasses({"refused": network}, torch.device("cpu"))
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="out of memory"):
+                passes.ask("refused", images(1, count=2))
+            passes.ask("refused", images(1))
+        passes.close()
+        assert network.alive_before == [0] * 4
+    finally:
+        gc.enable()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_where_the_card_itself_fails_no_one_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_up = threading.Event()
+    monkeypatch.setattr(shared_networks, "device_problem", lambda device: "an illegal memory access")
+    network = Doubled(refuses=lambda batch: True)
+    network.may_go_on.set()
+    passes = MergedPasses({"doubled": network}, torch.device("meta"), give_up=given_up.set)
+    threading.Thread(target=passes.ask, args=("doubled", images(1)), daemon=True).start()
+    assert given_up.wait(30)
+    passes.close()

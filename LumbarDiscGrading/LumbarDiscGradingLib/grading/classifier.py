@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..imaging.crop import DiscAxis, MaskUse, disc_grid, referenced_crop
-from ..measures.prediction_sets import METHOD
+from ..measures.prediction_sets import without_unknown_sets
 from .segmenter import reduced_precision, require_normalization
 
 if TYPE_CHECKING:
@@ -114,12 +114,12 @@ class Classifier:
         self.model, self.device = model, device
         self.network = model.load(device).to(memory_format=torch.channels_last)
         self.mask_use = _mask_use(model)
-        self.temperature = float(model.manifest.get("calibration", {}).get("temperature", 1.0))
+        calibration = without_unknown_sets(model.manifest.get("calibration", {}))
+        self.temperature = float(calibration.get("temperature", 1.0))
         self.outputs = list(model.manifest["outputs"])
-        stated = model.manifest.get("calibration", {}).get("prediction_set")
-        known = stated is not None and stated["method"] == METHOD
-        self.set_threshold = float(stated["threshold"]) if known else None
-        self.set_coverage = float(stated["coverage"]) if known else None
+        stated = calibration.get("prediction_set")
+        self.set_threshold = None if stated is None else float(stated["threshold"])
+        self.set_coverage = None if stated is None else float(stated["coverage"])
 
     def grade_probabilities(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the probabilities of grades I to V.

@@ -43,7 +43,7 @@ def choose_device(name: str = "auto") -> tuple[torch.device, str]:
 
     if name == "auto":
         if torch.cuda.is_available():
-            problem = _problem(torch.device("cuda"))
+            problem = device_problem(torch.device("cuda"))
             if problem is None:
                 return torch.device("cuda"), f"cuda ({torch.cuda.get_device_name()})"
             return torch.device("cpu"), f"cpu (the CUDA device was not used: {problem})"
@@ -52,7 +52,7 @@ def choose_device(name: str = "auto") -> tuple[torch.device, str]:
         device = torch.device(name)
     except RuntimeError as error:
         raise DeviceError(f"{name!r} is not a device; use auto, cpu, cuda, cuda:N or mps.") from error
-    problem = _problem(device)
+    problem = device_problem(device)
     if problem is not None:
         raise DeviceError(f"The device {name} cannot be used ({problem}); use --device auto or cpu.", problem)
     return device, name
@@ -77,8 +77,8 @@ def available_devices() -> tuple[tuple[str, str], ...]:
     return (ALWAYS_THERE[0], *cards, ALWAYS_THERE[1])
 
 
-def _problem(device: torch.device) -> str | None:
-    """Run one small convolution: a card may be there without kernels for it in the installed torch."""
+def device_problem(device: torch.device) -> str | None:
+    """Run one small convolution, and return what is wrong: the installed torch may have no kernels for a card."""
     import torch
 
     try:

@@ -6,14 +6,16 @@ one that holds the networks; whatever waits there when a pass ends goes through 
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import current_process
-from multiprocessing.connection import Client, Connection, Listener
+from functools import partial
+from multiprocessing import AuthenticationError, current_process
+from multiprocessing.connection import Client, Connection, Listener, answer_challenge, deliver_challenge
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..errors import UserError
+from .device import device_problem
 from .segmenter import reduced_precision
 
 if TYPE_CHECKING:
@@ -59,10 +62,18 @@ class MergedPasses:
     device : torch.device
     most_images : int
         In one pass; a single request may have more.
+    give_up : callable
+        Is called where no later request could be answered: the device works no more, or this program has a fault.
     """
 
-    def __init__(self, networks: Mapping[str, nn.Module], device: torch.device, most_images: int = MOST_IMAGES) -> None:
-        self.networks, self.device, self.most_images = networks, device, most_images
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        device: torch.device,
+        most_images: int = MOST_IMAGES,
+        give_up: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.networks, self.device, self.most_images, self.give_up = networks, device, most_images, give_up
         self._waiting: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._runner = threading.Thread(target=self._run, daemon=True)
         self._runner.start()
@@ -73,7 +84,7 @@ class MergedPasses:
         Raises
         ------
         RuntimeError
-            As torch raises it where these images alone do not go through the network.
+            With the words of torch where these images alone do not go through the network.
         """
         request = _Request(network, images)
         self._waiting.put(request)
@@ -89,23 +100,35 @@ class MergedPasses:
         self._runner.join()
 
     def _run(self) -> None:
-        while True:
-            requests = [self._waiting.get()]
-            with suppress(queue.Empty):
-                while True:
-                    requests.append(self._waiting.get_nowait())
-            for together in _batches([request for request in requests if request is not None], self.most_images):
-                self._answer(together)
-            if None in requests:
-                return
+        try:
+            while self._answer_what_waits():
+                pass
+        except BaseException:
+            self.give_up()
+            raise
+
+    def _answer_what_waits(self) -> bool:
+        """Wait for a request, and answer it with those that wait beside it; return whether more may come."""
+        requests = [self._waiting.get()]
+        with suppress(queue.Empty):
+            while True:
+                requests.append(self._waiting.get_nowait())
+        for together in _batches([request for request in requests if request is not None], self.most_images):
+            self._answer(together)
+        return None not in requests
 
     def _answer(self, requests: Sequence[_Request]) -> None:
         """Answer requests with one pass; where it fails, as for lack of memory, with one for each."""
+        problem = ""
         try:
             outputs = self._passed(requests[0].network, np.concatenate([request.images for request in requests]))
-        except Exception as error:
+        except Exception as error:  # whose traceback would keep what the pass took of the card's memory
+            problem = str(error) or type(error).__name__
+        if problem:
+            if self.device.type != "cpu" and device_problem(self.device) is not None:
+                raise RuntimeError(problem)
             if len(requests) == 1:
-                requests[0].answer.set_exception(error)
+                requests[0].answer.set_exception(RuntimeError(problem))
                 return
             for request in requests:
                 self._answer([request])
@@ -144,28 +167,39 @@ def networks_of(grader: DiscGrader) -> dict[str, nn.Module]:
     return networks
 
 
-def serve(grader: DiscGrader, opened: Callable[[str], None]) -> None:
+def serve(grader: DiscGrader, address: str | None, opened: Callable[[str], None]) -> None:
     """Let other processes of this user on this machine use the networks of a grader; does not return.
+
+    Where no later request could be answered, as when the card works no more, this process ends.
 
     Parameters
     ----------
     grader : DiscGrader
         On the card.
+    address : str or None
+        Where to listen: path of a socket that is not there yet; None for a name that the system gives.
     opened : callable
         Is given the address for `use_shared`. Who connects has to know the key of this process
         (`multiprocessing.current_process().authkey`), as processes of one parent do.
+
+    Raises
+    ------
+    OSError
+        If the address cannot be used.
     """
-    passes = MergedPasses(networks_of(grader), grader.device)
-    with Listener(backlog=MOST_WAITING, authkey=current_process().authkey) as listener:
+    passes = MergedPasses(networks_of(grader), grader.device, give_up=partial(os._exit, 1))
+    with Listener(address, backlog=MOST_WAITING) as listener:
         opened(str(listener.address))
         while True:
-            with suppress(OSError, EOFError):  # of one that went while it came, or has another key
+            with suppress(OSError):  # of one that went while it came
                 connection = listener.accept()
                 threading.Thread(target=_serve_one, args=(connection, passes, grader.device_name), daemon=True).start()
 
 
 def _serve_one(connection: Connection, passes: MergedPasses, device_name: str) -> None:
-    with connection, suppress(EOFError, OSError):  # the other end is gone
+    with connection, suppress(EOFError, OSError, AuthenticationError):  # the other end is gone, or has another key
+        deliver_challenge(connection, current_process().authkey)  # here, where one that is silent keeps nobody waiting
+        answer_challenge(connection, current_process().authkey)
         connection.send(device_name)
         while True:
             network, images = connection.recv()
@@ -177,21 +211,19 @@ def _serve_one(connection: Connection, passes: MergedPasses, device_name: str) -
 
 
 class _RemoteNetwork(nn.Module):
-    """Stands for a network that another process holds; where gradients are asked for, the one of this process works.
+    """Stands for a network that another process holds; it gives no gradients.
 
     Parameters
     ----------
     name : str
         One of `networks_of`.
-    own : Module
-        The same network here.
     connection : Connection
         To `serve`.
     """
 
-    def __init__(self, name: str, own: nn.Module, connection: Connection) -> None:
+    def __init__(self, name: str, connection: Connection) -> None:
         super().__init__()
-        self.name, self.own, self.connection = name, own, connection
+        self.name, self.connection = name, connection
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """Return what the network makes of a batch.
@@ -203,12 +235,13 @@ class _RemoteNetwork(nn.Module):
         RuntimeError
             With the words of that process, where the batch did not go through it.
         """
-        if batch.requires_grad:
-            return self.own(batch)
         try:
             self.connection.send((self.name, batch.contiguous().numpy()))
             answer = self.connection.recv()
-        except (EOFError, OSError):
+        except BaseException as error:
+            self.connection.close()  # half an answer may be in it, and the next one is not to be read for this one
+            if not isinstance(error, EOFError | OSError):
+                raise
             raise NetworksGoneError(
                 "The process that runs the networks ended; run the same command again to go on."
             ) from None
@@ -224,7 +257,7 @@ def use_shared(grader: DiscGrader, address: str) -> DiscGrader:
     Parameters
     ----------
     grader : DiscGrader
-        Is changed, and returned.
+        Is changed, and returned. It makes no evidence any more, which needs gradients.
     address : str
         From `serve`.
 
@@ -240,7 +273,7 @@ def use_shared(grader: DiscGrader, address: str) -> DiscGrader:
         raise NetworksGoneError(
             "The process that runs the networks cannot be reached; run the same command again to go on."
         ) from None
-    remote = {name: _RemoteNetwork(name, own, connection) for name, own in networks_of(grader).items()}
+    remote = {name: _RemoteNetwork(name, connection) for name in networks_of(grader)}
     grader.segmenter.network, grader.classifier.network = remote["segmentation"], remote["grading"]
     grader.segmenter.locator = remote.get("levels")
     return grader

@@ -8,7 +8,8 @@ them: no sets of the same coverage are smaller on average (the least ambiguous s
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,6 +52,14 @@ def set_scores(probabilities: ArrayLike, reference: ArrayLike) -> NDArray[np.flo
             outward = p[right:] if right > best[-1] else p[: right + 1]
             scores.append(1.0 - float(outward.max()))
     return np.array(scores)
+
+
+def without_unknown_sets(calibration: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the calibration of a manifest without prediction sets of another `METHOD`, which are not made here."""
+    stated = calibration.get("prediction_set")
+    if stated is None or stated["method"] == METHOD:
+        return dict(calibration)
+    return {name: value for name, value in calibration.items() if name != "prediction_set"}
 
 
 def fit_threshold(scores: ArrayLike, patients: Sequence[Hashable], coverage: float) -> float | None:

@@ -31,9 +31,18 @@ def possible_key(result: GradingResult) -> str:
     """Return what several grades at a disc mean, empty where no disc has them."""
     if not any(possible_grades(disc) for disc in result.discs):
         return ""
-    coverage = result.set_coverage
-    share = f" (the right one is among them in {coverage:.0%} of discs or more)" if coverage else ""
-    return f"Several Pfirrmann grades at a disc are all possible{share}; its group is the most probable one."
+    key = "Where several Pfirrmann grades are possible, the group is the most probable one."
+    return f"{key} {coverage_phrase(result)}".rstrip()
+
+
+def coverage_phrase(result: GradingResult) -> str:
+    """Return as a sentence how often the possible grades hold the right one, empty where the model does not say."""
+    if result.set_coverage is None:
+        return ""
+    return (
+        f"The possible grades are made to hold the right one in {result.set_coverage:.0%} of all discs of patients "
+        "like those that the model was tuned on."
+    )
 
 
 def slices_phrase(result: GradingResult) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...errors import UserError
+from ...measures.prediction_sets import without_unknown_sets
 from ...pfirrmann import TASKS
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def model_hashes(models: Sequence[str]) -> dict[str, str]:
     for task in TASKS:
         manifest = find_model(by_task.get(task), task).manifest
         parts = {name: manifest.get(name) for name in DECISIVE_PARTS}
+        if "calibration" in manifest:
+            parts["calibration"] = without_unknown_sets(manifest["calibration"])
         hashes[task] = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return hashes
 

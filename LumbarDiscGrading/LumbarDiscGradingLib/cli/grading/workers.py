@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...cohort.running import Outcomes
 from ...cohort.scan import Outcome, Scan
-from .card import has_card, networks_on
+from .card import may_be_card, networks_on
 from .graders import model_hashes
 from .task import GradeTask, tools
 
@@ -74,7 +74,7 @@ def who_grades(task: GradeTask, jobs: int | None, cluster: str | None) -> Outcom
         from ...cohort.processes import outcomes as by_processes
 
         model_hashes(task.models)
-        if has_card(task.device):
+        if not task.evidence and may_be_card(task.device):  # evidence needs gradients, of networks in its own process
             return partial(sharing_networks, task=task, jobs=jobs)
         return partial(by_processes, task=task, jobs=jobs)
     tools(task)
@@ -84,7 +84,8 @@ def who_grades(task: GradeTask, jobs: int | None, cluster: str | None) -> Outcom
 def sharing_networks(scans: Sequence[Scan], task: GradeTask, jobs: int) -> Iterator[Outcome]:
     """Run a task on scans in worker processes, which share the networks of one process more on the task's device.
 
-    A card's memory then holds the networks once, and what the workers ask at a time goes through it as one batch.
+    Where that is ``auto`` and the card does not work, each worker has networks of its own on the CPU. A card's memory
+    then holds the networks once, and what the workers ask at a time goes through it as one batch.
     Figures may differ in their last digits from those of one process: a card rounds by the size of the batch.
 
     Parameters
@@ -106,6 +107,10 @@ def sharing_networks(scans: Sequence[Scan], task: GradeTask, jobs: int) -> Itera
     """
     from ...cohort.processes import outcomes as by_processes
 
-    if scans:
-        with networks_on(task.device, task.models) as address:
-            yield from by_processes(scans, replace(task, networks=address), jobs)
+    if not scans:
+        return
+    with networks_on(task.device, task.models) as held:
+        if task.device != "auto" or not held.on_cpu:
+            yield from by_processes(scans, replace(task, networks=held.address), jobs)
+            return
+    yield from by_processes(scans, task, jobs)

@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 from ...grading.missing_places import is_in_image, missing_places, slice_at
 from ...grading.result import DiscGrade
 from ...pfirrmann import DISC_LABELS, GROUPS, ROMAN_GRADES
-from ...report.text import is_barely_doubtful, possible_grades, reader_verdict
+from ...report.text import coverage_phrase, is_barely_doubtful, possible_grades, reader_verdict
 from ...scene.graded_case import GradedCase
 from ...scene.viewed_slice import bring_into_views
 from ..shared.disc_table import color_chip
@@ -216,9 +216,7 @@ class ResultSection:
         if possible:
             text = _("Possible: Pfirrmann {grades}; the most probable group's grade is {grade}.")
             text = text.format(grades=possible, grade=ROMAN_GRADES[disc.pfirrmann])
-            if coverage := self.case.result.set_coverage:
-                share = _("The right grade is among the possible ones in {share:.0%} of discs or more.")
-                text = f"{text} {share.format(share=coverage)}"
+            text = f"{text} {coverage_phrase(self.case.result)}".rstrip()
             grades = f"{text}\n{grades}"
         tips = {
             LEVEL: "\n".join(notes) or disc.level,
