@@ -69,12 +69,19 @@ def available_devices() -> tuple[tuple[str, str], ...]:
     import torch
 
     cards = []
-    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+    for index in range(cuda_device_count()):
         free, _ = torch.cuda.mem_get_info(index)
         cards.append((f"cuda:{index}", f"{torch.cuda.get_device_name(index)} ({free / GIGABYTE:.1f} GB free)"))
     if torch.backends.mps.is_available():
         cards.append(("mps", "Apple graphics processor"))
     return (ALWAYS_THERE[0], *cards, ALWAYS_THERE[1])
+
+
+def cuda_device_count() -> int:
+    """Return how many CUDA devices there are; nothing is put on one for it."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def device_problem(device: torch.device) -> str | None:

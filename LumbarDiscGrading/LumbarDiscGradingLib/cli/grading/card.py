@@ -46,11 +46,9 @@ def may_be_card(device: str) -> bool:
     """
     if device == "cpu" or (device == "auto" and not _has_cuda_driver()):
         return False
-    import torch
+    from ...grading.device import choose_device, cuda_device_count
 
-    from ...grading.device import choose_device
-
-    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    cards = cuda_device_count()
     if device == "auto" or (cards and device in ("cuda", *(f"cuda:{number}" for number in range(cards)))):
         return cards > 0
     return choose_device(device)[0].type != "cpu"
