@@ -279,7 +279,7 @@ def test_what_a_scene_keeps_of_another_volume_or_version_is_refused():
     with pytest.raises(StoredResultError, match="cannot be read back"):
         from_text(text[:100], RESULT.volume)
     with pytest.raises(StoredResultError, match="newer version"):
-        from_text(text.replace('"layout": 1', '"layout": 4'), RESULT.volume)
+        from_text(text.replace('"layout": 1', '"layout": 5'), RESULT.volume)
 
 
 def test_only_what_an_earlier_version_cannot_read_is_marked_as_newer():
@@ -291,6 +291,9 @@ def test_only_what_an_earlier_version_cannot_read_is_marked_as_newer():
     assert '"layout": 1' in to_text(without, [drawn])
     assert '"layout": 2' in to_text(without, [found])
     assert '"layout": 2' in to_text(RESULT, [DiscRemoved("L5-S1")])
+    stating = replace(RESULT, models=tuple(replace(model, set_coverage=0.8) for model in RESULT.models))
+    assert '"layout": 4' in to_text(stating, [])
+    assert from_text(to_text(stating, []), RESULT.volume)[0].models == stating.models
     before = to_text(without, [drawn]).replace(', "found_on_slice": null', "")
     (read,) = from_text(before, RESULT.volume)[1]
     assert (read.level, read.found_on_slice) == ("L5-S1", None)

@@ -26,9 +26,9 @@ from ..grading.result import (
 from ..imaging.volume import ImagingError, SagittalVolume
 from ..pfirrmann import Group
 
-LAYOUT = 3
-"""Version of the text's layout: 3 where discs lie on slices of their own, which version 2 cannot read, 2 where a disc
-was taken out or found again, else 1."""
+LAYOUT = 4
+"""Version of the text's layout: 4 where the coverage of prediction sets is stated, which version 3 cannot read, 3 where
+discs lie on slices of their own, 2 where a disc was taken out or found again, else 1."""
 
 _CORRECTIONS = {cls.__name__: cls for cls in (LevelSet, GradeSet, NotAssessable, DiscRemoved)}
 _WITH_MASK = {cls.__name__: cls for cls in (MaskEdited, DiscAdded)}
@@ -162,6 +162,8 @@ def _disc_from_dict(stored: dict[str, Any]) -> DiscGrade:
 
 
 def _layout_of(result: GradingResult, corrections: Sequence[Correction]) -> int:
+    if result.set_coverage is not None:
+        return 4
     drawn = [c.disc for c in corrections if isinstance(c, MaskEdited | DiscAdded)]
     if any(map(_slice_taken, corrections)):
         return 3
