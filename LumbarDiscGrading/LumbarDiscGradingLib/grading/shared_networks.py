@@ -1,7 +1,7 @@
 """Networks that several processes share: one process holds them on a card and merges what the others ask at a time.
 
-One slice does not fill a card. So the processes that read and decode scans hand their pictures to the one that holds the
-networks; whatever waits there when a pass ends goes through the next one together.
+One slice does not fill a card. So the processes that read and decode scans hand their pictures to the one that holds
+the networks; whatever waits there when a pass ends goes through the next one together.
 """
 
 from __future__ import annotations
