@@ -213,15 +213,32 @@ def pixels_of(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 def components(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     """Return the connected parts of a mask (pixels that share a side or a corner), largest first."""
-    if not mask.any():
+    box = _box_of(mask)
+    if box is None:
         return []
-    image = sitk.GetImageFromArray(mask.astype(np.uint8))
     connect = sitk.ConnectedComponentImageFilter()
     connect.SetFullyConnected(True)
     connect.SetNumberOfWorkUnits(1)  # one slice is too small to share
-    labelled = sitk.RelabelComponent(connect.Execute(image))
+    labelled = connect.Execute(sitk.GetImageFromArray(mask[box].astype(np.uint8)))
     values = sitk.GetArrayViewFromImage(labelled)
-    return [np.asarray(values == label) for label in range(1, int(values.max()) + 1)]
+    sizes = np.bincount(values.ravel())[1:]
+    parts = []
+    for label in np.argsort(-sizes, kind="stable") + 1:
+        part = np.zeros_like(mask)
+        np.equal(values, label, out=part[box])
+        parts.append(part)
+    return parts
+
+
+def _box_of(mask: NDArray[np.bool_], margin: tuple[int, int] = (0, 0)) -> tuple[slice, slice] | None:
+    """Return the rows and columns that a mask reaches over, with a margin inside the image; None where it is empty."""
+    edges = []
+    for axis, more in ((1, margin[0]), (0, margin[1])):
+        reached = np.flatnonzero(mask.any(axis=axis))
+        if not reached.size:
+            return None
+        edges.append(slice(max(0, int(reached[0]) - more), int(reached[-1]) + 1 + more))
+    return edges[0], edges[1]
 
 
 def _disc_pieces(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> list[NDArray[np.bool_]]:
@@ -369,9 +386,13 @@ def _largest_parts(mask: NDArray[np.bool_], spacing_mm: tuple[float, float], lea
 
 
 def _opened(mask: NDArray[np.bool_], radius_mm: float, spacing_mm: tuple[float, float]) -> NDArray[np.bool_]:
-    radius = [max(1, round(radius_mm / step)) for step in (spacing_mm[1], spacing_mm[0])]
-    opened = sitk.BinaryMorphologicalOpening(sitk.GetImageFromArray(mask.astype(np.uint8)), radius)
-    return sitk.GetArrayFromImage(opened) > 0
+    rows, columns = (max(1, round(radius_mm / step)) for step in spacing_mm)
+    opened = np.zeros_like(mask)
+    box = _box_of(mask, (rows, columns))
+    if box is not None:
+        image = sitk.GetImageFromArray(mask[box].astype(np.uint8))
+        opened[box] = sitk.GetArrayFromImage(sitk.BinaryMorphologicalOpening(image, [columns, rows])) > 0
+    return opened
 
 
 def _eroded(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
