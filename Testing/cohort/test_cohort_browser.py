@@ -122,6 +122,17 @@ def test_the_worst_confidence_comes_first_and_what_was_not_graded_last(page: Pag
     assert plain(page) == [*CONFIDENCE, "localizer", "torn"]
 
 
+def test_possible_grades_stand_in_the_place_of_one_and_of_the_question_mark(browser: Browser, tmp_path: Path) -> None:
+    sets = {"L2-L3": "", "L3-L4": "2", "L4-L5": "2 3", "L5-S1": "1 2 3"}
+    discs = [disc_row("a", level, 2, 0.5) | {"pfirrmann_set": grades} for level, grades in sets.items()]
+    write_tables(tmp_path, discs, [graded_row("a", discs)])
+    write_page(tmp_path)
+    for page in opened(browser, tmp_path):
+        rows = [row.split("\t") for row in page.locator(".card tr").all_inner_texts()]
+        assert [row[2].strip() for row in rows] == ["II", "II", "II or III", "I to III"]
+        assert ["?" in row[3] for row in rows] == [True, True, False, False]
+
+
 def test_the_order_can_be_by_warnings_or_by_name(page: Page) -> None:
     assert choose(page, sort="warnings") == [DOUBTED, SERIOUS, UNREAD, SURE, "localizer", "torn"]
     assert choose(page, sort="name") == ["localizer", UNREAD, SURE, SERIOUS, DOUBTED, "torn"]

@@ -127,6 +127,13 @@ def test_grades_and_heights_are_drawn_by_level_with_numbers_beside(tmp_path: Pat
     assert re.findall(r">([^<>]+)<", row) == ["6", "1", "0", "0", "4", "0", "1", "0.30"]
 
 
+def test_grades_that_are_possible_are_known_to_the_page_where_there_are_several(tmp_path: Path) -> None:
+    sets = {"L4-L5": "2 3", "L5-S1": "4"}
+    rows, scan = graded("a", 4)
+    page = write(tmp_path, [([{**row, "pfirrmann_set": sets[row["level"]]} for row in rows], scan)])
+    assert [disc[6:] for disc in shown_data(page)["scans"][0][4]] == [[2, 3], []]
+
+
 def test_distributions_by_age_and_sex_are_there_where_they_are_told(tmp_path: Path) -> None:
     plain = write(tmp_path, [graded("a"), graded("b")])
     assert "By age" not in plain

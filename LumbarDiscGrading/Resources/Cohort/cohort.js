@@ -75,11 +75,13 @@
     const word = disc[1] < 0 ? "not assessable" : data.groups[disc[1]];
     const chip = make("span", { className: `chip fill-${disc[1] < 0 ? "none" : word}` });
     const sure = disc[3] === null || disc[1] < 0 ? "" : `${Math.round(disc[3])}\u00a0%`;
-    const doubt = disc[1] >= 0 && !disc[4] ? make("abbr", { title: "low confidence" }, " ?") : "";
+    const several = disc.length > 6 ? ` ${disc[7] - disc[6] > 1 ? "to" : "or"} ` : "";
+    const grade = several ? ROMANS[disc[6]] + several + ROMANS[disc[7]] : ROMANS[disc[2]];
+    const doubt = disc[1] >= 0 && !disc[4] && !several ? make("abbr", { title: "low confidence" }, " ?") : "";
     return make("tr", {},
       make("th", { scope: "row" }, data.levels[disc[0]]),
       make("td", {}, chip, make("span", { className: disc[1] < 0 ? "" : word }, word)),
-      make("td", {}, disc[1] < 0 ? "" : ROMANS[disc[2]]),
+      make("td", {}, disc[1] < 0 ? "" : grade),
       make("td", {}, sure, doubt));
   };
 

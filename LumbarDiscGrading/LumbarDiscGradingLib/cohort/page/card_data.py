@@ -34,7 +34,8 @@ def card_data(scans: Sequence[ScanRow], pictured: Collection[str], kinds: Sequen
         ``scans`` holds, for each, name, number of the state, lowest probability in percent or null, numbers of the
         sentences about it, discs, whether there is a thumbnail, groups of age and sex, and the beginning of its files'
         addresses where that is not the name. A disc is number of the level, number of the group or -1, grade or 0,
-        probability in percent or null, whether it is confident, and numbers of its warnings.
+        probability in percent or null, whether it is confident, numbers of its warnings, and where several grades are
+        possible the first and the last of them.
     """
     levels = {level: n for n, level in enumerate(levels_of(scans))}
     told = _Numbered()
@@ -79,6 +80,7 @@ def _scan(scan: ScanRow, pictured: bool, levels: Mapping[str, int], told: _Numbe
                 _percent(disc.probability),
                 int(disc.confident),
                 [told.number(text) for text in disc.warnings],
+                *([disc.possible[0], disc.possible[-1]] if len(disc.possible) > 1 else []),
             ]
             for disc in scan.discs
         ],
