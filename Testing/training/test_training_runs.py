@@ -113,7 +113,7 @@ def test_a_model_keeps_its_prediction_sets_and_one_with_few_tuning_patients_has_
     assert Classifier(kept, choose_device("cpu")[0]).set_threshold is not None
     kept.manifest["calibration"]["prediction_set"]["method"] = "another one"
     assert Classifier(kept, choose_device("cpu")[0]).set_threshold is None
-    assert "prediction_set" not in with_prediction_sets(kept, tuning[:3]).manifest["calibration"]
+    assert "prediction_set" not in with_prediction_sets(kept, tuning[:5]).manifest["calibration"]
 
 
 def test_a_run_does_not_go_on_from_another_start_model(finished, phantoms, tmp_path):

@@ -18,7 +18,7 @@ from .disc_samples import DiscSample
 COVERAGE = 0.8
 """Of the sets that a trained model states; a larger one needs more than two of the five grades in most sets."""
 FEWEST_PATIENTS = 10
-"""Of a data set for which the coverage is to hold by itself; of fewer, the hardest one alone would decide."""
+"""In all, and of a data set for which the coverage is to hold by itself; of fewer, the hardest one might decide."""
 
 
 def fitted_sets(
@@ -42,6 +42,8 @@ def fitted_sets(
     patients = [person_of(sample) for sample in samples]
     sources = [sample.source for sample in samples]
     scores = set_scores(probabilities, [sample.grade - 1 for sample in samples])
+    if len(set(patients)) < FEWEST_PATIENTS:
+        return None
     parts = [np.flatnonzero([source == other for other in sources]) for source in sorted(set(sources))]
     large = [part for part in parts if len({patients[i] for i in part}) >= FEWEST_PATIENTS]
     fits = [
