@@ -8,13 +8,11 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cohort_inputs import states_in, write_scan
+from cohort_inputs import killed_after_the_first_result, states_in, write_scans
 
 from LumbarDiscGradingLib.cli.main import main
 
@@ -24,10 +22,7 @@ WITHOUT_DASK = not importlib.util.find_spec("distributed")
 
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("scans")
-    for seed in range(COUNT):
-        write_scan(folder / f"scan{seed}.nrrd", seed)
-    return folder
+    return write_scans(tmp_path_factory.mktemp("scans"), COUNT)
 
 
 @pytest.fixture(scope="module")
@@ -35,22 +30,6 @@ def by_one_process(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     output = tmp_path_factory.mktemp("one")
     assert main(["grade", str(scans), "--output", str(output)]) == 0
     return output
-
-
-def killed_one_worker_after_the_first_result(output: Path) -> Callable[[], int]:
-    """Kill a worker as soon as a result is there; the returned function gives its process identifier."""
-    killed: list[int] = []
-
-    def kill() -> None:
-        deadline = time.monotonic() + 120
-        while not list(output.glob("*_result.json")) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        killed.append(multiprocessing.active_children()[0].pid or 0)
-        os.kill(killed[0], signal.SIGKILL)
-
-    thread = threading.Thread(target=kill)
-    thread.start()
-    return lambda: (thread.join(), killed[0])[1]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is of POSIX")
@@ -73,7 +52,7 @@ def test_the_tables_are_those_of_one_process_though_a_worker_is_killed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    killed = killed_one_worker_after_the_first_result(tmp_path / "out")
+    killed = killed_after_the_first_result(tmp_path / "out", lambda: multiprocessing.active_children()[0])
     assert main(["grade", str(scans), "--output", "out", *workers]) == 0
     assert killed()
     output = tmp_path / "out"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import types
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cohort_inputs import states_in, write_scan
+from cohort_inputs import killed_after_the_first_result, rows_of, states_in, write_scans
 
 from LumbarDiscGradingLib.cli.grading import card, workers
 from LumbarDiscGradingLib.cli.grading.card import NAME, networks_on
@@ -51,10 +49,7 @@ def card_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("scans")
-    for seed in range(COUNT):
-        write_scan(folder / f"scan{seed}.nrrd", seed)
-    return folder
+    return write_scans(tmp_path_factory.mktemp("scans"), COUNT)
 
 
 def test_the_processor_is_no_card_and_torch_is_not_loaded_to_know_it() -> None:
@@ -171,7 +166,7 @@ def test_the_process_with_the_networks_ends_with_its_use() -> None:
 def test_a_cohort_with_shared_networks_has_the_tables_of_one_without(card_found, scans, tmp_path, capfd) -> None:
     assert main(["grade", str(scans), "--output", str(tmp_path / "one"), "--device", "cpu"]) == 0
     assert main(["grade", str(scans), "--output", str(tmp_path / "shared"), "--device", "cpu", "--jobs", "2"]) == 0
-    one, shared = (list(csv.DictReader((tmp_path / name / "cohort.csv").open())) for name in ("one", "shared"))
+    one, shared = (rows_of(tmp_path / name / "cohort.csv") for name in ("one", "shared"))
     assert len(one) >= 5 * COUNT
     for found, expected in zip(shared, one, strict=True):
         assert [found[name] for name in ("identifier", "level", "group", "slice")] == [
@@ -185,17 +180,10 @@ def test_a_cohort_with_shared_networks_has_the_tables_of_one_without(card_found,
 def test_where_the_process_with_the_networks_dies_the_run_ends_and_the_next_does_the_rest(
     card_found, scans, tmp_path, capfd
 ) -> None:
-    def kill() -> None:
-        deadline = time.monotonic() + 120
-        while not list(tmp_path.glob("*_result.json")) and time.monotonic() < deadline:
-            time.sleep(0.005)
-        os.kill(holders()[-1].pid, signal.SIGKILL)
-
     command = ["grade", str(scans), "--output", str(tmp_path), "--device", "cpu", "--jobs", "1"]
-    thread = threading.Thread(target=kill)
-    thread.start()
+    killed = killed_after_the_first_result(tmp_path, lambda: holders()[-1])
     assert main(command) == 1
-    thread.join()
+    assert killed()
     said = capfd.readouterr().err
     assert "The process that runs the networks ended; run the same command again to go on." in said
     assert "Traceback" not in said

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +34,29 @@ def write_scan(path: Path, seed: int = 0) -> Path:
     image.SetDirection((0, 0, 1, 1, 0, 0, 0, -1, 0))
     sitk.WriteImage(image, str(path), useCompression=False)
     return path
+
+
+def write_scans(folder: Path, count: int) -> Path:
+    """Write so many scans, each of another phantom, into a folder and return it."""
+    for seed in range(count):
+        write_scan(folder / f"scan{seed}.nrrd", seed)
+    return folder
+
+
+def killed_after_the_first_result(output: Path, chosen: Callable[[], BaseProcess]) -> Callable[[], int]:
+    """Kill a process as soon as a result is there; the returned function gives its identifier."""
+    killed: list[int] = []
+
+    def kill() -> None:
+        deadline = time.monotonic() + 120
+        while not list(output.glob("*_result.json")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        killed.append(chosen().pid or 0)
+        os.kill(killed[0], signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    return lambda: (thread.join(), killed[0])[1]
 
 
 def write_study(folder: Path, seed: int = 0, prefix: str = "IM", **attributes: object) -> str:

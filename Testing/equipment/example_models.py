@@ -10,7 +10,7 @@ from LumbarDiscGradingLib.measures.prediction_sets import METHOD
 from LumbarDiscGradingLib.models.store import find_model
 
 
-def model_with_sets(folder: Path, threshold: float = 0.98) -> Path:
+def model_with_sets(folder: Path, threshold: float = 0.9999) -> Path:
     """Copy the built-in grading model into a folder whose name it takes, and let it state prediction sets.
 
     The default threshold makes large ones.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 
 from ..errors import UserError
 from .rows import not_graded
@@ -149,10 +150,7 @@ class _Worker:
     def end(self) -> None:
         """Wait until the process is gone, and see to it that it goes."""
         self.connection.close()
-        self.process.join(SECONDS_TO_END)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
+        see_ended(self.process)
 
 
 def _through(
@@ -240,6 +238,14 @@ def _work(connection: Connection, threads: int) -> None:
             except Exception as error:
                 answer = _raised(error)
             connection.send(answer)
+
+
+def see_ended(process: BaseProcess) -> None:
+    """Wait until a process that was told to end is gone, and see to it that it goes."""
+    process.join(SECONDS_TO_END)
+    if process.is_alive():
+        process.kill()
+        process.join()
 
 
 def end_with_parent() -> None:

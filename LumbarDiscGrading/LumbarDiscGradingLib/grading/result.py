@@ -291,6 +291,11 @@ class GradingResult:
         return told or bool(self.missing_levels)
 
     @property
+    def set_coverage(self) -> float | None:
+        """What the grading model states of its prediction sets (`ModelUse.set_coverage`)."""
+        return next((model.set_coverage for model in self.models if model.set_coverage is not None), None)
+
+    @property
     def stored_slice_index(self) -> int:
         """Slice that most discs share, as 0-based index along the sagittal axis of the stored volume."""
         return self.volume.stored_slice_index(self.slice_index)
@@ -340,11 +345,6 @@ class GradingResult:
             "timings_s": {stage: round(seconds, 4) for stage, seconds in self.timings_s.items()},
             "versions": dict(self.versions),
         }
-
-    @property
-    def set_coverage(self) -> float | None:
-        """What the grading model states of its prediction sets (`ModelUse.set_coverage`)."""
-        return next((model.set_coverage for model in self.models if model.set_coverage is not None), None)
 
     def _disc_to_dict(self, disc: DiscGrade) -> dict[str, Any]:
         return {

@@ -19,7 +19,6 @@ from pathlib import Path
 from ...errors import UserError
 from .graders import make_grader
 
-SECONDS_TO_END = 15.0
 NAME = "networks"
 """Of the process that holds them."""
 LONGEST_SOCKET_PATH = 100
@@ -74,7 +73,7 @@ def networks_on(device: str, models: Sequence[str]) -> Iterator[HeldNetworks]:
     UserError
         If the process cannot be started, or a device or model cannot be used.
     """
-    from ...cohort.processes import interrupts_kept_from_children
+    from ...cohort.processes import interrupts_kept_from_children, see_ended
 
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
@@ -87,10 +86,7 @@ def networks_on(device: str, models: Sequence[str]) -> Iterator[HeldNetworks]:
             yield _opened(here, device)
         finally:
             process.terminate()
-            process.join(SECONDS_TO_END)
-            if process.is_alive():
-                process.kill()
-                process.join()
+            see_ended(process)
 
 
 @contextlib.contextmanager

@@ -84,9 +84,9 @@ def who_grades(task: GradeTask, jobs: int | None, cluster: str | None) -> Outcom
 def sharing_networks(scans: Sequence[Scan], task: GradeTask, jobs: int) -> Iterator[Outcome]:
     """Run a task on scans in worker processes, which share the networks of one process more on the task's device.
 
-    Where that is ``auto`` and the card does not work, each worker has networks of its own on the CPU. A card's memory
-    then holds the networks once, and what the workers ask at a time goes through it as one batch.
-    Figures may differ in their last digits from those of one process: a card rounds by the size of the batch.
+    A card's memory holds the networks once then, and what the workers ask at a time goes through it as one batch.
+    Figures may differ in their last digits from those of one process: a card rounds by the size of the batch. Where
+    the device is ``auto`` and the card does not work, each worker has networks of its own on the CPU.
 
     Parameters
     ----------

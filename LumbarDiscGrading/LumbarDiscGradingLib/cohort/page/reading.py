@@ -37,7 +37,7 @@ class DiscRow:
     disc_height_index: float | None
     confident: bool
     warnings: tuple[str, ...]
-    possible: tuple[int, ...] = ()
+    possible: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _disc(row: dict[str, str]) -> DiscRow:
         disc_height_index=_number(row["disc_height_index"]),
         confident=row["confident"] == "true",
         warnings=sentences(row["warnings"]),
-        possible=tuple(grade for grade in GRADES if group is not None and str(grade) in row["pfirrmann_set"].split()),
+        possible=tuple(grade for grade in GRADES if str(grade) in row["pfirrmann_set"].split()),
     )
 
 
